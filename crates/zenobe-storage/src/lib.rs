@@ -1,0 +1,412 @@
+//! The engine seam: versioned rows and an atomic compare-and-set.
+//!
+//! Everything that Zenobe stores goes through [`Engine`]. The crate knows bytes only: no DynamoDB, no
+//! JSON, no items. It also owns the in-memory reference engine ([`memory`]) and the suite that every
+//! engine must pass ([`conformance`]).
+//!
+//! # The model
+//!
+//! A *space* holds rows. A [`Key`] names a row: its partition bytes decide where the row lives (rows
+//! of one partition commit together on every engine), its [`Lane`] separates kinds of rows within a
+//! partition, and its sort bytes order the rows of a lane bytewise. Partitions are ordered by a hash
+//! of their bytes that the engine chooses; within one hash by engine order.
+//!
+//! A [`Row`] carries a [`Version`] that is never used twice for its key. A [`Commit`] names the
+//! versions it expects and the mutations it makes; it happens as a whole or not at all.
+
+pub mod conformance;
+pub mod error;
+pub mod memory;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use error::EngineError;
+
+/// A future that an engine returns through the seam.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The result of an engine call.
+pub type EngineResult<T> = Result<T, EngineError>;
+
+/// Identifies a space. The caller chooses the number and never uses one again after dropping it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpaceId(pub u64);
+
+/// Separates kinds of rows within a partition. Lanes of one partition commit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane(pub u8);
+
+impl Lane {
+    /// The rows themselves (items of a table, entries of a global secondary index).
+    pub const ITEM: Self = Self(0);
+    /// Derived records that wait to be relayed, on engines without a global commit.
+    pub const OUTBOX: Self = Self(255);
+
+    /// The lane of the local secondary index with this ordinal, 0 to 63.
+    #[must_use]
+    pub const fn local_index(ordinal: u8) -> Self {
+        Self(1 + ordinal)
+    }
+}
+
+/// The name of a row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// The space that the row lives in.
+    pub space: SpaceId,
+    /// The partition, 1 to [`PARTITION_BYTES_MAX`] bytes.
+    pub partition: Bytes,
+    /// The lane within the partition.
+    pub lane: Lane,
+    /// Orders the row within its lane, bytewise; 0 to [`SORT_BYTES_MAX`] bytes.
+    pub sort: Bytes,
+}
+
+/// The longest partition, in bytes. Four key attributes of 2 KiB, escaped, fit.
+pub const PARTITION_BYTES_MAX: usize = 32 << 10;
+/// The longest sort key, in bytes. Index sort attributes and the table's own key, escaped, fit.
+pub const SORT_BYTES_MAX: usize = 48 << 10;
+
+/// A token that an engine never gives twice to rows of one key. Larger is later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+/// A place in the engine's order of commits. Larger is later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+/// What is stored under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The version that the commit which wrote this row was given.
+    pub version: Version,
+    /// The value, at most [`Capabilities::value_bytes_max`] bytes.
+    pub value: Bytes,
+}
+
+/// How fresh a read must be.
+#[derive(Clone, Debug)]
+pub enum Read {
+    /// Reads some durable state, perhaps not the last one. Never torn, never taken back by a crash.
+    Eventual,
+    /// Reads the last committed state, and returns only when what it read is durable.
+    Strong,
+    /// Reads the last committed state, durable or not. Only for a caller whose own later commit is
+    /// waited for with [`Engine::durable`] before it tells anybody what it read.
+    Latest,
+    /// Reads the state at a snapshot. Needs [`Capabilities::snapshot_read`].
+    Snapshot(Arc<dyn Snapshot>),
+}
+
+/// A point in time that stays readable until the last reference is dropped.
+pub trait Snapshot: Send + Sync + std::fmt::Debug {
+    /// The last position that the snapshot contains.
+    fn position(&self) -> Position;
+}
+
+/// One end of an interval of sort keys.
+pub type SortBound = std::ops::Bound<Bytes>;
+
+/// The direction of a range read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Ascending sort bytes.
+    Forward,
+    /// Descending sort bytes.
+    Backward,
+}
+
+/// Ends a page when either is reached. A page with rows to return holds at least one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimit {
+    /// The most rows to return; at least 1.
+    pub rows: usize,
+    /// Stops after the row that makes the sum of the values' lengths reach this many bytes.
+    pub bytes: usize,
+}
+
+/// A read of consecutive rows of one lane of one partition.
+#[derive(Clone, Debug)]
+pub struct RangeRead {
+    /// The space to read.
+    pub space: SpaceId,
+    /// The partition to read.
+    pub partition: Bytes,
+    /// The lane to read.
+    pub lane: Lane,
+    /// The low end of the interval of sort bytes, whatever the direction.
+    pub from: SortBound,
+    /// The high end of the interval of sort bytes, whatever the direction.
+    pub to: SortBound,
+    /// Which end comes first.
+    pub direction: Direction,
+    /// When to end the page.
+    pub limit: PageLimit,
+}
+
+/// An inclusive interval of partition hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashInterval {
+    /// The first hash.
+    pub first: u64,
+    /// The last hash.
+    pub last: u64,
+}
+
+impl HashInterval {
+    /// All partitions.
+    pub const ALL: Self = Self { first: 0, last: u64::MAX };
+}
+
+/// A read of consecutive rows of one lane over many partitions, in the engine's partition order.
+#[derive(Clone, Debug)]
+pub struct ScanRead {
+    /// The space to read.
+    pub space: SpaceId,
+    /// The lane to read.
+    pub lane: Lane,
+    /// The partitions to read.
+    pub interval: HashInterval,
+    /// Starts after this row, which need not exist (any more).
+    pub after: Option<RowPlace>,
+    /// When to end the page.
+    pub limit: PageLimit,
+}
+
+/// The place of a row within one lane of a space.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RowPlace {
+    /// The partition.
+    pub partition: Bytes,
+    /// The sort bytes.
+    pub sort: Bytes,
+}
+
+/// Rows of a range or a scan, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The rows with their places.
+    pub rows: Vec<(RowPlace, Row)>,
+    /// Whether the interval is exhausted: no row follows the last one of `rows`.
+    pub end: bool,
+}
+
+/// What a commit expects of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// No row has the key.
+    Absent,
+    /// The row has this version.
+    At(Version),
+}
+
+/// A row that must be as expected, or nothing is committed.
+#[derive(Clone, Debug)]
+pub struct Precondition {
+    /// The row's key.
+    pub key: Key,
+    /// What it must be.
+    pub expect: Expect,
+}
+
+/// A change of one row. `None` deletes; deleting an absent row is no error.
+#[derive(Clone, Debug)]
+pub struct Mutation {
+    /// The row's key. A commit names a key in one mutation at most.
+    pub key: Key,
+    /// The new value.
+    pub value: Option<Bytes>,
+}
+
+/// Identifies a shard of the change log. The caller chooses the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u64);
+
+/// A record that a commit appends to a shard of the change log.
+#[derive(Clone, Debug)]
+pub struct LogRecord {
+    /// The shard to append to.
+    pub shard: ShardId,
+    /// The bytes of the record.
+    pub payload: Bytes,
+}
+
+/// Preconditions and mutations that happen as a whole or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// What must hold.
+    pub preconditions: Vec<Precondition>,
+    /// What changes.
+    pub mutations: Vec<Mutation>,
+    /// What is appended to the change log.
+    pub records: Vec<LogRecord>,
+}
+
+/// How a commit ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It happened, and later reads see it; [`Engine::durable`] says when it survives a crash.
+    Committed {
+        /// Its place in the order of commits.
+        position: Position,
+        /// The version of the rows that it wrote.
+        version: Version,
+    },
+    /// A precondition did not hold; nothing happened.
+    Conflict {
+        /// The key of the precondition.
+        key: Key,
+        /// The row as it is now, where the engine knows it; `None` means: read it again.
+        current: Option<Option<Row>>,
+    },
+    /// Nobody knows (yet) whether it happened. The caller must look.
+    Unknown,
+}
+
+/// A record read from the change log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedRecord {
+    /// The commit that appended it.
+    pub position: Position,
+    /// Its ordinal among the records which that commit appended to this shard.
+    pub ordinal: u32,
+    /// Its bytes.
+    pub payload: Bytes,
+}
+
+/// Where a reader of a shard stands: after the record with this position and ordinal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogCursor {
+    /// The commit.
+    pub position: Position,
+    /// The ordinal within the commit.
+    pub ordinal: u32,
+}
+
+/// What an engine can do beyond the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// A commit may span partitions and spaces. Without it, all keys of a commit share one partition.
+    pub global_commit: bool,
+    /// [`Engine::snapshot`] works.
+    pub snapshot_read: bool,
+    /// The change log has one order over all shards, that of positions.
+    pub native_log_order: bool,
+    /// The longest value, in bytes.
+    pub value_bytes_max: usize,
+    /// The largest commit: the sum of its keys, values and records, in bytes.
+    pub commit_bytes_max: usize,
+}
+
+/// Figures about a space. Estimates: an engine may count late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpaceStats {
+    /// Bytes on disk.
+    pub disk_bytes: u64,
+}
+
+/// One figure of the engine for the metrics page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// The metric's name without prefix, in snake case with its unit last, such as `log_fsyncs_total`.
+    pub name: &'static str,
+    /// What it is, one sentence.
+    pub help: &'static str,
+    /// The value. Names that end in `_total` only grow.
+    pub value: f64,
+}
+
+/// The seam. Implementations are linearizable per key for [`Read::Strong`] and [`Engine::commit`].
+pub trait Engine: Send + Sync + 'static {
+    /// What this engine can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Makes an empty space. Making one that exists does nothing.
+    fn create_space(&self, space: SpaceId) -> BoxFuture<'_, EngineResult<()>>;
+
+    /// Drops a space with all of its rows; its room is given back in the background. Dropping one
+    /// that does not exist does nothing.
+    fn drop_space(&self, space: SpaceId) -> BoxFuture<'_, EngineResult<()>>;
+
+    /// The spaces that exist, in ascending order.
+    fn spaces(&self) -> BoxFuture<'_, EngineResult<Vec<SpaceId>>>;
+
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSpace`] when the space does not exist, [`EngineError::Corrupt`] when stored
+    /// bytes do not decode, and what any call may return.
+    fn get(&self, key: Key, read: Read) -> BoxFuture<'_, EngineResult<Option<Row>>>;
+
+    /// Reads rows, in the order of `keys`. One point in time for all only with [`Read::Snapshot`].
+    fn multi_get(&self, keys: Vec<Key>, read: Read) -> BoxFuture<'_, EngineResult<Vec<Option<Row>>>>;
+
+    /// Reads consecutive rows of one lane of one partition.
+    fn range(&self, range: RangeRead, read: Read) -> BoxFuture<'_, EngineResult<Page>>;
+
+    /// Reads consecutive rows of one lane over partitions in hash order.
+    fn scan(&self, scan: ScanRead, read: Read) -> BoxFuture<'_, EngineResult<Page>>;
+
+    /// Cuts all partitions into `count` intervals of about the same size, in order, without a gap.
+    fn splits(&self, count: u32) -> Vec<HashInterval> {
+        even_splits(count)
+    }
+
+    /// The place of a partition in the order of scans.
+    fn partition_hash(&self, partition: &[u8]) -> u64;
+
+    /// Commits. Returns once the commit is ordered and visible to [`Read::Latest`]; it survives a
+    /// crash only when [`Engine::durable`] has returned for its position.
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, EngineResult<Outcome>>;
+
+    /// Waits until everything up to `position` survives a crash, as the chosen durability means it.
+    fn durable(&self, position: Position) -> BoxFuture<'_, EngineResult<()>>;
+
+    /// A snapshot of the last committed and durable state.
+    ///
+    /// # Errors
+    /// [`EngineError::Unsupported`] without [`Capabilities::snapshot_read`].
+    fn snapshot(&self) -> BoxFuture<'_, EngineResult<Arc<dyn Snapshot>>>;
+
+    /// Reads durable records of a shard after `after` (from the oldest kept one if `None`), in order.
+    fn log_read(
+        &self,
+        shard: ShardId,
+        after: Option<LogCursor>,
+        limit: PageLimit,
+    ) -> BoxFuture<'_, EngineResult<Vec<LoggedRecord>>>;
+
+    /// Lets the engine forget the records of a shard up to and with `up_to`. Until this is called
+    /// the records of a shard are kept.
+    fn log_trim(&self, shard: ShardId, up_to: Position) -> BoxFuture<'_, EngineResult<()>>;
+
+    /// Writes what is held in memory to its place and releases log that nobody needs.
+    fn checkpoint(&self) -> BoxFuture<'_, EngineResult<()>>;
+
+    /// Figures about one space.
+    fn space_stats(&self, space: SpaceId) -> BoxFuture<'_, EngineResult<SpaceStats>>;
+
+    /// Figures about the engine for the metrics page.
+    fn figures(&self) -> Vec<Figure>;
+
+    /// Stops background work, makes everything durable and closes. Later calls return
+    /// [`EngineError::Closed`].
+    fn close(&self) -> BoxFuture<'_, EngineResult<()>>;
+}
+
+/// Cuts the whole range of hashes into `count` (at least 1) intervals.
+#[must_use]
+pub fn even_splits(count: u32) -> Vec<HashInterval> {
+    let count = u128::from(count.max(1));
+    let edge = |i: u128| (i << 64) / count;
+    (0..count)
+        .map(|i| HashInterval {
+            first: u64::try_from(edge(i)).unwrap_or(u64::MAX),
+            last: u64::try_from(edge(i + 1) - 1).unwrap_or(u64::MAX),
+        })
+        .collect()
+}
