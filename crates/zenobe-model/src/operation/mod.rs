@@ -1,0 +1,144 @@
+//! Operation types: what the wire decodes and encodes, one request and one response per operation.
+//!
+//! A request here has passed the constraint checks of the service's model (types, lengths, ranges,
+//! enumerations). Values that the service looks at later, in an order of its own, are [`Parsed`]:
+//! they hold the error until the operation asks for the value.
+
+mod data;
+mod table;
+
+pub use data::*;
+pub use table::*;
+
+use crate::error::ServiceError;
+
+/// A part of a request that is well-formed JSON, but whose meaning may be an error. The operation
+/// raises the error where DynamoDB's order of checks has it.
+pub type Parsed<T> = Result<T, Box<ServiceError>>;
+
+/// A request for any operation.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each variant is the operation of its name")]
+pub enum Request {
+    BatchGetItem(Box<BatchGetItemRequest>),
+    BatchWriteItem(Box<BatchWriteItemRequest>),
+    CreateTable(Box<CreateTableRequest>),
+    DeleteItem(Box<DeleteItemRequest>),
+    DeleteTable(Box<DeleteTableRequest>),
+    DescribeEndpoints,
+    DescribeLimits,
+    DescribeTable(Box<DescribeTableRequest>),
+    GetItem(Box<GetItemRequest>),
+    ListTables(Box<ListTablesRequest>),
+    ListTagsOfResource(Box<ListTagsOfResourceRequest>),
+    PutItem(Box<PutItemRequest>),
+    Query(Box<QueryRequest>),
+    Scan(Box<ScanRequest>),
+    TagResource(Box<TagResourceRequest>),
+    UntagResource(Box<UntagResourceRequest>),
+    UpdateItem(Box<UpdateItemRequest>),
+    UpdateTable(Box<UpdateTableRequest>),
+}
+
+/// A response of any operation.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "each variant is the operation of its name")]
+pub enum Response {
+    BatchGetItem(BatchGetItemResponse),
+    BatchWriteItem(BatchWriteItemResponse),
+    CreateTable(TableDescription),
+    DeleteItem(WriteItemResponse),
+    DeleteTable(TableDescription),
+    DescribeEndpoints(DescribeEndpointsResponse),
+    DescribeLimits(DescribeLimitsResponse),
+    DescribeTable(TableDescription),
+    GetItem(GetItemResponse),
+    ListTables(ListTablesResponse),
+    ListTagsOfResource(ListTagsOfResourceResponse),
+    PutItem(WriteItemResponse),
+    Query(ReadItemsResponse),
+    Scan(ReadItemsResponse),
+    TagResource,
+    UntagResource,
+    UpdateItem(WriteItemResponse),
+    UpdateTable(TableDescription),
+}
+
+/// The operations that Zenobe answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each variant is the operation of its name")]
+pub enum Operation {
+    BatchGetItem,
+    BatchWriteItem,
+    CreateTable,
+    DeleteItem,
+    DeleteTable,
+    DescribeEndpoints,
+    DescribeLimits,
+    DescribeTable,
+    GetItem,
+    ListTables,
+    ListTagsOfResource,
+    PutItem,
+    Query,
+    Scan,
+    TagResource,
+    UntagResource,
+    UpdateItem,
+    UpdateTable,
+}
+
+impl Operation {
+    /// All operations, in the order of their names.
+    pub const ALL: [Self; 18] = [
+        Self::BatchGetItem,
+        Self::BatchWriteItem,
+        Self::CreateTable,
+        Self::DeleteItem,
+        Self::DeleteTable,
+        Self::DescribeEndpoints,
+        Self::DescribeLimits,
+        Self::DescribeTable,
+        Self::GetItem,
+        Self::ListTables,
+        Self::ListTagsOfResource,
+        Self::PutItem,
+        Self::Query,
+        Self::Scan,
+        Self::TagResource,
+        Self::UntagResource,
+        Self::UpdateItem,
+        Self::UpdateTable,
+    ];
+
+    /// The name as in `X-Amz-Target`, without the service's prefix.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BatchGetItem => "BatchGetItem",
+            Self::BatchWriteItem => "BatchWriteItem",
+            Self::CreateTable => "CreateTable",
+            Self::DeleteItem => "DeleteItem",
+            Self::DeleteTable => "DeleteTable",
+            Self::DescribeEndpoints => "DescribeEndpoints",
+            Self::DescribeLimits => "DescribeLimits",
+            Self::DescribeTable => "DescribeTable",
+            Self::GetItem => "GetItem",
+            Self::ListTables => "ListTables",
+            Self::ListTagsOfResource => "ListTagsOfResource",
+            Self::PutItem => "PutItem",
+            Self::Query => "Query",
+            Self::Scan => "Scan",
+            Self::TagResource => "TagResource",
+            Self::UntagResource => "UntagResource",
+            Self::UpdateItem => "UpdateItem",
+            Self::UpdateTable => "UpdateTable",
+        }
+    }
+
+    /// The operation with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.name() == name)
+    }
+}
