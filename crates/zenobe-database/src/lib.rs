@@ -1,1 +1,150 @@
-//! TODO
+//! DynamoDB's semantics over the engine seam.
+//!
+//! # What happens to a request
+//!
+//! [`Database::execute`] takes a typed [`Request`] and answers a typed [`Response`] or the
+//! [`ServiceError`] that the client sees. What can be checked without knowing the table is checked
+//! by `zenobe_model::compile`; then names are resolved against the [`catalog`], keys are encoded
+//! ([`key`]), and the operation reads ([`read`]) or writes ([`write`]) through the engine.
+//!
+//! # Invariants
+//!
+//! - No concrete engine is named here, and no protocol: bytes of JSON stay in `zenobe-wire`.
+//! - [`write`] is the only code that changes items; [`index`] alone says which index entries follow.
+//! - A write holds its `Arc<Table>` from the moment it looked the table up until its commit is
+//!   ordered. So once a table's descriptor was replaced and the last reference to the old one is
+//!   gone, every later commit follows the new one: an index backfill waits for exactly that.
+//! - Time, randomness and sleeping come through [`Environment`].
+
+pub mod background;
+pub mod catalog;
+pub mod environment;
+pub mod index;
+pub mod key;
+mod latch;
+mod ops;
+pub mod read;
+pub mod write;
+
+use std::sync::Arc;
+
+use zenobe_model::ServiceError;
+use zenobe_model::operation::{Request, Response};
+use zenobe_storage::{Engine, EngineError};
+
+use crate::catalog::Catalog;
+use crate::environment::{Environment, HybridClock};
+use crate::latch::Latches;
+
+/// What the database is told about the place where it runs.
+#[derive(Clone, Debug)]
+pub struct DatabaseConfig {
+    /// The AWS Region that ARNs name, such as `us-east-1`.
+    pub region: String,
+    /// The AWS account that ARNs name: twelve digits.
+    pub account_id: String,
+    /// The address that DescribeEndpoints answers, host with port; `None`: the service's own form.
+    pub endpoint: Option<String>,
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self {
+            region: "us-east-1".to_owned(),
+            account_id: "000000000000".to_owned(),
+            endpoint: None,
+        }
+    }
+}
+
+/// A database over one engine. Cheap to clone; all clones are the same database.
+#[derive(Clone)]
+pub struct Database {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) catalog: Catalog,
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) config: DatabaseConfig,
+    pub(crate) clock: HybridClock,
+    pub(crate) latches: Latches,
+}
+
+/// Why a database did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A stored table descriptor does not decode.
+    #[error("the catalogue is corrupt: {0}")]
+    CorruptCatalog(String),
+}
+
+impl Database {
+    /// Opens the database that `engine` holds; an empty engine is an empty database.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the engine fails or the catalogue cannot be read.
+    pub async fn open(
+        engine: Arc<dyn Engine>,
+        environment: Arc<dyn Environment>,
+        config: DatabaseConfig,
+    ) -> Result<Self, OpenError> {
+        let catalog = Catalog::open(engine.as_ref(), &config).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                catalog,
+                environment,
+                config,
+                clock: HybridClock::default(),
+                latches: Latches::default(),
+            }),
+        })
+    }
+
+    /// The engine beneath.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.inner.engine
+    }
+
+    /// Executes one request.
+    ///
+    /// # Errors
+    /// The error that the client sees.
+    pub async fn execute(&self, request: Request) -> Result<Response, ServiceError> {
+        ops::execute(&self.inner, request).await
+    }
+}
+
+/// What the client sees when the engine fails. The cause is logged here, once.
+pub(crate) fn engine_failure(error: &EngineError) -> ServiceError {
+    use zenobe_model::ErrorCode;
+    tracing::error!(%error, "the engine failed");
+    match error {
+        // A table that is dropped while a request runs on it is gone for that request, too.
+        EngineError::NoSpace(_) => {
+            ServiceError::new(ErrorCode::ResourceNotFound, "Requested resource not found")
+        }
+        EngineError::Unavailable(_) | EngineError::Closed => ServiceError::new(
+            ErrorCode::ServiceUnavailable,
+            "The service is currently unavailable or busy.",
+        ),
+        EngineError::Full(_) => ServiceError::new(
+            ErrorCode::InternalServer,
+            "Internal server error: no space left for writing",
+        ),
+        EngineError::WritesRefused(_) => ServiceError::new(
+            ErrorCode::InternalServer,
+            "Internal server error: a write to disk failed; writes are refused until the server restarts",
+        ),
+        EngineError::Corrupt(_) => {
+            ServiceError::new(ErrorCode::InternalServer, "Internal server error: corrupt data")
+        }
+        EngineError::TooLarge(_) | EngineError::Unsupported(_) => ServiceError::internal(),
+    }
+}

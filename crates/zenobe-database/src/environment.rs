@@ -1,0 +1,65 @@
+//! Time, randomness and sleeping, injected so that a simulation can replace them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use zenobe_storage::BoxFuture;
+
+/// What the database needs from the world outside.
+pub trait Environment: Send + Sync + 'static {
+    /// Milliseconds since 1970-01-01 UTC.
+    fn now_ms(&self) -> u64;
+
+    /// 128 random bits.
+    fn random(&self) -> u128;
+
+    /// Returns after the duration.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// Gives timestamps that always grow: milliseconds since the epoch in the upper 48 bits, a counter
+/// in the lower 16.
+#[derive(Debug, Default)]
+pub(crate) struct HybridClock {
+    last: AtomicU64,
+}
+
+impl HybridClock {
+    /// A timestamp later than all given before.
+    pub(crate) fn next(&self, now_ms: u64) -> u64 {
+        let floor = now_ms << 16;
+        let advance = |last: u64| Some(floor.max(last.saturating_add(1)));
+        match self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance) {
+            Ok(last) | Err(last) => floor.max(last.saturating_add(1)),
+        }
+    }
+}
+
+/// 128 random bits as a version 4 UUID, as in `TableId`.
+pub(crate) fn uuid(random: u128) -> String {
+    let bits = (random & !(0xf << 76) & !(0b11 << 62)) | (0x4 << 76) | (0b10 << 62);
+    let hex = format!("{bits:032x}");
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_grow_even_when_time_stands_still() {
+        let clock = HybridClock::default();
+        let first = clock.next(7);
+        let second = clock.next(7);
+        let earlier = clock.next(3);
+        assert_eq!(first, 7 << 16);
+        assert!(first < second && second < earlier);
+    }
+
+    #[test]
+    fn a_uuid_says_its_version_and_variant() {
+        assert_eq!(uuid(0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+}
