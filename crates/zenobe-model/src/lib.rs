@@ -5,6 +5,7 @@
 
 pub mod capacity;
 pub mod codec;
+pub mod compile;
 pub mod error;
 pub mod expression;
 pub mod key;
