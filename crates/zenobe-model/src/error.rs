@@ -76,9 +76,7 @@ impl ErrorCode {
             Self::ProvisionedThroughputExceeded => {
                 "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"
             }
-            Self::RequestLimitExceeded => {
-                "com.amazonaws.dynamodb.v20120810#RequestLimitExceeded"
-            }
+            Self::RequestLimitExceeded => "com.amazonaws.dynamodb.v20120810#RequestLimitExceeded",
             Self::TransactionConflict => {
                 "com.amazonaws.dynamodb.v20120810#TransactionConflictException"
             }
