@@ -1,0 +1,73 @@
+// The AWS SDK for JavaScript v3: clients, document client, waiters, paginators, typed errors, CRC32.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import {
+  BatchWriteItemCommand, ConditionalCheckFailedException, CreateTableCommand, DeleteTableCommand, DynamoDBClient,
+  PutItemCommand, ResourceNotFoundException, paginateScan, waitUntilTableExists, waitUntilTableNotExists,
+} from "@aws-sdk/client-dynamodb";
+import { DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand, UpdateCommand } from "@aws-sdk/lib-dynamodb";
+
+const client = new DynamoDBClient({ endpoint: process.env.ZENOBE_ENDPOINT });
+const documents = DynamoDBDocumentClient.from(client);
+const TableName = "js-carts";
+
+before(async () => {
+  await client.send(new CreateTableCommand({
+    TableName, BillingMode: "PAY_PER_REQUEST",
+    AttributeDefinitions: [{ AttributeName: "cart", AttributeType: "S" }, { AttributeName: "line", AttributeType: "N" }],
+    KeySchema: [{ AttributeName: "cart", KeyType: "HASH" }, { AttributeName: "line", KeyType: "RANGE" }],
+  }));
+  await waitUntilTableExists({ client, maxWaitTime: 20, minDelay: 1 }, { TableName });
+});
+
+after(async () => {
+  await client.send(new DeleteTableCommand({ TableName }));
+  await waitUntilTableNotExists({ client, maxWaitTime: 20, minDelay: 1 }, { TableName });
+});
+
+test("documents come back as they went", async () => {
+  const Item = { cart: "a", line: 1, price: 12.5, tags: ["x", "y"], nested: { deep: [null, true, { n: -1 }] }, raw: new Uint8Array([0, 255]) };
+  await documents.send(new PutCommand({ TableName, Item }));
+  const found = await documents.send(new GetCommand({ TableName, Key: { cart: "a", line: 1 }, ConsistentRead: true }));
+  assert.deepEqual({ ...found.Item, raw: [...found.Item.raw] }, { ...Item, raw: [0, 255] });
+});
+
+test("updates answer what was asked for", async () => {
+  const answer = await documents.send(new UpdateCommand({
+    TableName, Key: { cart: "a", line: 2 }, UpdateExpression: "ADD quantity :two SET sku = :sku",
+    ExpressionAttributeValues: { ":two": 2, ":sku": "s-1" }, ReturnValues: "ALL_NEW",
+  }));
+  assert.deepEqual(answer.Attributes, { cart: "a", line: 2, quantity: 2, sku: "s-1" });
+});
+
+test("errors are typed", async () => {
+  await client.send(new PutItemCommand({ TableName, Item: { cart: { S: "e" }, line: { N: "1" } } }));
+  await assert.rejects(
+    client.send(new PutItemCommand({
+      TableName, Item: { cart: { S: "e" }, line: { N: "1" } }, ConditionExpression: "attribute_not_exists(cart)",
+      ReturnValuesOnConditionCheckFailure: "ALL_OLD",
+    })),
+    (error) => error instanceof ConditionalCheckFailedException && error.Item.cart.S === "e");
+  await assert.rejects(documents.send(new GetCommand({ TableName: "no-such-table", Key: { a: "b" } })), ResourceNotFoundException);
+});
+
+test("batches, queries and paginators", async () => {
+  for (let start = 0; start < 100; start += 25) {
+    const RequestItems = { [TableName]: [] };
+    for (let line = start; line < start + 25; line++) {
+      RequestItems[TableName].push({ PutRequest: { Item: { cart: { S: "many" }, line: { N: String(line) } } } });
+    }
+    const { UnprocessedItems } = await client.send(new BatchWriteItemCommand({ RequestItems }));
+    assert.deepEqual(UnprocessedItems, {});
+  }
+  const page = await documents.send(new QueryCommand({
+    TableName, KeyConditionExpression: "cart = :c AND line BETWEEN :a AND :b", ScanIndexForward: false,
+    ExpressionAttributeValues: { ":c": "many", ":a": 10, ":b": 12 },
+  }));
+  assert.deepEqual(page.Items.map((item) => item.line), [12, 11, 10]);
+  let count = 0;
+  for await (const page of paginateScan({ client, pageSize: 7 }, { TableName, FilterExpression: "cart = :c", ExpressionAttributeValues: { ":c": { S: "many" } } })) {
+    count += page.Count;
+  }
+  assert.equal(count, 100);
+});
