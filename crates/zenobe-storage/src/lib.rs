@@ -14,6 +14,7 @@
 //! A [`Row`] carries a [`Version`] that is never used twice for its key. A [`Commit`] names the
 //! versions it expects and the mutations it makes; it happens as a whole or not at all.
 
+#[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod error;
 pub mod memory;
@@ -103,7 +104,9 @@ pub enum Read {
 }
 
 /// A point in time that stays readable until the last reference is dropped.
-pub trait Snapshot: Send + Sync + std::fmt::Debug {
+///
+/// An engine gets its own type back by casting to [`Any`](std::any::Any).
+pub trait Snapshot: std::any::Any + Send + Sync + std::fmt::Debug {
     /// The last position that the snapshot contains.
     fn position(&self) -> Position;
 }
@@ -343,7 +346,11 @@ pub trait Engine: Send + Sync + 'static {
     fn get(&self, key: Key, read: Read) -> BoxFuture<'_, EngineResult<Option<Row>>>;
 
     /// Reads rows, in the order of `keys`. One point in time for all only with [`Read::Snapshot`].
-    fn multi_get(&self, keys: Vec<Key>, read: Read) -> BoxFuture<'_, EngineResult<Vec<Option<Row>>>>;
+    fn multi_get(
+        &self,
+        keys: Vec<Key>,
+        read: Read,
+    ) -> BoxFuture<'_, EngineResult<Vec<Option<Row>>>>;
 
     /// Reads consecutive rows of one lane of one partition.
     fn range(&self, range: RangeRead, read: Read) -> BoxFuture<'_, EngineResult<Page>>;
@@ -409,4 +416,12 @@ pub fn even_splits(count: u32) -> Vec<HashInterval> {
             last: u64::try_from(edge(i + 1) - 1).unwrap_or(u64::MAX),
         })
         .collect()
+}
+
+/// The place of a partition in hash order, for engines that choose it themselves.
+///
+/// It decides where rows are stored and what a pagination token means, so it never changes.
+#[must_use]
+pub fn hash_partition(partition: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(partition)
 }
