@@ -23,6 +23,9 @@ use crate::operation::{
 };
 use crate::value::{AttributeValue, ValueType};
 
+#[cfg(test)]
+mod tests;
+
 /// The most attributes that `KeyConditions` may name.
 const KEY_CONDITIONS_MAX: usize = 2;
 
