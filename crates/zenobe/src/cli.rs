@@ -1,0 +1,72 @@
+//! The command line. Without a subcommand, `zenobe` serves.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, EnvironmentKeys, Settings};
+
+const EXAMPLES: &str = "\
+Each flag is also an environment variable (ZENOBE_DATA_DIR for --data-dir) and a key of the TOML \
+file (data-dir). A flag wins over the environment, the environment over the file. Access keys come \
+from ZENOBE_ACCESS_KEY_ID and ZENOBE_SECRET_ACCESS_KEY, or from [[credentials]] in the file.
+
+Examples:
+  zenobe
+      On 127.0.0.1:8000, with data in ./zenobe-data; any access key is accepted.
+  aws dynamodb list-tables --endpoint-url http://127.0.0.1:8000
+      The AWS CLI on it.
+  zenobe --in-memory --listen 127.0.0.1:0 --port-file /tmp/zenobe.addr
+      For tests: no data on disk, a free port, written to a file.
+  zenobe --listen 0.0.0.0:8000 --tls-cert cert.pem --tls-key key.pem --config zenobe.toml
+      For others to reach: needs access keys and TLS.
+
+Exit codes: 0 stopped as asked, 1 failed, 2 wrong settings, 3 cannot listen, 4 cannot open the data.";
+
+/// A database that speaks the Amazon DynamoDB API.
+#[derive(Debug, Parser)]
+#[command(name = "zenobe", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the API; the same as no command
+    #[command(after_help = EXAMPLES)]
+    Serve(ServeArgs),
+}
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// A TOML file with settings and access keys
+    #[arg(long, env = "ZENOBE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Cli {
+    /// The settings to serve with.
+    pub(crate) fn serve(self) -> ServeArgs {
+        match self.command {
+            Some(Command::Serve(args)) => args,
+            None => self.serve,
+        }
+    }
+}
+
+impl ServeArgs {
+    /// Brings flags, environment and file together.
+    pub(crate) fn config(self) -> Result<Config, ConfigError> {
+        let file = match &self.config {
+            Some(path) => Settings::from_file(path)?,
+            None => Settings::default(),
+        };
+        self.settings.or(file).check(EnvironmentKeys::read())
+    }
+}

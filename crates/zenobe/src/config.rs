@@ -1,0 +1,415 @@
+//! Settings: from flags, environment and file to one checked [`Config`].
+//!
+//! [`Settings`] states each setting once: its field is the flag, the environment variable
+//! `ZENOBE_…` and the TOML key. A flag wins over the environment, which wins over the file. Secrets
+//! are the exception: they have no flag, since other users of the machine can read flags.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+use zenobe_auth::{Credential, SecretString};
+
+use crate::logging::{LogFormat, LogLevel};
+
+/// When an acknowledged write is on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Durability {
+    /// Before it is acknowledged.
+    #[default]
+    Fsync,
+    /// At most one interval later: a crash may lose acknowledged writes of that interval.
+    Interval,
+}
+
+/// The settings as given; what is not given is `None`.
+#[derive(Clone, Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Settings {
+    /// Addresses to listen on, separated by commas; port 0 takes a free one
+    /// [default: 127.0.0.1:8000]
+    #[arg(long, env = "ZENOBE_LISTEN", value_name = "HOST:PORT", help_heading = "Network")]
+    listen: Option<String>,
+    /// Writes the addresses that are listened on into this file, one a line, once they are
+    #[arg(long, env = "ZENOBE_PORT_FILE", value_name = "FILE", help_heading = "Network")]
+    port_file: Option<PathBuf>,
+    /// The most connections open at a time; more wait to be accepted [default: 8192]
+    #[arg(long, env = "ZENOBE_MAX_CONNECTIONS", value_name = "N", help_heading = "Network")]
+    max_connections: Option<usize>,
+    /// How long the head of a request may take to arrive [default: 10000]
+    #[arg(long, env = "ZENOBE_HEADER_TIMEOUT_MS", value_name = "MS", help_heading = "Network")]
+    header_timeout_ms: Option<u64>,
+    /// How long the body of a request may take to arrive [default: 60000]
+    #[arg(long, env = "ZENOBE_BODY_TIMEOUT_MS", value_name = "MS", help_heading = "Network")]
+    body_timeout_ms: Option<u64>,
+    /// How long a client may take none of a response [default: 30000]
+    #[arg(long, env = "ZENOBE_WRITE_TIMEOUT_MS", value_name = "MS", help_heading = "Network")]
+    write_timeout_ms: Option<u64>,
+    /// How long a connection may wait for its next request [default: 300000]
+    #[arg(long, env = "ZENOBE_IDLE_TIMEOUT_MS", value_name = "MS", help_heading = "Network")]
+    idle_timeout_ms: Option<u64>,
+    /// How long requests under way may take to finish when stopping [default: 20000]
+    #[arg(long, env = "ZENOBE_SHUTDOWN_TIMEOUT_MS", value_name = "MS", help_heading = "Network")]
+    shutdown_timeout_ms: Option<u64>,
+
+    /// Where the data is kept; made if it is not there [default: ./zenobe-data]
+    #[arg(long, env = "ZENOBE_DATA_DIR", value_name = "DIR", help_heading = "Data")]
+    data_dir: Option<PathBuf>,
+    /// Keeps the data in memory only: it is gone when the process ends
+    #[arg(
+        long, env = "ZENOBE_IN_MEMORY", value_name = "BOOL", help_heading = "Data",
+        num_args = 0..=1, default_missing_value = "true", require_equals = true
+    )]
+    in_memory: Option<bool>,
+    /// When a write is on disk: before it is acknowledged (fsync), or up to an interval later,
+    /// which a crash may lose (interval) [default: fsync]
+    #[arg(long, env = "ZENOBE_DURABILITY", value_name = "WHEN", help_heading = "Data")]
+    durability: Option<Durability>,
+    /// The interval of --durability interval [default: 100]
+    #[arg(long, env = "ZENOBE_DURABILITY_INTERVAL_MS", value_name = "MS", help_heading = "Data")]
+    durability_interval_ms: Option<u64>,
+
+    /// The AWS Region that ARNs name and signatures are made for [default: us-east-1]
+    #[arg(long, env = "ZENOBE_REGION", value_name = "REGION", help_heading = "Identity")]
+    region: Option<String>,
+    /// The AWS account that ARNs name, twelve digits [default: 000000000000]
+    #[arg(long, env = "ZENOBE_ACCOUNT_ID", value_name = "ID", help_heading = "Identity")]
+    account_id: Option<String>,
+
+    /// The certificate chain, PEM; read again when it changes or on SIGHUP
+    #[arg(long, env = "ZENOBE_TLS_CERT", value_name = "FILE", help_heading = "Security")]
+    tls_cert: Option<PathBuf>,
+    /// The private key, PEM; read again together with the certificate
+    #[arg(long, env = "ZENOBE_TLS_KEY", value_name = "FILE", help_heading = "Security")]
+    tls_key: Option<PathBuf>,
+    /// Allows listening beyond this machine without TLS, for example behind a proxy that has it
+    #[arg(
+        long, env = "ZENOBE_INSECURE_NO_TLS", value_name = "BOOL", help_heading = "Security",
+        num_args = 0..=1, default_missing_value = "true", require_equals = true
+    )]
+    insecure_no_tls: Option<bool>,
+
+    /// How log lines look [default: auto]
+    #[arg(long, env = "ZENOBE_LOG_FORMAT", value_name = "FORMAT", help_heading = "Logging")]
+    log_format: Option<LogFormat>,
+    /// The least severe level that is logged; debug has every request [default: info]
+    #[arg(long, env = "ZENOBE_LOG_LEVEL", value_name = "LEVEL", help_heading = "Logging")]
+    log_level: Option<LogLevel>,
+    /// Requests that take longer are logged [default: 1000]
+    #[arg(long, env = "ZENOBE_SLOW_REQUEST_MS", value_name = "MS", help_heading = "Logging")]
+    slow_request_ms: Option<u64>,
+
+    /// Access keys; only in the file.
+    #[arg(skip)]
+    credentials: Vec<FileCredential>,
+}
+
+/// An access key in the file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct FileCredential {
+    access_key_id: String,
+    secret_access_key: Secret,
+    session_token: Option<Secret>,
+}
+
+/// Secret text: not shown by `Debug`.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Everything that the server needs to know, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The addresses to listen on, at least one.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Where to write the addresses listened on.
+    pub(crate) port_file: Option<PathBuf>,
+    /// Where the data is; `None`: in memory.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// When a write is on disk.
+    pub(crate) durability: Durability,
+    /// The interval of [`Durability::Interval`].
+    pub(crate) durability_interval: Duration,
+    /// The region.
+    pub(crate) region: String,
+    /// The account.
+    #[expect(dead_code, reason = "until the database is behind the door")]
+    pub(crate) account_id: String,
+    /// The access keys; none: signatures are not verified.
+    pub(crate) credentials: Vec<Credential>,
+    /// Certificate and key.
+    pub(crate) tls: Option<TlsFiles>,
+    /// Limits on connections and time.
+    pub(crate) limits: Limits,
+    /// How log lines look.
+    pub(crate) log_format: LogFormat,
+    /// The least severe level that is logged.
+    pub(crate) log_level: LogLevel,
+    /// Requests that take longer are logged.
+    pub(crate) slow_request: Duration,
+}
+
+/// Where the certificate is.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsFiles {
+    /// The certificate chain, PEM.
+    pub(crate) cert: PathBuf,
+    /// The private key, PEM.
+    pub(crate) key: PathBuf,
+}
+
+/// Limits on connections and time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The most connections open at a time.
+    pub(crate) connections: usize,
+    /// For the head of a request to arrive.
+    pub(crate) header: Duration,
+    /// For the body of a request to arrive.
+    pub(crate) body: Duration,
+    /// For some of a response to be taken.
+    pub(crate) write: Duration,
+    /// For the next request.
+    pub(crate) idle: Duration,
+    /// For requests under way when stopping.
+    pub(crate) shutdown: Duration,
+}
+
+/// A setting that is wrong, said for the person who set it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ConfigError(String);
+
+fn wrong(message: impl Into<String>) -> ConfigError {
+    ConfigError(message.into())
+}
+
+/// The keys that come from the environment alone.
+#[derive(Debug, Default)]
+pub(crate) struct EnvironmentKeys {
+    access_key_id: Option<String>,
+    secret_access_key: Option<Secret>,
+}
+
+impl EnvironmentKeys {
+    /// Reads `ZENOBE_ACCESS_KEY_ID` and `ZENOBE_SECRET_ACCESS_KEY`. Empty is as good as not set.
+    pub(crate) fn read() -> Self {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            access_key_id: variable("ZENOBE_ACCESS_KEY_ID"),
+            secret_access_key: variable("ZENOBE_SECRET_ACCESS_KEY").map(Secret),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the settings of a file.
+    pub(crate) fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))?;
+        toml::from_str(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))
+    }
+
+    /// Fills in what is not given from `below`.
+    pub(crate) fn or(self, below: Self) -> Self {
+        Self {
+            listen: self.listen.or(below.listen),
+            port_file: self.port_file.or(below.port_file),
+            max_connections: self.max_connections.or(below.max_connections),
+            header_timeout_ms: self.header_timeout_ms.or(below.header_timeout_ms),
+            body_timeout_ms: self.body_timeout_ms.or(below.body_timeout_ms),
+            write_timeout_ms: self.write_timeout_ms.or(below.write_timeout_ms),
+            idle_timeout_ms: self.idle_timeout_ms.or(below.idle_timeout_ms),
+            shutdown_timeout_ms: self.shutdown_timeout_ms.or(below.shutdown_timeout_ms),
+            data_dir: self.data_dir.or(below.data_dir),
+            in_memory: self.in_memory.or(below.in_memory),
+            durability: self.durability.or(below.durability),
+            durability_interval_ms: self.durability_interval_ms.or(below.durability_interval_ms),
+            region: self.region.or(below.region),
+            account_id: self.account_id.or(below.account_id),
+            tls_cert: self.tls_cert.or(below.tls_cert),
+            tls_key: self.tls_key.or(below.tls_key),
+            insecure_no_tls: self.insecure_no_tls.or(below.insecure_no_tls),
+            log_format: self.log_format.or(below.log_format),
+            log_level: self.log_level.or(below.log_level),
+            slow_request_ms: self.slow_request_ms.or(below.slow_request_ms),
+            credentials: [self.credentials, below.credentials].concat(),
+        }
+    }
+
+    /// Checks the settings together and fills in the defaults.
+    pub(crate) fn check(self, keys: EnvironmentKeys) -> Result<Config, ConfigError> {
+        let listen = resolve(self.listen.as_deref().unwrap_or("127.0.0.1:8000"))?;
+        let limits = self.limits()?;
+        let credentials = credentials(self.credentials, keys)?;
+        let tls = match (self.tls_cert, self.tls_key) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            (Some(_), None) => return Err(wrong("--tls-cert needs --tls-key, too")),
+            (None, Some(_)) => return Err(wrong("--tls-key needs --tls-cert, too")),
+        };
+        let no_tls = self.insecure_no_tls.unwrap_or(false);
+        check_exposure(&listen, !credentials.is_empty(), tls.is_some() || no_tls)?;
+
+        let in_memory = self.in_memory.unwrap_or(false);
+        if in_memory && self.durability.is_some() {
+            return Err(wrong("--in-memory and --durability exclude each other"));
+        }
+        let durability = self.durability.unwrap_or_default();
+        if self.durability_interval_ms.is_some() && durability != Durability::Interval {
+            return Err(wrong("--durability-interval-ms needs --durability interval"));
+        }
+        let data_dir = match (in_memory, self.data_dir) {
+            (true, Some(_)) => {
+                return Err(wrong("--in-memory and --data-dir exclude each other"));
+            }
+            (true, None) => None,
+            (false, data_dir) => Some(data_dir.unwrap_or_else(|| PathBuf::from("zenobe-data"))),
+        };
+        Ok(Config {
+            listen,
+            port_file: self.port_file,
+            data_dir,
+            durability,
+            durability_interval: milliseconds(
+                "durability-interval-ms",
+                self.durability_interval_ms,
+                100,
+            )?,
+            region: checked_region(self.region.unwrap_or_else(|| "us-east-1".to_owned()))?,
+            account_id: checked_account(
+                self.account_id.unwrap_or_else(|| "000000000000".to_owned()),
+            )?,
+            credentials,
+            tls,
+            limits,
+            log_format: self.log_format.unwrap_or_default(),
+            log_level: self.log_level.unwrap_or_default(),
+            slow_request: milliseconds("slow-request-ms", self.slow_request_ms, 1000)?,
+        })
+    }
+
+    fn limits(&self) -> Result<Limits, ConfigError> {
+        let connections = self.max_connections.unwrap_or(8192);
+        if !(1..=CONNECTIONS_MAX).contains(&connections) {
+            return Err(wrong(format!("--max-connections must be from 1 to {CONNECTIONS_MAX}")));
+        }
+        Ok(Limits {
+            connections,
+            header: milliseconds("header-timeout-ms", self.header_timeout_ms, 10_000)?,
+            body: milliseconds("body-timeout-ms", self.body_timeout_ms, 60_000)?,
+            write: milliseconds("write-timeout-ms", self.write_timeout_ms, 30_000)?,
+            idle: milliseconds("idle-timeout-ms", self.idle_timeout_ms, 300_000)?,
+            shutdown: milliseconds("shutdown-timeout-ms", self.shutdown_timeout_ms, 20_000)?,
+        })
+    }
+}
+
+const CONNECTIONS_MAX: usize = 1_000_000;
+const DAY_MS: u64 = 86_400_000;
+
+fn milliseconds(name: &str, given: Option<u64>, default: u64) -> Result<Duration, ConfigError> {
+    let milliseconds = given.unwrap_or(default);
+    if !(1..=DAY_MS).contains(&milliseconds) {
+        return Err(wrong(format!("--{name} must be from 1 to {DAY_MS} (a day)")));
+    }
+    Ok(Duration::from_millis(milliseconds))
+}
+
+/// The addresses of a list of hosts with ports. A name may stand for several: `localhost` is usually
+/// both 127.0.0.1 and ::1, and clients try either.
+fn resolve(list: &str) -> Result<Vec<SocketAddr>, ConfigError> {
+    let mut addresses = Vec::new();
+    for host in list.split(',').map(str::trim) {
+        let resolved = host.to_socket_addrs().map_err(|error| {
+            wrong(format!(
+                "--listen {host}: {error}; an address looks like 127.0.0.1:8000 or [::1]:8000"
+            ))
+        })?;
+        for address in resolved {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+    }
+    if addresses.is_empty() {
+        return Err(wrong(format!("--listen {list}: no such address")));
+    }
+    Ok(addresses)
+}
+
+/// Whoever can reach an address must show a key, over a connection that nobody else can read.
+/// Loopback is this machine's own.
+fn check_exposure(listen: &[SocketAddr], has_keys: bool, tls: bool) -> Result<(), ConfigError> {
+    let Some(exposed) = listen.iter().find(|address| !address.ip().to_canonical().is_loopback())
+    else {
+        return Ok(());
+    };
+    if !has_keys {
+        return Err(wrong(format!(
+            "refusing to listen on {exposed}, which others can reach, without credentials: set \
+             ZENOBE_ACCESS_KEY_ID and ZENOBE_SECRET_ACCESS_KEY, or [[credentials]] in the file of \
+             --config"
+        )));
+    }
+    if !tls {
+        return Err(wrong(format!(
+            "refusing to listen on {exposed}, which others can reach, without TLS: set --tls-cert \
+             and --tls-key, or --insecure-no-tls where something in front has TLS"
+        )));
+    }
+    Ok(())
+}
+
+fn credentials(
+    file: Vec<FileCredential>,
+    keys: EnvironmentKeys,
+) -> Result<Vec<Credential>, ConfigError> {
+    let mut all = Vec::new();
+    match (keys.access_key_id, keys.secret_access_key) {
+        (Some(id), Some(secret)) => all.push(Credential::new(id, secret.0)),
+        (None, None) => {}
+        (Some(_), None) => {
+            return Err(wrong("ZENOBE_ACCESS_KEY_ID needs ZENOBE_SECRET_ACCESS_KEY, too"));
+        }
+        (None, Some(_)) => {
+            return Err(wrong("ZENOBE_SECRET_ACCESS_KEY needs ZENOBE_ACCESS_KEY_ID, too"));
+        }
+    }
+    all.extend(file.into_iter().map(|credential| Credential {
+        access_key_id: credential.access_key_id.into(),
+        secret_access_key: SecretString::new(credential.secret_access_key.0),
+        session_token: credential.session_token.map(|token| SecretString::new(token.0)),
+    }));
+    for credential in &all {
+        credential.check().map_err(|error| wrong(error.to_string()))?;
+    }
+    Ok(all)
+}
+
+fn checked_region(region: String) -> Result<String, ConfigError> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if region.is_empty() || region.len() > 64 || !region.bytes().all(allowed) {
+        return Err(wrong(format!(
+            "--region {region:?} must be 1 to 64 of a-z, 0-9 and -, such as eu-west-1"
+        )));
+    }
+    Ok(region)
+}
+
+fn checked_account(account: String) -> Result<String, ConfigError> {
+    if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong(format!("--account-id {account:?} must be twelve digits")));
+    }
+    Ok(account)
+}

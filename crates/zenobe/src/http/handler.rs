@@ -1,0 +1,282 @@
+//! One request, in the order in which DynamoDB looks at it.
+//!
+//! Method and preflight, size of the body, content type, form of the body, operation, signature;
+//! only then the operation itself. The form of the body is looked at again only for requests that
+//! are refused: whoever is let in has it decoded once, by the service.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Body;
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, StatusCode};
+use zenobe_auth::{AuthError, Presented, Principal, SignedRequest, Verifier};
+use zenobe_model::operation::Operation;
+
+use crate::clock;
+use crate::http::body::{self, BodyError};
+use crate::http::request_id::RequestId;
+use crate::http::response::{
+    ContentType, HttpResponse, allow_any_origin, body_timed_out, error_body, not_an_operation,
+    preflight, respond, too_large,
+};
+use crate::logging::LogBudget;
+use crate::metrics::Metrics;
+use crate::service::{ApiRequest, ApiResponse, Service};
+
+const TARGET: &str = "x-amz-target";
+const TARGET_PREFIX: &str = "DynamoDB_20120810.";
+const SERIALIZATION: &str = "com.amazon.coral.service#SerializationException";
+const UNKNOWN_OPERATION: &str = "com.amazon.coral.service#UnknownOperationException";
+const INTERNAL_SERVER: &str = "com.amazonaws.dynamodb.v20120810#InternalServerError";
+
+/// How requests prove who made them.
+#[derive(Debug)]
+pub(crate) enum Authentication {
+    /// Any well-formed signature will do. For loopback only.
+    Open,
+    /// Signatures are verified.
+    Verified(Verifier),
+}
+
+/// The front door: what all connections share.
+pub(crate) struct Front<S> {
+    pub(crate) service: S,
+    pub(crate) authentication: Authentication,
+    pub(crate) metrics: Arc<Metrics>,
+    /// How long a body may take to arrive.
+    pub(crate) body_timeout: Duration,
+    /// Requests that take longer than this are logged.
+    pub(crate) slow_request: Duration,
+    /// The answer to `GET /`.
+    pub(crate) health_text: Bytes,
+    pub(crate) log_budget: LogBudget,
+}
+
+/// The answer and what the metrics are told about it.
+struct Answer {
+    response: HttpResponse,
+    error: Option<&'static str>,
+}
+
+impl<S: Service> Front<S> {
+    /// Answers one request. Never fails: whatever goes wrong becomes a response.
+    pub(crate) async fn handle<B>(&self, request: Request<B>) -> HttpResponse
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let id = RequestId::fresh();
+        let (parts, body) = request.into_parts();
+        let has_origin = parts.headers.contains_key(header::ORIGIN);
+        let mut response = match parts.method {
+            Method::POST => self.post(&id, &parts, body).await,
+            Method::OPTIONS if has_origin => preflight(&id, &parts.headers),
+            Method::GET | Method::HEAD => self.get(&id, parts.uri.path()),
+            _ => not_an_operation(&id),
+        };
+        if has_origin {
+            allow_any_origin(&mut response);
+        }
+        response
+    }
+
+    fn get(&self, id: &RequestId, path: &str) -> HttpResponse {
+        let (content_type, body) = match path {
+            "/" | "/ping" => (ContentType::Unstated, self.health_text.clone()),
+            "/health" => (ContentType::Json, Bytes::from_static(b"{\"status\":\"ok\"}")),
+            "/metrics" => {
+                (ContentType::Prometheus, self.metrics.render(&self.service.figures()).into())
+            }
+            _ => return not_an_operation(id),
+        };
+        respond(StatusCode::OK, content_type, id, body)
+    }
+
+    async fn post<B>(&self, id: &RequestId, parts: &Parts, body: B) -> HttpResponse
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let started = clock::now();
+        let operation = operation(&parts.headers);
+        let measure = self.metrics.start(operation);
+        let (received_bytes, answer) = match body::collect(body, self.body_timeout).await {
+            Ok(body) => (body.len(), self.answer(id, parts, operation, body).await),
+            Err(error) => (0, refused_body(id, parts, error)),
+        };
+        let elapsed = started.elapsed();
+        let sent_bytes = answer.response.body().size_hint().exact().unwrap_or_default();
+        measure.finish(elapsed, received_bytes as u64, sent_bytes);
+        self.note(id, operation, &answer, elapsed);
+        answer.response
+    }
+
+    async fn answer(
+        &self,
+        id: &RequestId,
+        parts: &Parts,
+        operation: Option<Operation>,
+        body: Bytes,
+    ) -> Answer {
+        let Some(content_type) = content_type(&parts.headers, &body) else {
+            return Answer { response: not_an_operation(id), error: Some(UNKNOWN_OPERATION) };
+        };
+        let refuse = |type_name, message: Option<&str>| {
+            let body = error_body(type_name, message);
+            let response = respond(StatusCode::BAD_REQUEST, content_type, id, body);
+            Answer { response, error: Some(type_name) }
+        };
+        let principal = self.authenticate(parts, &body);
+        let (operation, principal) = match (operation, principal) {
+            (Some(operation), Ok(principal)) => (operation, principal),
+            _ if self.is_malformed(&parts.headers, &body) => return refuse(SERIALIZATION, None),
+            (None, _) => return refuse(UNKNOWN_OPERATION, None),
+            (Some(_), Err(error)) => {
+                return refuse(error.code.type_name(), Some(&error.message));
+            }
+        };
+        let body = match body::decompress(&parts.headers, body) {
+            Ok(body) if !body.is_empty() => body,
+            Err(BodyError::TooLarge) => {
+                return Answer { response: too_large(id), error: Some("RequestEntityTooLarge") };
+            }
+            _ => return refuse(SERIALIZATION, None),
+        };
+        let called = self.call(id, ApiRequest { operation, body, principal }).await;
+        let status = StatusCode::from_u16(called.status).unwrap_or(StatusCode::BAD_REQUEST);
+        Answer { response: respond(status, content_type, id, called.body), error: called.error }
+    }
+
+    fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<Principal, AuthError> {
+        let request = SignedRequest {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            headers: &parts.headers,
+            authority: parts.uri.authority().map(|authority| authority.as_str()),
+            body,
+        };
+        match &self.authentication {
+            Authentication::Verified(verifier) => verifier.verify(&request, clock::unix_seconds()),
+            Authentication::Open => Presented::parse(&request)
+                .map(|presented| Principal { access_key_id: presented.access_key_id.into() }),
+        }
+    }
+
+    /// Whether a request that is refused anyway is refused for the form of its body. A compressed
+    /// body of somebody who is not let in is not decompressed.
+    fn is_malformed(&self, headers: &HeaderMap, body: &[u8]) -> bool {
+        !body.is_empty()
+            && !headers.contains_key(header::CONTENT_ENCODING)
+            && !self.service.is_json(body)
+    }
+
+    /// Calls the service. A panic there is a defect, answered as an internal error: the connection
+    /// and all others go on.
+    async fn call(&self, id: &RequestId, request: ApiRequest) -> ApiResponse {
+        let operation = request.operation;
+        let mut call = pin!(self.service.call(request));
+        let result = std::future::poll_fn(|context| {
+            let polled = AssertUnwindSafe(|| call.as_mut().poll(context));
+            match std::panic::catch_unwind(polled) {
+                Ok(Poll::Pending) => Poll::Pending,
+                Ok(Poll::Ready(response)) => Poll::Ready(Ok(response)),
+                Err(panic) => Poll::Ready(Err(panic)),
+            }
+        })
+        .await;
+        result.unwrap_or_else(|panic| {
+            self.metrics.count_panic();
+            let cause = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("(no text)");
+            self.log_budget.spend(|| {
+                tracing::error!(
+                    request_id = id.as_str(),
+                    operation = operation.name(),
+                    cause,
+                    "a defect: the operation panicked"
+                );
+            });
+            ApiResponse {
+                status: 500,
+                body: error_body(INTERNAL_SERVER, Some("Internal server error")),
+                error: Some(INTERNAL_SERVER),
+            }
+        })
+    }
+
+    /// Tells metrics and log how a request ended.
+    fn note(
+        &self,
+        id: &RequestId,
+        operation: Option<Operation>,
+        answer: &Answer,
+        elapsed: Duration,
+    ) {
+        if let Some(error) = answer.error {
+            self.metrics.count_error(operation, error);
+        }
+        let status = answer.response.status().as_u16();
+        let name = operation.map_or("", Operation::name);
+        let elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        tracing::debug!(
+            request_id = id.as_str(),
+            operation = name,
+            status,
+            elapsed_us,
+            error = answer.error.unwrap_or_default(),
+            "request"
+        );
+        if elapsed > self.slow_request || status >= 500 {
+            self.log_budget.spend(|| {
+                tracing::warn!(
+                    request_id = id.as_str(),
+                    operation = name,
+                    status,
+                    elapsed_us,
+                    error = answer.error.unwrap_or_default(),
+                    "slow or failed request"
+                );
+            });
+        }
+    }
+}
+
+/// The operation that the target names.
+fn operation(headers: &HeaderMap) -> Option<Operation> {
+    let target = headers.get(TARGET)?.to_str().ok()?;
+    Operation::from_name(target.strip_prefix(TARGET_PREFIX)?)
+}
+
+/// The content type of the answer: that of the request, without its parameters. `None` for a body
+/// of a type that the API does not know.
+fn content_type(headers: &HeaderMap, body: &[u8]) -> Option<ContentType> {
+    let given = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let media_type = given.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    match media_type {
+        b"application/x-amz-json-1.0" => Some(ContentType::AmzJson),
+        b"application/json" => Some(ContentType::Json),
+        _ if body.is_empty() => Some(ContentType::Json),
+        _ => None,
+    }
+}
+
+fn refused_body(id: &RequestId, parts: &Parts, error: BodyError) -> Answer {
+    let (response, error) = match error {
+        BodyError::TooLarge => (too_large(id), "RequestEntityTooLarge"),
+        BodyError::TimedOut | BodyError::Broken => (body_timed_out(id), "RequestTimeout"),
+        BodyError::Malformed => {
+            let content_type = content_type(&parts.headers, b"").unwrap_or(ContentType::Json);
+            let body = error_body(SERIALIZATION, None);
+            (respond(StatusCode::BAD_REQUEST, content_type, id, body), SERIALIZATION)
+        }
+    };
+    Answer { response, error: Some(error) }
+}

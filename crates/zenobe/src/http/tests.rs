@@ -1,0 +1,87 @@
+//! The handler with a service that does what a test wants.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use zenobe_storage::Figure;
+
+use crate::http::handler::{Authentication, Front};
+use crate::logging::LogBudget;
+use crate::metrics::Metrics;
+use crate::service::{ApiRequest, ApiResponse, Service};
+
+/// Panics when the body says so, otherwise answers with the body.
+struct Echo;
+
+impl Service for Echo {
+    async fn call(&self, request: ApiRequest) -> ApiResponse {
+        assert!(!request.body.starts_with(b"panic at once"), "asked to panic");
+        tokio::task::yield_now().await;
+        assert!(!request.body.starts_with(b"panic later"), "asked to panic later");
+        ApiResponse { status: 200, body: request.body, error: None }
+    }
+
+    fn is_json(&self, _: &[u8]) -> bool {
+        true
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        Vec::new()
+    }
+}
+
+fn front() -> Front<Echo> {
+    Front {
+        service: Echo,
+        authentication: Authentication::Open,
+        metrics: Arc::new(Metrics::new(1, 0)),
+        body_timeout: Duration::from_secs(1),
+        slow_request: Duration::from_secs(1),
+        health_text: Bytes::new(),
+        log_budget: LogBudget::default(),
+    }
+}
+
+fn request(body: &'static str) -> Request<Full<Bytes>> {
+    Request::post("/")
+        .header("host", "localhost")
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amz-target", "DynamoDB_20120810.PutItem")
+        .header("x-amz-date", "20150830T123600Z")
+        .header(
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=a/b/c/d/e, SignedHeaders=host, Signature=f",
+        )
+        .body(Full::from(body))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_as_an_internal_error_and_counted() {
+    let front = front();
+    for body in ["panic at once", "panic later"] {
+        let answer = front.handle(request(body)).await;
+        assert_eq!(answer.status(), 500);
+        let answered = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(
+            &answered[..],
+            br#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"Internal server error"}"#
+        );
+    }
+    assert_eq!(front.handle(request("fine")).await.status(), 200);
+    let page = front.metrics.render(&[]);
+    assert!(page.contains("zenobe_panics_total 2"), "{page}");
+    assert!(page.contains("code=\"InternalServerError\"} 2"), "{page}");
+    assert!(page.contains("zenobe_requests_in_flight 0"), "{page}");
+}
+
+#[tokio::test]
+async fn a_body_that_came_with_its_head_is_not_copied() {
+    let body = Bytes::from_static(b"whole");
+    let collected =
+        super::body::collect(Full::new(body.clone()), Duration::from_secs(1)).await.unwrap();
+    assert_eq!(collected.as_ptr(), body.as_ptr());
+}

@@ -1,0 +1,113 @@
+//! Structured logs on standard error: readable on a terminal, JSON elsewhere. And their limit.
+
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Deserialize;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::clock;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// Human on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The least severe level that is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogLevel {
+    /// Nothing.
+    Off,
+    /// Failures that need somebody.
+    Error,
+    /// What may need somebody.
+    Warn,
+    /// Start, stop and changes of state.
+    #[default]
+    Info,
+    /// Every request.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    const fn filter(self) -> LevelFilter {
+        match self {
+            Self::Off => LevelFilter::OFF,
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Trace => LevelFilter::TRACE,
+        }
+    }
+}
+
+/// Starts logging for the whole process, panics included.
+pub(crate) fn start(format: LogFormat, level: LogLevel) {
+    let terminal = std::io::stderr().is_terminal();
+    let json = match format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Human => false,
+        LogFormat::Json => true,
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level.filter())
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(terminal);
+    if json {
+        subscriber.json().flatten_event(true).init();
+    } else {
+        subscriber.init();
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let cause = panic.payload_as_str().unwrap_or("(no text)");
+        tracing::error!(place, cause, "a defect: panic");
+    }));
+}
+
+/// The most lines a second about single requests.
+const LINES_PER_SECOND: u64 = 20;
+const COUNT_BITS: u32 = 24;
+
+/// Bounds the log lines that requests can cause: however many fail, the disk does not fill.
+#[derive(Debug, Default)]
+pub(crate) struct LogBudget {
+    /// The second of uptime in the upper bits, the lines asked for in it in the lower 24.
+    window: AtomicU64,
+}
+
+impl LogBudget {
+    /// Logs a line if there is room for it, and says once how many had none.
+    pub(crate) fn spend(&self, line: impl FnOnce()) {
+        let second = clock::uptime_ms() / 1000;
+        let window = self.window.load(Ordering::Relaxed);
+        let (current, asked) = (window >> COUNT_BITS, window & ((1 << COUNT_BITS) - 1));
+        // Two threads may both see the last free place: the limit is for the disk, not exact.
+        if current != second {
+            self.window.store(second << COUNT_BITS | 1, Ordering::Relaxed);
+            if asked > LINES_PER_SECOND {
+                let suppressed = asked - LINES_PER_SECOND;
+                tracing::warn!(suppressed, "lines about requests were left out");
+            }
+            line();
+            return;
+        }
+        self.window.store(window.saturating_add(1), Ordering::Relaxed);
+        if asked < LINES_PER_SECOND {
+            line();
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! One connection: TLS or not, HTTP/1.1 or HTTP/2, watched while it lives.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::http::handler::Front;
+use crate::http::request_id::RequestId;
+use crate::http::response::{HttpResponse, error_body};
+use crate::server::registry::{ConnectionState, Directive, Phase, Registry};
+use crate::server::tls::Tls;
+use crate::service::Service;
+
+/// The longest head of a request, in bytes. HTTP/1.1 may read as much again before it looks.
+const HEAD_BYTES_MAX: u32 = 64 << 10;
+/// The most headers of a request.
+const HEADERS_MAX: usize = 128;
+/// The most requests under way on one HTTP/2 connection.
+const HTTP2_STREAMS_MAX: u32 = 256;
+/// HTTP/2 flow control: one large batch fits without a round trip.
+const HTTP2_WINDOW_BYTES: u32 = 1 << 20;
+/// HTTP/2 clients are pinged, so that a dead one does not stay.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
+const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What all connections share.
+pub(super) struct Connections<S> {
+    pub(super) front: Arc<Front<S>>,
+    pub(super) registry: Registry,
+    pub(super) tls: Option<Arc<Tls>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+impl<S: Service> Connections<S> {
+    /// Serves a connection until it ends.
+    pub(super) async fn serve(&self, stream: TcpStream) {
+        let registered = self.registry.register();
+        let state = registered.state.clone();
+        // Answers are small and written at once: waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        match &self.tls {
+            None => {
+                if let Some(Ok(protocol)) = unless_told_to_end(&state, sniff(&stream)).await {
+                    self.speak(protocol, stream, state).await;
+                }
+            }
+            Some(tls) => {
+                // The whole handshake counts as the head of a request.
+                state.enter(Phase::Head);
+                let handshake = tls.acceptor().accept(stream);
+                match unless_told_to_end(&state, handshake).await {
+                    Some(Ok(stream)) => {
+                        state.enter(Phase::Idle);
+                        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                        let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
+                        self.speak(protocol, stream, state).await;
+                    }
+                    Some(Err(error)) => {
+                        self.front.metrics.tls_failed();
+                        tracing::debug!(%error, "TLS handshake failed");
+                    }
+                    None => self.front.metrics.tls_failed(),
+                }
+            }
+        }
+    }
+
+    async fn speak<T>(&self, protocol: Protocol, stream: T, state: Arc<ConnectionState>)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let stream = TokioIo::new(Watched { stream, state: state.clone() });
+        match protocol {
+            Protocol::Http1 => self.speak_http1(stream, state).await,
+            Protocol::Http2 => self.speak_http2(stream, state).await,
+        }
+    }
+
+    async fn speak_http1<T>(&self, stream: TokioIo<Watched<T>>, state: Arc<ConnectionState>)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let (front, in_flight) = (self.front.clone(), state.begin());
+            async move {
+                let response = front.handle(request).await;
+                drop(in_flight);
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let mut builder = http1::Builder::new();
+        // A client that has sent its request and closed its sending half still gets its answer, and
+        // an operation under way is not dropped half done.
+        builder.half_close(true).max_buf_size(HEAD_BYTES_MAX as usize).max_headers(HEADERS_MAX);
+        let connection = builder.serve_connection(stream, service);
+        drive(connection, &state, |connection| connection.graceful_shutdown()).await;
+    }
+
+    async fn speak_http2<T>(&self, stream: TokioIo<Watched<T>>, state: Arc<ConnectionState>)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let (front, in_flight) = (self.front.clone(), state.begin());
+            // A client may cancel a stream at any time; an operation under way must not be dropped
+            // half done for that, so it runs in a task of its own.
+            let answer = tokio::spawn(async move { front.handle(request).await });
+            async move {
+                let response = answer.await.unwrap_or_else(|_| lost());
+                drop(in_flight);
+                Ok::<_, Infallible>(response)
+            }
+        });
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(HTTP2_STREAMS_MAX)
+            .max_header_list_size(HEAD_BYTES_MAX)
+            .initial_stream_window_size(HTTP2_WINDOW_BYTES)
+            .initial_connection_window_size(HTTP2_WINDOW_BYTES)
+            .keep_alive_interval(HTTP2_PING_INTERVAL)
+            .keep_alive_timeout(HTTP2_PING_TIMEOUT);
+        let connection = builder.serve_connection(stream, service);
+        drive(connection, &state, |connection| connection.graceful_shutdown()).await;
+    }
+}
+
+/// The answer when the task of a request is gone, which only a defect outside the service does.
+fn lost() -> HttpResponse {
+    let type_name = "com.amazonaws.dynamodb.v20120810#InternalServerError";
+    crate::http::response::respond(
+        hyper::StatusCode::INTERNAL_SERVER_ERROR,
+        crate::http::response::ContentType::AmzJson,
+        &RequestId::fresh(),
+        error_body(type_name, Some("Internal server error")),
+    )
+}
+
+/// Runs a connection until it ends or is told to.
+async fn drive<C>(connection: C, state: &ConnectionState, shut_down: impl Fn(Pin<&mut C>))
+where
+    C: Future,
+{
+    let mut connection = std::pin::pin!(connection);
+    let mut remembered = false;
+    let mut draining = false;
+    std::future::poll_fn(|context| {
+        if !remembered {
+            state.remember(context.waker());
+            remembered = true;
+        }
+        match state.directive() {
+            Directive::Run => {}
+            Directive::Drain if draining => {}
+            Directive::Drain => {
+                draining = true;
+                shut_down(connection.as_mut());
+            }
+            Directive::Close => return Poll::Ready(()),
+        }
+        // How it ended is the client's affair: an error here is a broken or hostile connection.
+        connection.as_mut().poll(context).map(|_| ())
+    })
+    .await;
+}
+
+/// Waits for something before the first request; `None` when the connection is told to end.
+async fn unless_told_to_end<F: Future>(state: &ConnectionState, future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    let mut remembered = false;
+    std::future::poll_fn(|context| {
+        if !remembered {
+            state.remember(context.waker());
+            remembered = true;
+        }
+        match state.directive() {
+            Directive::Run => future.as_mut().poll(context).map(Some),
+            Directive::Drain | Directive::Close => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+/// Looks at a connection's first bytes without taking them: HTTP/2 begins with `PRI`, as no request
+/// of HTTP/1.1 does.
+async fn sniff(stream: &TcpStream) -> io::Result<Protocol> {
+    let mut first = [0; 3];
+    loop {
+        let length = stream.peek(&mut first).await?;
+        let seen = first.get(..length).unwrap_or_default();
+        if length == 0 || !b"PRI".starts_with(seen) {
+            return Ok(Protocol::Http1);
+        }
+        if length == first.len() {
+            return Ok(Protocol::Http2);
+        }
+        // One or two bytes of a preface: the socket is readable, so waiting for that would spin.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A stream that notes when its connection changes phase.
+struct Watched<T> {
+    stream: T,
+    state: Arc<ConnectionState>,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before && self.state.phase() == Phase::Idle {
+            self.state.enter(Phase::Head);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Watched<T> {
+    /// Notes that the client took some of a response.
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(_)) = written
+            && self.state.phase() != Phase::Handling
+        {
+            self.state.enter(Phase::Writing);
+        }
+        written
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.wrote(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        if self.state.phase() == Phase::Writing {
+            self.state.enter(Phase::Idle);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,368 @@
+//! The running server: start, listening, stopping.
+//!
+//! Start: addresses are bound first, since that is what fails most; then the data is opened, then
+//! connections are accepted. Stop: listening ends, requests under way finish, the data is closed.
+
+mod connection;
+mod registry;
+mod tls;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use zenobe_auth::Verifier;
+
+use crate::clock;
+use crate::config::{Config, Limits};
+use crate::http::handler::{Authentication, Front};
+use crate::logging::LogBudget;
+use crate::metrics::Metrics;
+use crate::server::connection::Connections;
+use crate::server::registry::Registry;
+use crate::server::tls::Tls;
+use crate::service::{Canned, Service};
+
+/// Connections that the system keeps for us until they are accepted.
+const BACKLOG: u32 = 1024;
+/// How often timeouts are looked at.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(100);
+/// Threads for calls that block, beyond the workers.
+const BLOCKING_THREADS_MAX: usize = 64;
+
+/// Why the server did not start or did not stop well.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// A setting that could be checked only now.
+    #[error("{0}")]
+    Settings(String),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {}", explain_listen(.cause))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The data cannot be opened.
+    #[expect(dead_code, reason = "there is no data until the database is behind the door")]
+    #[error("{0}")]
+    Data(String),
+    /// The system refused something that the server cannot do without.
+    #[error("{what}: {cause}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+}
+
+fn explain_listen(cause: &std::io::Error) -> String {
+    match cause.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "another process listens there; stop it, or choose another port with --listen".into()
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            format!("{cause}; ports below 1024 need privileges, choose another with --listen")
+        }
+        _ => cause.to_string(),
+    }
+}
+
+impl StartError {
+    /// The exit code for wrong settings, also those that are found before starting.
+    pub(crate) const WRONG_SETTINGS: u8 = 2;
+
+    /// The exit code that tells scripts what happened.
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::System { .. } => 1,
+            Self::Settings(_) => Self::WRONG_SETTINGS,
+            Self::Listen { .. } => 3,
+            Self::Data(_) => 4,
+        }
+    }
+}
+
+fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError {
+    let what = what.into();
+    |cause| StartError::System { what, cause }
+}
+
+/// Serves until told to stop.
+pub(crate) fn run(config: Config) -> Result<(), StartError> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // On one core there is nobody to share work with: no queues between threads, no wake-ups.
+    let mut builder = if threads == 1 {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(threads);
+        builder
+    };
+    let runtime = builder
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build()
+        .map_err(system("cannot start the runtime"))?;
+    let result = runtime.block_on(start(config, threads));
+    // Whatever still runs now was told to stop and did not.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+async fn start(config: Config, threads: usize) -> Result<(), StartError> {
+    clock::tick();
+    let listeners =
+        config.listen.iter().map(|address| listen(*address)).collect::<Result<Vec<_>, _>>()?;
+    let tls = match &config.tls {
+        Some(files) => Some(Arc::new(Tls::load(files.clone()).map_err(StartError::Settings)?)),
+        None => None,
+    };
+    let metrics = Arc::new(Metrics::new(threads, clock::unix_seconds().0));
+    let front = Arc::new(Front {
+        service: Canned,
+        authentication: authentication(&config)?,
+        metrics: metrics.clone(),
+        body_timeout: config.limits.body,
+        slow_request: config.slow_request,
+        health_text: Bytes::from(format!("healthy: dynamodb.{}.amazonaws.com ", config.region)),
+        log_budget: LogBudget::default(),
+    });
+    let mut signals = Signals::new()?;
+    let bound = bound_addresses(&listeners)?;
+    announce(&config, &bound, &front.authentication);
+    // The last step: whoever waits for the file may connect, and finds the log complete.
+    if let Some(path) = &config.port_file {
+        write_port_file(path, &bound)?;
+    }
+    let server = Server {
+        connections: Arc::new(Connections {
+            front,
+            registry: Registry::new(config.limits, metrics),
+            tls: tls.clone(),
+        }),
+        places: Arc::new(Semaphore::new(config.limits.connections)),
+        limits: config.limits,
+        port_file: config.port_file,
+    };
+    server.serve(listeners, tls, &mut signals).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn authentication(config: &Config) -> Result<Authentication, StartError> {
+    if config.credentials.is_empty() {
+        return Ok(Authentication::Open);
+    }
+    Verifier::new(&*config.region, "dynamodb", config.credentials.clone())
+        .map(Authentication::Verified)
+        .map_err(|error| StartError::Settings(error.to_string()))
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bind = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // A restart must not wait until the system has forgotten the old connections.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|cause| StartError::Listen { address, cause })
+}
+
+fn bound_addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, StartError> {
+    listeners
+        .iter()
+        .map(|listener| listener.local_addr().map_err(system("cannot tell the bound address")))
+        .collect()
+}
+
+/// Writes the addresses under another name first, so that whoever waits for the file never reads
+/// half of it.
+fn write_port_file(path: &Path, bound: &[SocketAddr]) -> Result<(), StartError> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    let unfinished = PathBuf::from(unfinished);
+    let write = || {
+        let mut file = std::fs::File::create(&unfinished)?;
+        for address in bound {
+            writeln!(file, "{address}")?;
+        }
+        std::fs::rename(&unfinished, path)
+    };
+    write().map_err(system(format!("cannot write {}", path.display())))
+}
+
+/// Says at start what a person must know: where, on which data, how safe, who is let in.
+fn announce(config: &Config, bound: &[SocketAddr], authentication: &Authentication) {
+    let listen = bound.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let data = match &config.data_dir {
+        Some(data_dir) => {
+            std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.clone()).display().to_string()
+        }
+        None => "in memory, gone when the process ends".to_owned(),
+    };
+    let durability = match (&config.data_dir, config.durability) {
+        (None, _) => "none".to_owned(),
+        (Some(_), crate::config::Durability::Fsync) => "fsync".to_owned(),
+        (Some(_), crate::config::Durability::Interval) => format!(
+            "interval: a crash may lose the acknowledged writes of the last {} ms",
+            config.durability_interval.as_millis()
+        ),
+    };
+    let auth = match authentication {
+        Authentication::Open => "open: any well-formed signature is accepted",
+        Authentication::Verified(_) => "verified signatures",
+    };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listen,
+        tls = config.tls.is_some(),
+        data,
+        durability,
+        auth,
+        region = config.region,
+        "ready"
+    );
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, StartError> {
+        let listen = |kind| signal(kind).map_err(system("cannot listen for signals"));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// What accepts and closes connections.
+struct Server<S> {
+    connections: Arc<Connections<S>>,
+    places: Arc<Semaphore>,
+    limits: Limits,
+    port_file: Option<PathBuf>,
+}
+
+impl<S: Service> Server<S> {
+    async fn serve(
+        &self,
+        listeners: Vec<TcpListener>,
+        tls: Option<Arc<Tls>>,
+        signals: &mut Signals,
+    ) {
+        let mut accepting = JoinSet::new();
+        for listener in listeners {
+            let (connections, places) = (self.connections.clone(), self.places.clone());
+            accepting.spawn(accept(listener, connections, places));
+        }
+        let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
+        loop {
+            tokio::select! {
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+                _ = signals.hang_up.recv() => {
+                    if let Some(tls) = &tls {
+                        tls.reload();
+                    }
+                }
+                _ = sweep.tick() => {
+                    self.connections.registry.sweep(clock::tick());
+                    if let Some(tls) = &tls {
+                        tls.reload_if_changed(clock::coarse_ms());
+                    }
+                }
+            }
+        }
+        accepting.shutdown().await;
+        if let Some(path) = &self.port_file {
+            let _ = std::fs::remove_file(path);
+        }
+        self.drain(signals).await;
+    }
+
+    /// Lets requests under way finish, for a time; a second signal ends the wait.
+    async fn drain(&self, signals: &mut Signals) {
+        tracing::info!(connections = self.connections.registry.len(), "stopping");
+        self.connections.registry.drain();
+        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
+        let drained = async {
+            let closed = self.places.acquire_many(all);
+            tokio::pin!(closed);
+            loop {
+                tokio::select! {
+                    _ = &mut closed => return,
+                    // Timeouts hold while stopping, too.
+                    () = tokio::time::sleep(SWEEP_INTERVAL) => {
+                        self.connections.registry.sweep(clock::tick());
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = drained => return,
+            () = tokio::time::sleep(self.limits.shutdown) => {}
+            () = signals.stop() => {}
+        }
+        let connections = self.connections.registry.len();
+        tracing::warn!(connections, "stopping without waiting for them any longer");
+    }
+}
+
+/// Accepts connections for ever. At the limit no more are accepted: they wait in the backlog.
+async fn accept<S: Service>(
+    listener: TcpListener,
+    connections: Arc<Connections<S>>,
+    places: Arc<Semaphore>,
+) {
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => spawn_connection(stream, place, connections.clone()),
+            Err(error) => {
+                // Out of file descriptors, most likely: trying again at once would only burn.
+                connections.front.log_budget.spend(|| tracing::warn!(%error, "cannot accept"));
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn spawn_connection<S: Service>(
+    stream: TcpStream,
+    place: OwnedSemaphorePermit,
+    connections: Arc<Connections<S>>,
+) {
+    tokio::spawn(async move {
+        connections.serve(stream).await;
+        drop(place);
+    });
+}

@@ -1,0 +1,207 @@
+//! All open connections: what each is doing and since when, and the sweep that ends those which
+//! take too long.
+//!
+//! A timer per connection and phase would cost each request several insertions into a timer wheel.
+//! Instead a connection notes its phase with one store, and the sweep looks at all of them ten times
+//! a second.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::clock;
+use crate::config::Limits;
+use crate::metrics::Metrics;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// It waits for a request.
+    Idle = 0,
+    /// Part of a request's head is there.
+    Head = 1,
+    /// A request is being answered. Its own limits hold.
+    Handling = 2,
+    /// A response is being sent.
+    Writing = 3,
+}
+
+/// What a connection is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Directive {
+    /// Go on.
+    Run = 0,
+    /// End after the requests under way.
+    Drain = 1,
+    /// End now.
+    Close = 2,
+}
+
+const PHASE_SHIFT: u32 = 56;
+
+/// The state of one connection.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionState {
+    /// The phase in the upper eight bits, the coarse time it began at in the lower ones.
+    phase: AtomicU64,
+    directive: AtomicU8,
+    /// Requests under way; HTTP/2 may have many.
+    in_flight: AtomicU32,
+    /// Wakes the connection's task; the same for the task's whole life.
+    waker: Mutex<Option<Waker>>,
+}
+
+impl ConnectionState {
+    /// Notes that a phase begins now.
+    pub(super) fn enter(&self, phase: Phase) {
+        let packed = u64::from(phase as u8) << PHASE_SHIFT | clock::coarse_ms();
+        self.phase.store(packed, Ordering::Relaxed);
+    }
+
+    /// The phase.
+    pub(super) fn phase(&self) -> Phase {
+        Self::unpack(self.phase.load(Ordering::Relaxed)).0
+    }
+
+    fn unpack(packed: u64) -> (Phase, u64) {
+        let phase = match packed >> PHASE_SHIFT {
+            0 => Phase::Idle,
+            1 => Phase::Head,
+            2 => Phase::Handling,
+            _ => Phase::Writing,
+        };
+        (phase, packed & ((1 << PHASE_SHIFT) - 1))
+    }
+
+    /// Notes the start of a request; its end is noted when the result is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.enter(Phase::Handling);
+        InFlight(self.clone())
+    }
+
+    /// What to do now.
+    pub(super) fn directive(&self) -> Directive {
+        match self.directive.load(Ordering::Acquire) {
+            0 => Directive::Run,
+            1 => Directive::Drain,
+            _ => Directive::Close,
+        }
+    }
+
+    /// Remembers the task, so that directives reach it.
+    pub(super) fn remember(&self, waker: &Waker) {
+        *self.waker.lock() = Some(waker.clone());
+    }
+
+    fn direct(&self, directive: Directive) {
+        // A directive only ever becomes stricter.
+        if self.directive.fetch_max(directive as u8, Ordering::AcqRel) < directive as u8
+            && let Some(waker) = &*self.waker.lock()
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn sweep(&self, now_ms: u64, limits: &Limits) {
+        if self.in_flight.load(Ordering::Relaxed) > 0 {
+            return;
+        }
+        let (phase, since_ms) = Self::unpack(self.phase.load(Ordering::Relaxed));
+        let limit = match phase {
+            Phase::Idle => limits.idle,
+            Phase::Head => limits.header,
+            Phase::Writing => limits.write,
+            Phase::Handling => return,
+        };
+        if Duration::from_millis(now_ms.saturating_sub(since_ms)) > limit {
+            self.direct(Directive::Close);
+        }
+    }
+}
+
+/// A request under way on a connection.
+pub(super) struct InFlight(Arc<ConnectionState>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.enter(Phase::Writing);
+    }
+}
+
+/// All open connections.
+#[derive(Debug)]
+pub(super) struct Registry {
+    connections: Mutex<HashMap<u64, Arc<ConnectionState>>>,
+    next: AtomicU64,
+    draining: AtomicU8,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+}
+
+/// A connection's place in the registry.
+pub(super) struct Registered<'a> {
+    registry: &'a Registry,
+    id: u64,
+    pub(super) state: Arc<ConnectionState>,
+}
+
+impl Registry {
+    /// An empty registry.
+    pub(super) fn new(limits: Limits, metrics: Arc<Metrics>) -> Self {
+        Self {
+            connections: Mutex::default(),
+            next: AtomicU64::new(0),
+            draining: AtomicU8::new(0),
+            limits,
+            metrics,
+        }
+    }
+
+    /// Adds a connection, until the result is dropped.
+    pub(super) fn register(&self) -> Registered<'_> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let state = Arc::new(ConnectionState::default());
+        state.enter(Phase::Idle);
+        self.connections.lock().insert(id, state.clone());
+        self.metrics.connection_opened();
+        if self.draining.load(Ordering::SeqCst) > 0 {
+            state.direct(Directive::Drain);
+        }
+        Registered { registry: self, id, state }
+    }
+
+    /// How many are open.
+    pub(super) fn len(&self) -> usize {
+        self.connections.lock().len()
+    }
+
+    /// Tells all to end after the requests under way.
+    pub(super) fn drain(&self) {
+        self.draining.store(1, Ordering::SeqCst);
+        for state in self.connections.lock().values() {
+            state.direct(Directive::Drain);
+        }
+    }
+
+    /// Ends the connections that take too long.
+    pub(super) fn sweep(&self, now_ms: u64) {
+        for state in self.connections.lock().values() {
+            state.sweep(now_ms, &self.limits);
+        }
+    }
+}
+
+impl Drop for Registered<'_> {
+    fn drop(&mut self) {
+        self.registry.connections.lock().remove(&self.id);
+        self.registry.metrics.connection_closed();
+    }
+}

@@ -1,0 +1,131 @@
+//! Flags, environment and file: which wins, and what is refused with which words.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use support::{Builder, run, write_file};
+
+#[track_caller]
+fn refused(args: &[&str], envs: &[(&str, &str)], file: &str, words: &[&str]) {
+    let dir = tempfile::tempdir().unwrap();
+    write_file(dir.path(), "zenobe.toml", file);
+    let args = [args, &["--config", "zenobe.toml"]].concat();
+    let output = run(&args, envs, dir.path());
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    for word in words {
+        assert!(message.contains(word), "{word}\n{message}");
+    }
+    assert!(!dir.path().join("zenobe-data").exists(), "data was made in spite of the refusal");
+}
+
+#[track_caller]
+fn region_of(args: &[&str], env: Option<&str>, file: Option<&str>) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_file(dir.path(), "zenobe.toml", file.unwrap_or_default());
+    let path = path.to_str().unwrap();
+    let mut builder = Builder::new(&[&["--in-memory", "--config", path], args].concat());
+    if let Some(env) = env {
+        builder = builder.env("ZENOBE_REGION", env);
+    }
+    let answer = builder.start().request("GET", "/", &[], b"");
+    answer.text().split('.').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let (flag, env, file) = (["--region", "flag"], Some("env"), Some("region = 'file'"));
+    assert_eq!(region_of(&flag, env, file), "flag");
+    assert_eq!(region_of(&[], env, file), "env");
+    assert_eq!(region_of(&[], None, file), "file");
+    assert_eq!(region_of(&[], None, None), "us-east-1");
+}
+
+#[test]
+fn switches_may_be_given_in_all_three_places() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write_file(dir.path(), "zenobe.toml", "in-memory = true");
+    let server = Builder::new(&["--config", path.to_str().unwrap()]).start();
+    assert!(server.log().contains("in memory"), "{}", server.log());
+    let server = Builder::new(&[]).env("ZENOBE_IN_MEMORY", "true").start();
+    assert!(server.log().contains("in memory"), "{}", server.log());
+    let server = Builder::new(&["serve", "--in-memory=true"]).start();
+    assert!(server.log().contains("in memory"), "{}", server.log());
+}
+
+#[test]
+fn a_key_that_is_not_known_is_named() {
+    refused(&[], &[], "lisen = '127.0.0.1:8000'", &["zenobe.toml", "lisen", "line 1"]);
+    refused(&[], &[], "[[credentials]]\naccess-key = 'a'", &["access-key", "line 2"]);
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused() {
+    refused(&[], &[], "region = 'EU'", &["--region", "eu-west-1"]);
+    refused(&[], &[("ZENOBE_ACCOUNT_ID", "12")], "", &["--account-id", "twelve digits"]);
+    refused(&["--durability", "never"], &[], "", &["never", "fsync"]);
+    refused(&["--in-memory", "--data-dir", "d"], &[], "", &["--in-memory", "--data-dir"]);
+    refused(&["--listen", "nowhere"], &[], "", &["--listen nowhere", "127.0.0.1:8000"]);
+    refused(&["--max-connections", "0"], &[], "", &["--max-connections"]);
+    refused(&["--tls-cert", "c"], &[], "", &["--tls-key"]);
+    refused(&["--durability-interval-ms", "5"], &[], "", &["--durability interval"]);
+    refused(&["--frobnicate"], &[], "", &["--frobnicate"]);
+}
+
+#[test]
+fn keys_must_be_whole_and_unique() {
+    refused(&[], &[("ZENOBE_ACCESS_KEY_ID", "a")], "", &["ZENOBE_SECRET_ACCESS_KEY"]);
+    refused(&[], &[("ZENOBE_SECRET_ACCESS_KEY", "a")], "", &["ZENOBE_ACCESS_KEY_ID"]);
+    let twice = "[[credentials]]\naccess-key-id = 'a'\nsecret-access-key = 'topsecret'\n";
+    let dir = tempfile::tempdir().unwrap();
+    write_file(dir.path(), "zenobe.toml", &format!("{twice}{twice}"));
+    let output = run(&["--config", "zenobe.toml", "--in-memory"], &[], dir.path());
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("twice") && !message.contains("topsecret"), "{message}");
+}
+
+#[test]
+fn an_address_that_others_can_reach_needs_keys_and_tls() {
+    let keys = [("ZENOBE_ACCESS_KEY_ID", "a"), ("ZENOBE_SECRET_ACCESS_KEY", "b")];
+    for address in ["0.0.0.0:0", "[::]:0", "127.0.0.1:0,0.0.0.0:0", "[::ffff:10.0.0.1]:0"] {
+        refused(&["--listen", address], &[], "", &["without credentials"]);
+        refused(&["--listen", address, "--insecure-no-tls"], &[], "", &["without credentials"]);
+        refused(&["--listen", address], &keys, "", &["without TLS", "--insecure-no-tls"]);
+    }
+}
+
+#[test]
+fn loopback_needs_neither() {
+    let server = Builder::new(&["--in-memory", "--listen", "127.0.0.1:0,127.0.0.2:0"]).start();
+    let port_file = std::fs::read_to_string(server.dir.path().join("port")).unwrap();
+    assert_eq!(port_file.lines().count(), 2, "{port_file}");
+    assert!(port_file.lines().nth(1).unwrap().starts_with("127.0.0.2:"), "{port_file}");
+}
+
+#[test]
+fn a_port_in_use_is_said_and_has_an_exit_code_of_its_own() {
+    let server = Builder::new(&["--in-memory"]).start();
+    let address = server.address.to_string();
+    let output = run(&["--in-memory", "--listen", &address], &[], server.dir.path());
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    assert!(message.contains(&address) && message.contains("another process"), "{message}");
+}
+
+#[test]
+fn version_and_help() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(&["--version"], &[], dir.path());
+    assert!(output.status.success());
+    let version = format!("zenobe {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), version);
+    for args in [&["--help"][..], &["serve", "--help"]] {
+        let output = run(args, &[], dir.path());
+        let help = String::from_utf8(output.stdout).unwrap();
+        for word in ["--listen", "ZENOBE_DATA_DIR", "Examples:", "Exit codes:", "Security:"] {
+            assert!(help.contains(word), "{word}\n{help}");
+        }
+    }
+}

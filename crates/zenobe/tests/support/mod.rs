@@ -1,0 +1,342 @@
+//! Starts a real server process on a free port and talks to it over plain sockets.
+//!
+//! ```ignore
+//! mod support;
+//! let server = support::Server::start(&["--in-memory"]);
+//! let answer = server.call("ListTables", "{}");
+//! assert_eq!(answer.status, 200);
+//! ```
+
+#![allow(dead_code, unreachable_pub, reason = "each test uses what it needs")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+use zenobe_auth::{Credential, SigningRequest, UnixSeconds, sign};
+
+/// How long anything may take before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// The key that requests are signed with.
+pub const ACCESS_KEY_ID: &str = "AKIDTEST";
+/// Its secret.
+pub const SECRET_ACCESS_KEY: &str = "secret";
+
+/// A running server. Killed when dropped.
+pub struct Server {
+    child: Child,
+    /// The address of its first listener.
+    pub address: SocketAddr,
+    /// A directory of its own; the log is in `log`.
+    pub dir: tempfile::TempDir,
+}
+
+/// A server to be started.
+pub struct Builder {
+    args: Vec<String>,
+    envs: Vec<(String, String)>,
+    dir: tempfile::TempDir,
+}
+
+impl Builder {
+    /// A server with these arguments, on a free port of loopback.
+    pub fn new(args: &[&str]) -> Self {
+        Self {
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            envs: Vec::new(),
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.envs.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Verifies signatures made with [`ACCESS_KEY_ID`].
+    pub fn verified(self) -> Self {
+        self.env("ZENOBE_ACCESS_KEY_ID", ACCESS_KEY_ID)
+            .env("ZENOBE_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
+    }
+
+    /// Starts it and waits until it listens.
+    pub fn start(mut self) -> Server {
+        let port_file = self.dir.path().join("port");
+        let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
+        if !self.args.iter().any(|arg| arg == "--listen") {
+            self.args.extend(["--listen".into(), "127.0.0.1:0".into()]);
+        }
+        let mut child = command()
+            .args(&self.args)
+            .arg("--port-file")
+            .arg(&port_file)
+            .envs(self.envs.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let started = now();
+        let address = loop {
+            if let Ok(text) = std::fs::read_to_string(&port_file) {
+                break text.lines().next().unwrap().parse().unwrap();
+            }
+            let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap();
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the server ended at start: {status}\n{}", log());
+            }
+            assert!(started.elapsed() < PATIENCE, "the server does not listen\n{}", log());
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        Server { child, address, dir: self.dir }
+    }
+}
+
+impl Server {
+    /// Starts a server with these arguments, on a free port of loopback.
+    pub fn start(args: &[&str]) -> Self {
+        Builder::new(args).start()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
+    }
+
+    /// A connection to it.
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.address)
+    }
+
+    /// Sends one request on a connection of its own.
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let mut connection = self.connect();
+        connection.send(method, path, headers, body);
+        connection.receive(method)
+    }
+
+    /// Calls an operation, signed.
+    pub fn call(&self, operation: &str, body: &str) -> Answer {
+        let headers = signed_headers(self.address, operation, body.as_bytes());
+        self.request("POST", "/", &as_pairs(&headers), body.as_bytes())
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status =
+            Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits until it ends.
+    pub fn wait(&mut self) -> ExitStatus {
+        let started = now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "the server does not end\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Stops it as an operator does.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Kills it with no warning, as a crash does. The directory stays.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary with an environment that the tester's own settings do not reach.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zenobe"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ZENOBE_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the binary to its end.
+pub fn run(args: &[&str], envs: &[(&str, &str)], dir: &Path) -> Output {
+    command()
+        .args(args)
+        .envs(envs.iter().copied())
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// A header as text; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// A connection of HTTP/1.1 that is kept alive.
+pub struct Connection {
+    stream: BufReader<TcpStream>,
+}
+
+impl Connection {
+    /// Connects.
+    pub fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// Writes bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Writes bytes; the server may have closed already.
+    pub fn try_write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Sends a request with a length and, where `headers` has none, a host.
+    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
+        let mut head = format!("{method} {path} HTTP/1.1\r\n");
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            head.push_str("host: localhost\r\n");
+        }
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(body);
+        self.write(&bytes);
+    }
+
+    /// Receives an answer with a length.
+    pub fn receive(&mut self, method: &str) -> Answer {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("no status: {line:?}"));
+        let status = status.parse().unwrap();
+        let mut headers = HeaderMap::new();
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line).unwrap();
+            let Some((name, value)) = line.trim_end().split_once(':') else {
+                break;
+            };
+            headers.append(
+                name.parse::<HeaderName>().unwrap(),
+                value.trim().parse::<HeaderValue>().unwrap(),
+            );
+        }
+        let length = headers
+            .get("content-length")
+            .map_or(0, |value| value.to_str().unwrap().parse::<usize>().unwrap());
+        let mut body = vec![0; if method == "HEAD" { 0 } else { length }];
+        self.stream.read_exact(&mut body).unwrap();
+        Answer { status, headers, body }
+    }
+
+    /// Waits until the server closes; true if it sent nothing before.
+    pub fn is_closed(&mut self) -> bool {
+        matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
+    }
+}
+
+/// The headers of a signed call of an operation.
+pub fn signed_headers(address: SocketAddr, operation: &str, body: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("host", address.to_string().parse().unwrap());
+    headers.insert("content-type", HeaderValue::from_static("application/x-amz-json-1.0"));
+    headers.insert("x-amz-target", format!("DynamoDB_20120810.{operation}").parse().unwrap());
+    sign_headers(&mut headers, "POST", "/", body);
+    headers
+}
+
+/// Signs headers with the test's key, now.
+pub fn sign_headers(headers: &mut HeaderMap, method: &str, path: &str, body: &[u8]) {
+    let signing = SigningRequest { region: "us-east-1", service: "dynamodb", now: unix_seconds() };
+    let credential = Credential::new(ACCESS_KEY_ID, SECRET_ACCESS_KEY);
+    sign(&signing, &credential, method, path, headers, body).unwrap();
+}
+
+/// Headers as pairs of text.
+pub fn as_pairs(headers: &HeaderMap) -> Vec<(&str, &str)> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect()
+}
+
+/// A file in a directory.
+pub fn write_file(dir: &Path, name: &str, contents: &str) -> PathBuf {
+    let path = dir.join(name);
+    std::fs::write(&path, contents).unwrap();
+    path
+}
+
+/// Waits until `done` says so.
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let started = now();
+    while !done() {
+        assert!(started.elapsed() < PATIENCE, "{what} does not happen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests wait in real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a real server checks a real time")]
+fn unix_seconds() -> UnixSeconds {
+    let now = std::time::SystemTime::now();
+    UnixSeconds(now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs())
+}
