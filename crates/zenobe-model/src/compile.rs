@@ -594,17 +594,17 @@ fn compile_keys(
         values: false,
     }
     .check()?;
+    let projection = projection(
+        parameters.attributes_to_get.clone(),
+        parameters.projection_expression.as_deref(),
+        parameters.expression_attribute_names.as_ref(),
+    )?;
     let keys = std::mem::take(&mut parameters.keys);
     let keys = keys.into_iter().map(raise).collect::<Result<Vec<_>, ServiceError>>()?;
     check_distinct(&keys)?;
     if keys_so_far > BATCH_GET_KEYS_MAX {
         return Err(ServiceError::validation("Too many items requested for the BatchGetItem call"));
     }
-    let projection = projection(
-        parameters.attributes_to_get.clone(),
-        parameters.projection_expression.as_deref(),
-        parameters.expression_attribute_names.as_ref(),
-    )?;
     Ok(CompiledKeys {
         keys,
         projection,

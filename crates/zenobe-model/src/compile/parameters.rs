@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 
 use crate::error::ServiceError;
 use crate::expression::ExpressionKind;
+use crate::limits::ITEM_SIZE_BYTES_MAX;
 use crate::number::Number;
 use crate::operation::Parsed;
+use crate::size::item_size;
 use crate::value::{AttributeValue, Item};
 
 /// Which parameters a request has, in the order in which DynamoDB lists them.
@@ -92,7 +94,9 @@ pub(super) fn starting_key(key: Option<Parsed<Item>>) -> Result<Option<Item>, Se
 
 /// Checks that an item to be put is not larger than items may be.
 pub(super) fn check_item_size(item: &Item) -> Result<(), ServiceError> {
-    let _ = item;
+    if item_size(item) > ITEM_SIZE_BYTES_MAX {
+        return Err(ServiceError::validation("Item size has exceeded the maximum allowed size"));
+    }
     Ok(())
 }
 

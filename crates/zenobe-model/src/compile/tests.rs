@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::limits::ITEM_SIZE_BYTES_MAX;
 use crate::operation::{
     AttributeValueUpdate, ComparisonOperator, Condition as LegacyCondition, ConditionalOperator,
     ExpectedAttribute, Parsed,
@@ -16,6 +17,11 @@ fn s(text: &str) -> AttributeValue {
 
 fn key() -> Item {
     Item::from([("p".to_owned(), s("k"))])
+}
+
+/// An item of this size.
+fn of_bytes(size: usize) -> Item {
+    Item::from([("p".to_owned(), s(&"x".repeat(size - 1)))])
 }
 
 const EMPTY_VALUE: &str =
@@ -115,9 +121,12 @@ fn put_item_checks_in_the_order_of_the_service() {
                 "ExpressionAttributeValues can only be specified when using expressions: ConditionExpression is null",
                 |r| r.options.expression_attribute_values = None,
             ),
-            (EMPTY_VALUE, |r| r.item = Ok(key())),
+            (EMPTY_VALUE, |r| r.item = Ok(of_bytes(ITEM_SIZE_BYTES_MAX + 1))),
             ("ReturnValues can only be ALL_OLD or NONE", |r| {
                 r.options.return_values = ReturnValues::AllOld;
+            }),
+            ("Item size has exceeded the maximum allowed size", |r| {
+                r.item = Ok(of_bytes(ITEM_SIZE_BYTES_MAX));
             }),
             (
                 "One or more parameter values were invalid: Value must be provided when Exists is null for Attribute: a",
@@ -462,14 +471,14 @@ fn batch_get_item_checks_in_the_order_of_the_service() {
         &[
             (mixed.leak(), |r| of(r, "b").projection_expression = None),
             (NAMES_WITHOUT, |r| of(r, "a").expression_attribute_names = None),
-            (EMPTY_VALUE, |r| of(r, "a").keys = vec![Ok(key()), Ok(key())]),
-            ("Provided list of item keys contains duplicates", |r| {
-                of(r, "a").keys = vec![Ok(key())];
-            }),
             (
                 "One or more parameter values were invalid: Duplicate value in attribute name: a",
                 |r| of(r, "a").attributes_to_get = None,
             ),
+            (EMPTY_VALUE, |r| of(r, "a").keys = vec![Ok(key()), Ok(key())]),
+            ("Provided list of item keys contains duplicates", |r| {
+                of(r, "a").keys = vec![Ok(key())];
+            }),
             ("Too many items requested for the BatchGetItem call", |r| {
                 of(r, "b").keys.pop();
             }),
@@ -501,6 +510,10 @@ fn batch_write_item_checks_in_the_order_of_the_service() {
                 r.request_items.get_mut("a").expect("a").pop();
             }),
             (EMPTY_VALUE, |r| {
+                let large = WriteRequest::Put(Ok(of_bytes(ITEM_SIZE_BYTES_MAX + 1)));
+                r.request_items.insert("a".to_owned(), vec![large]);
+            }),
+            ("Item size has exceeded the maximum allowed size", |r| {
                 let writes = vec![WriteRequest::Put(Ok(key())), WriteRequest::Delete(Ok(key()))];
                 r.request_items.insert("a".to_owned(), writes);
             }),

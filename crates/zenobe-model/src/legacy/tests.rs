@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{attribute_updates, conditions, key_conditions};
 use crate::error::ServiceError;
 use crate::expression::KeySchemaRef;
+use crate::number::Number;
 use crate::operation::{
     AttributeAction as Do, AttributeValueUpdate, ComparisonOperator as Op,
     Condition as LegacyCondition, ExpectedAttribute, Parsed,
@@ -151,9 +152,10 @@ fn expected_that_keeps_the_rules_is_taken() {
 }
 
 /// One value of each type.
-fn one_of_each() -> [AttributeValue; 9] {
+fn one_of_each() -> [AttributeValue; 10] {
     [
         s("a"),
+        AttributeValue::N(Number::ZERO),
         AttributeValue::B("a".into()),
         AttributeValue::Bool(true),
         AttributeValue::Null,
@@ -188,14 +190,14 @@ fn operators_take_operands_of_their_types() {
         types.collect::<Vec<_>>().join(" ")
     };
     for operator in [Op::Eq, Op::Ne] {
-        assert_eq!(accepted(operator, 1), "S B BOOL NULL SS NS BS L M");
+        assert_eq!(accepted(operator, 1), "S N B BOOL NULL SS NS BS L M");
     }
     for operator in [Op::Lt, Op::Le, Op::Gt, Op::Ge, Op::In] {
-        assert_eq!(accepted(operator, 1), "S B");
+        assert_eq!(accepted(operator, 1), "S N B");
     }
-    assert_eq!(accepted(Op::Between, 2), "S B");
+    assert_eq!(accepted(Op::Between, 2), "S N B");
     for operator in [Op::Contains, Op::NotContains] {
-        assert_eq!(accepted(operator, 1), "S B BOOL NULL");
+        assert_eq!(accepted(operator, 1), "S N B BOOL NULL");
     }
     assert_eq!(accepted(Op::BeginsWith, 1), "S B");
 }
@@ -240,8 +242,8 @@ fn attribute_updates_take_values_of_their_types() {
         });
         types.collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(accepted(Do::Put), "S B BOOL NULL SS NS BS L M");
-    assert_eq!(accepted(Do::Add), "SS NS BS L");
+    assert_eq!(accepted(Do::Put), "S N B BOOL NULL SS NS BS L M");
+    assert_eq!(accepted(Do::Add), "N SS NS BS L");
     assert_eq!(accepted(Do::Delete), "SS NS BS");
     let remove = AttributeValueUpdate { value: None, action: Some(Do::Delete) };
     let updates = BTreeMap::from([("a".to_owned(), remove)]);
