@@ -1,1 +1,86 @@
-//! TODO
+//! DynamoDB's JSON protocol: decoding, constraint checks, encoding, error bodies, CRC32.
+//!
+//! The only crate that knows the protocol's JSON. Synchronous, without I/O, and safe to feed with
+//! anything: no input makes it panic, and what it allocates is bounded by the length of the input.
+//!
+//! A body is read in one pass by the shape of its operation (`node`, `value` over the reader in
+//! `json`), checked against the constraints of the service's model (`constraint`), and turned into
+//! the model's types (`request`). That is the order in which the service reports what is wrong:
+//! first what is not JSON or has the wrong type, then all broken constraints together. What is wrong
+//! inside an attribute value is kept in the request as [`Parsed`](zenobe_model::operation::Parsed),
+//! for the operation to raise in its own order.
+//!
+//! ```
+//! use zenobe_model::operation::Request;
+//!
+//! let operation = zenobe_wire::parse_target("DynamoDB_20120810.GetItem")?;
+//! let body = br#"{"TableName": "films", "Key": {"id": {"N": "7"}}}"#;
+//! let Request::GetItem(request) = zenobe_wire::decode(operation, body)? else { panic!() };
+//! assert_eq!(request.table_name, "films");
+//!
+//! let error = zenobe_wire::decode(operation, b"{}").unwrap_err();
+//! assert!(error.message.starts_with("2 validation errors detected: Value null at 'tableName'"));
+//! # Ok::<(), zenobe_model::ServiceError>(())
+//! ```
+
+mod constraint;
+mod encode;
+mod json;
+mod model;
+mod node;
+mod request;
+mod shape;
+mod value;
+mod write;
+
+pub use encode::{encode, encode_error};
+use zenobe_model::operation::{Operation, Request};
+use zenobe_model::{ErrorCode, ServiceError};
+
+use crate::value::ValueFaults;
+
+/// What an `X-Amz-Target` of this API begins with.
+const TARGET_PREFIX: &str = "DynamoDB_20120810.";
+
+/// The operation that an `X-Amz-Target` names.
+///
+/// # Errors
+/// `UnknownOperationException`, which the service sends without a text.
+pub fn parse_target(target: &str) -> Result<Operation, ServiceError> {
+    target
+        .strip_prefix(TARGET_PREFIX)
+        .and_then(Operation::from_name)
+        .ok_or_else(|| ServiceError::new(ErrorCode::UnknownOperation, ""))
+}
+
+/// Decodes and checks the body of a request.
+///
+/// # Errors
+/// `SerializationException` if the body is not JSON or a member has the wrong type, and
+/// `ValidationException` if members break the constraints of the service's model.
+pub fn decode(operation: Operation, body: &[u8]) -> Result<Request, ServiceError> {
+    decode_boxed(operation, body).map_err(|error| *error)
+}
+
+fn decode_boxed(operation: Operation, body: &[u8]) -> Result<Request, Box<ServiceError>> {
+    let shape = model::request_shape(operation);
+    let nodes = node::read(body, shape, value_faults(operation))?;
+    constraint::check(shape, &nodes)?;
+    Ok(request::build(operation, shape, nodes))
+}
+
+/// The item writes word errors of values as collected ones; the other operations do not.
+const fn value_faults(operation: Operation) -> ValueFaults {
+    match operation {
+        Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
+            ValueFaults::Collected
+        }
+        _ => ValueFaults::Plain,
+    }
+}
+
+/// The CRC32 of a body, for `x-amz-crc32`.
+#[must_use]
+pub fn crc32(body: &[u8]) -> u32 {
+    crc32fast::hash(body)
+}

@@ -1,0 +1,586 @@
+//! The request shapes of the service, as data: members, types and constraints.
+//!
+//! Taken from the service model that the SDKs are generated from (botocore 1.44.5,
+//! `dynamodb/2012-08-10`), with what the service checks beyond it: the length of table names, and
+//! the order in which it reports several errors at once, which is the order of the members here.
+
+use zenobe_model::operation::Operation;
+
+use crate::shape::{
+    MapShape, Member, Rule, Shape, StructureShape, optional, required, required_first,
+};
+
+const MAX: usize = usize::MAX;
+
+const TEXT: Shape = Shape::Text(&[]);
+const NAME: Shape = Shape::Text(&[Rule::NamePattern, Rule::MinLength(3), Rule::MaxLength(255)]);
+const CONTROL_TABLE: Shape =
+    Shape::Text(&[Rule::TablePattern, Rule::MinLength(3), Rule::TableMaxLength]);
+const DATA_TABLE: Shape = Shape::Text(&[
+    Rule::MinLength(1),
+    Rule::TablePattern,
+    Rule::TableMinLength,
+    Rule::TableMaxLength,
+]);
+const WRITE_TABLE: Shape = Shape::Text(&[
+    Rule::NotEmptyFirst,
+    Rule::TablePattern,
+    Rule::TableMinLength,
+    Rule::TableMaxLength,
+]);
+const RESOURCE_ARN: Shape = Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(1283)]);
+const KEY_ATTRIBUTE: Shape = Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(255)]);
+const ATTRIBUTE_NAME: Shape = Shape::Text(&[Rule::MaxLength(65535)]);
+
+const RETURN_CAPACITY: Member =
+    optional("ReturnConsumedCapacity", Shape::Text(&[Rule::OneOf(&["INDEXES", "TOTAL", "NONE"])]));
+const RETURN_METRICS: Member =
+    optional("ReturnItemCollectionMetrics", Shape::Text(&[Rule::OneOf(&["SIZE", "NONE"])]));
+const RETURN_VALUES: Member = optional("ReturnValues", Shape::Text(&[Rule::ReturnValues]));
+const RETURN_VALUES_FIRST: Member =
+    optional("ReturnValues", Shape::Text(&[Rule::ReturnValuesFirst]));
+const RETURN_ON_FAILURE: Member = optional(
+    "ReturnValuesOnConditionCheckFailure",
+    Shape::Text(&[Rule::OneOf(&["ALL_OLD", "NONE"])]),
+);
+const CONDITIONAL_OPERATOR: Member =
+    optional("ConditionalOperator", Shape::Text(&[Rule::OneOf(&["OR", "AND"])]));
+const COMPARISON: Shape = Shape::Text(&[Rule::OneOf(&[
+    "IN",
+    "NULL",
+    "BETWEEN",
+    "LT",
+    "NOT_CONTAINS",
+    "EQ",
+    "GT",
+    "NOT_NULL",
+    "NE",
+    "LE",
+    "BEGINS_WITH",
+    "GE",
+    "CONTAINS",
+])]);
+const SELECT: Member = optional(
+    "Select",
+    Shape::Text(&[Rule::OneOf(&[
+        "SPECIFIC_ATTRIBUTES",
+        "COUNT",
+        "ALL_ATTRIBUTES",
+        "ALL_PROJECTED_ATTRIBUTES",
+    ])]),
+);
+const ATTRIBUTES_TO_GET: Member = optional("AttributesToGet", Shape::List(&ATTRIBUTE_NAME, 1, MAX));
+const CONSISTENT_READ: Member = optional("ConsistentRead", Shape::Boolean);
+const LIMIT: Member = optional("Limit", Shape::PositiveLimit);
+const EXPRESSION_NAMES: Member = optional(
+    "ExpressionAttributeNames",
+    Shape::Map(&MapShape { value: ATTRIBUTE_NAME, min: 0, max: MAX, tables_of: None }),
+);
+const VALUES: Shape =
+    Shape::Map(&MapShape { value: Shape::Value, min: 0, max: MAX, tables_of: None });
+const EXPRESSION_VALUES: Member = optional("ExpressionAttributeValues", VALUES);
+const VALUE_LIST: Member = optional("AttributeValueList", Shape::List(&Shape::Value, 0, MAX));
+
+const CONDITIONS: Shape = Shape::Map(&MapShape {
+    value: Shape::Structure(&StructureShape {
+        name: "Condition",
+        members: &[VALUE_LIST, required("ComparisonOperator", COMPARISON)],
+    }),
+    min: 0,
+    max: MAX,
+    tables_of: None,
+});
+const EXPECTED: Member = optional(
+    "Expected",
+    Shape::Map(&MapShape {
+        value: Shape::Structure(&StructureShape {
+            name: "ExpectedAttributeValue",
+            members: &[
+                VALUE_LIST,
+                optional("ComparisonOperator", COMPARISON),
+                optional("Exists", Shape::Boolean),
+                optional("Value", Shape::Value),
+            ],
+        }),
+        min: 0,
+        max: MAX,
+        tables_of: None,
+    }),
+);
+const UPDATES: Member = optional(
+    "AttributeUpdates",
+    Shape::Map(&MapShape {
+        value: Shape::Structure(&StructureShape {
+            name: "AttributeValueUpdate",
+            members: &[
+                optional("Action", Shape::Text(&[Rule::OneOf(&["ADD", "DELETE", "PUT"])])),
+                optional("Value", Shape::Value),
+            ],
+        }),
+        min: 0,
+        max: MAX,
+        tables_of: None,
+    }),
+);
+
+const GET_ITEM: StructureShape = StructureShape {
+    name: "GetItemInput",
+    members: &[
+        RETURN_CAPACITY,
+        ATTRIBUTES_TO_GET,
+        required("TableName", DATA_TABLE),
+        required("Key", Shape::Item),
+        CONSISTENT_READ,
+        optional("ProjectionExpression", TEXT),
+        EXPRESSION_NAMES,
+    ],
+};
+
+const PUT_ITEM: StructureShape = StructureShape {
+    name: "PutItemInput",
+    members: &[
+        RETURN_CAPACITY,
+        required("TableName", WRITE_TABLE),
+        required("Item", Shape::Item),
+        CONDITIONAL_OPERATOR,
+        EXPECTED,
+        RETURN_VALUES,
+        RETURN_METRICS,
+        optional("ConditionExpression", TEXT),
+        EXPRESSION_VALUES,
+        EXPRESSION_NAMES,
+        RETURN_ON_FAILURE,
+    ],
+};
+
+const DELETE_ITEM: StructureShape = StructureShape {
+    name: "DeleteItemInput",
+    members: &[
+        RETURN_CAPACITY,
+        required("TableName", WRITE_TABLE),
+        RETURN_VALUES,
+        RETURN_METRICS,
+        required("Key", Shape::Item),
+        CONDITIONAL_OPERATOR,
+        EXPECTED,
+        optional("ConditionExpression", TEXT),
+        EXPRESSION_VALUES,
+        EXPRESSION_NAMES,
+        RETURN_ON_FAILURE,
+    ],
+};
+
+const UPDATE_ITEM: StructureShape = StructureShape {
+    name: "UpdateItemInput",
+    members: &[
+        RETURN_CAPACITY,
+        required("TableName", WRITE_TABLE),
+        RETURN_METRICS,
+        RETURN_VALUES_FIRST,
+        required("Key", Shape::Item),
+        CONDITIONAL_OPERATOR,
+        EXPECTED,
+        UPDATES,
+        optional("ConditionExpression", TEXT),
+        optional("UpdateExpression", TEXT),
+        EXPRESSION_VALUES,
+        EXPRESSION_NAMES,
+        RETURN_ON_FAILURE,
+    ],
+};
+
+const QUERY: StructureShape = StructureShape {
+    name: "QueryInput",
+    members: &[
+        LIMIT,
+        optional("ExclusiveStartKey", Shape::Item),
+        optional("KeyConditions", CONDITIONS),
+        RETURN_CAPACITY,
+        ATTRIBUTES_TO_GET,
+        required("TableName", DATA_TABLE),
+        SELECT,
+        CONSISTENT_READ,
+        optional("IndexName", NAME),
+        optional("ScanIndexForward", Shape::Boolean),
+        CONDITIONAL_OPERATOR,
+        optional("QueryFilter", CONDITIONS),
+        optional("FilterExpression", TEXT),
+        optional("KeyConditionExpression", TEXT),
+        optional("ProjectionExpression", TEXT),
+        EXPRESSION_VALUES,
+        EXPRESSION_NAMES,
+    ],
+};
+
+const SCAN: StructureShape = StructureShape {
+    name: "ScanInput",
+    members: &[
+        LIMIT,
+        optional("TotalSegments", Shape::Integer(1, 1_000_000)),
+        optional("ExclusiveStartKey", Shape::Item),
+        RETURN_CAPACITY,
+        ATTRIBUTES_TO_GET,
+        required("TableName", DATA_TABLE),
+        SELECT,
+        CONSISTENT_READ,
+        optional("IndexName", NAME),
+        optional("Segment", Shape::Integer(0, 999_999)),
+        CONDITIONAL_OPERATOR,
+        optional("ScanFilter", CONDITIONS),
+        optional("FilterExpression", TEXT),
+        optional("ProjectionExpression", TEXT),
+        EXPRESSION_VALUES,
+        EXPRESSION_NAMES,
+    ],
+};
+
+const BATCH_GET_ITEM: StructureShape = StructureShape {
+    name: "BatchGetItemInput",
+    members: &[
+        RETURN_CAPACITY,
+        required(
+            "RequestItems",
+            Shape::Map(&MapShape {
+                value: Shape::Structure(&StructureShape {
+                    name: "KeysAndAttributes",
+                    members: &[
+                        required("Keys", Shape::Keys),
+                        ATTRIBUTES_TO_GET,
+                        CONSISTENT_READ,
+                        optional("ProjectionExpression", TEXT),
+                        EXPRESSION_NAMES,
+                    ],
+                }),
+                min: 1,
+                max: 100,
+                tables_of: Some("BatchGetItem"),
+            }),
+        ),
+    ],
+};
+
+const BATCH_WRITE_ITEM: StructureShape = StructureShape {
+    name: "BatchWriteItemInput",
+    members: &[
+        RETURN_CAPACITY,
+        RETURN_METRICS,
+        required(
+            "RequestItems",
+            Shape::Map(&MapShape {
+                value: Shape::List(
+                    &Shape::Structure(&StructureShape {
+                        name: "WriteRequest",
+                        members: &[
+                            optional(
+                                "PutRequest",
+                                Shape::Structure(&StructureShape {
+                                    name: "PutRequest",
+                                    members: &[required("Item", Shape::Item)],
+                                }),
+                            ),
+                            optional(
+                                "DeleteRequest",
+                                Shape::Structure(&StructureShape {
+                                    name: "DeleteRequest",
+                                    members: &[required("Key", Shape::Item)],
+                                }),
+                            ),
+                        ],
+                    }),
+                    1,
+                    25,
+                ),
+                min: 1,
+                max: 25,
+                tables_of: Some("BatchWriteItem"),
+            }),
+        ),
+    ],
+};
+
+const ATTRIBUTE_DEFINITIONS: Shape = Shape::List(
+    &Shape::Structure(&StructureShape {
+        name: "AttributeDefinition",
+        members: &[
+            required("AttributeName", KEY_ATTRIBUTE),
+            required("AttributeType", Shape::Text(&[Rule::OneOf(&["B", "N", "S"])])),
+        ],
+    }),
+    0,
+    MAX,
+);
+const KEY_ELEMENT: Shape = Shape::Structure(&StructureShape {
+    name: "KeySchemaElement",
+    members: &[
+        required("AttributeName", KEY_ATTRIBUTE),
+        required("KeyType", Shape::Text(&[Rule::OneOf(&["HASH", "RANGE"])])),
+    ],
+});
+/// The keys of a table and of a local index: at most two.
+const KEY_SCHEMA: Shape = Shape::List(&KEY_ELEMENT, 1, 2);
+/// The keys of a global index, which may have four attributes of each kind.
+const INDEX_KEY_SCHEMA: Shape = Shape::List(&KEY_ELEMENT, 1, 8);
+const PROJECTION: Shape = Shape::Structure(&StructureShape {
+    name: "Projection",
+    members: &[
+        optional("ProjectionType", Shape::Text(&[Rule::OneOf(&["ALL", "INCLUDE", "KEYS_ONLY"])])),
+        optional("NonKeyAttributes", Shape::List(&KEY_ATTRIBUTE, 1, 20)),
+    ],
+});
+const THROUGHPUT: Shape = Shape::Structure(&StructureShape {
+    name: "ProvisionedThroughput",
+    members: &[
+        required("WriteCapacityUnits", Shape::Long(1)),
+        required("ReadCapacityUnits", Shape::Long(1)),
+    ],
+});
+const ON_DEMAND: Member = optional(
+    "OnDemandThroughput",
+    Shape::Structure(&StructureShape {
+        name: "OnDemandThroughput",
+        members: &[
+            optional("MaxReadRequestUnits", Shape::Long(i64::MIN)),
+            optional("MaxWriteRequestUnits", Shape::Long(i64::MIN)),
+        ],
+    }),
+);
+const WARM: Member = optional(
+    "WarmThroughput",
+    Shape::Structure(&StructureShape {
+        name: "WarmThroughput",
+        members: &[
+            optional("ReadUnitsPerSecond", Shape::Long(i64::MIN)),
+            optional("WriteUnitsPerSecond", Shape::Long(i64::MIN)),
+        ],
+    }),
+);
+const BILLING: Member =
+    optional("BillingMode", Shape::Text(&[Rule::OneOf(&["PROVISIONED", "PAY_PER_REQUEST"])]));
+const PROVISIONED: Member = optional("ProvisionedThroughput", THROUGHPUT);
+const TABLE_CLASS: Member = optional(
+    "TableClass",
+    Shape::Text(&[Rule::OneOf(&["STANDARD", "STANDARD_INFREQUENT_ACCESS"])]),
+);
+const PROTECTION: Member = optional("DeletionProtectionEnabled", Shape::Boolean);
+const STREAM: Member = optional(
+    "StreamSpecification",
+    Shape::Structure(&StructureShape {
+        name: "StreamSpecification",
+        members: &[
+            required("StreamEnabled", Shape::Boolean),
+            optional(
+                "StreamViewType",
+                Shape::Text(&[Rule::OneOf(&[
+                    "NEW_IMAGE",
+                    "OLD_IMAGE",
+                    "NEW_AND_OLD_IMAGES",
+                    "KEYS_ONLY",
+                ])]),
+            ),
+        ],
+    }),
+);
+const ENCRYPTION: Member = optional(
+    "SSESpecification",
+    Shape::Structure(&StructureShape {
+        name: "SSESpecification",
+        members: &[
+            optional("Enabled", Shape::Boolean),
+            optional("SSEType", Shape::Text(&[Rule::OneOf(&["AES256", "KMS"])])),
+            optional("KMSMasterKeyId", TEXT),
+        ],
+    }),
+);
+const TAG_LIST: Shape = Shape::List(
+    &Shape::Structure(&StructureShape {
+        name: "Tag",
+        members: &[
+            required("Key", Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(128)])),
+            required("Value", Shape::Text(&[Rule::MaxLength(256)])),
+        ],
+    }),
+    0,
+    MAX,
+);
+const SETTINGS_REPLICATION: Member = optional(
+    "GlobalTableSettingsReplicationMode",
+    Shape::Text(&[Rule::OneOf(&["ENABLED", "DISABLED", "ENABLED_WITH_OVERRIDES"])]),
+);
+
+const LOCAL_INDEXES: Shape = Shape::List(
+    &Shape::Structure(&StructureShape {
+        name: "LocalSecondaryIndex",
+        members: &[
+            required("IndexName", NAME),
+            required("KeySchema", KEY_SCHEMA),
+            required("Projection", PROJECTION),
+        ],
+    }),
+    0,
+    MAX,
+);
+const GLOBAL_INDEX_MEMBERS: &[Member] = &[
+    required("IndexName", NAME),
+    required("KeySchema", INDEX_KEY_SCHEMA),
+    required("Projection", PROJECTION),
+    PROVISIONED,
+    ON_DEMAND,
+    WARM,
+];
+
+const CREATE_TABLE: StructureShape = StructureShape {
+    name: "CreateTableInput",
+    members: &[
+        required("AttributeDefinitions", ATTRIBUTE_DEFINITIONS),
+        required_first("TableName", CONTROL_TABLE),
+        BILLING,
+        PROVISIONED,
+        required("KeySchema", KEY_SCHEMA),
+        optional("LocalSecondaryIndexes", LOCAL_INDEXES),
+        optional(
+            "GlobalSecondaryIndexes",
+            Shape::List(
+                &Shape::Structure(&StructureShape {
+                    name: "GlobalSecondaryIndex",
+                    members: GLOBAL_INDEX_MEMBERS,
+                }),
+                0,
+                MAX,
+            ),
+        ),
+        STREAM,
+        ENCRYPTION,
+        optional("Tags", TAG_LIST),
+        TABLE_CLASS,
+        PROTECTION,
+        ON_DEMAND,
+        WARM,
+        optional("ResourcePolicy", TEXT),
+        optional("GlobalTableSourceArn", TEXT),
+        SETTINGS_REPLICATION,
+        optional("VectorIndexes", Shape::Presence),
+    ],
+};
+
+const INDEX_UPDATES: Shape = Shape::List(
+    &Shape::Structure(&StructureShape {
+        name: "GlobalSecondaryIndexUpdate",
+        members: &[
+            optional(
+                "Update",
+                Shape::Structure(&StructureShape {
+                    name: "UpdateGlobalSecondaryIndexAction",
+                    members: &[required("IndexName", NAME), PROVISIONED, ON_DEMAND, WARM],
+                }),
+            ),
+            optional(
+                "Create",
+                Shape::Structure(&StructureShape {
+                    name: "CreateGlobalSecondaryIndexAction",
+                    members: GLOBAL_INDEX_MEMBERS,
+                }),
+            ),
+            optional(
+                "Delete",
+                Shape::Structure(&StructureShape {
+                    name: "DeleteGlobalSecondaryIndexAction",
+                    members: &[required("IndexName", NAME)],
+                }),
+            ),
+        ],
+    }),
+    0,
+    MAX,
+);
+
+const UPDATE_TABLE: StructureShape = StructureShape {
+    name: "UpdateTableInput",
+    members: &[
+        required_first("TableName", CONTROL_TABLE),
+        optional("AttributeDefinitions", ATTRIBUTE_DEFINITIONS),
+        BILLING,
+        PROVISIONED,
+        optional("GlobalSecondaryIndexUpdates", INDEX_UPDATES),
+        STREAM,
+        ENCRYPTION,
+        TABLE_CLASS,
+        PROTECTION,
+        ON_DEMAND,
+        WARM,
+        optional("ReplicaUpdates", Shape::Presence),
+        optional("MultiRegionConsistency", Shape::Text(&[Rule::OneOf(&["EVENTUAL", "STRONG"])])),
+        optional("GlobalTableWitnessUpdates", Shape::Presence),
+        SETTINGS_REPLICATION,
+        optional("DisassociationProtectionEnabled", Shape::Boolean),
+        optional("VectorIndexUpdates", Shape::Presence),
+    ],
+};
+
+const DESCRIBE_TABLE: StructureShape = StructureShape {
+    name: "DescribeTableInput",
+    members: &[required_first("TableName", CONTROL_TABLE)],
+};
+
+const DELETE_TABLE: StructureShape = StructureShape {
+    name: "DeleteTableInput",
+    members: &[required_first("TableName", CONTROL_TABLE)],
+};
+
+const LIST_TABLES: StructureShape = StructureShape {
+    name: "ListTablesInput",
+    members: &[
+        optional("ExclusiveStartTableName", NAME),
+        optional("Limit", Shape::Integer(1, 100)),
+    ],
+};
+
+const TAG_RESOURCE: StructureShape = StructureShape {
+    name: "TagResourceInput",
+    members: &[required("ResourceArn", RESOURCE_ARN), required("Tags", TAG_LIST)],
+};
+
+const UNTAG_RESOURCE: StructureShape = StructureShape {
+    name: "UntagResourceInput",
+    members: &[
+        required("ResourceArn", RESOURCE_ARN),
+        required(
+            "TagKeys",
+            Shape::List(&Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(128)]), 0, MAX),
+        ),
+    ],
+};
+
+const LIST_TAGS: StructureShape = StructureShape {
+    name: "ListTagsOfResourceInput",
+    members: &[required("ResourceArn", RESOURCE_ARN), optional("NextToken", TEXT)],
+};
+
+const DESCRIBE_ENDPOINTS: StructureShape =
+    StructureShape { name: "DescribeEndpointsRequest", members: &[] };
+
+const DESCRIBE_LIMITS: StructureShape =
+    StructureShape { name: "DescribeLimitsInput", members: &[] };
+
+/// The shape of an operation's request.
+pub(crate) const fn request_shape(operation: Operation) -> &'static StructureShape {
+    match operation {
+        Operation::BatchGetItem => &BATCH_GET_ITEM,
+        Operation::BatchWriteItem => &BATCH_WRITE_ITEM,
+        Operation::CreateTable => &CREATE_TABLE,
+        Operation::DeleteItem => &DELETE_ITEM,
+        Operation::DeleteTable => &DELETE_TABLE,
+        Operation::DescribeEndpoints => &DESCRIBE_ENDPOINTS,
+        Operation::DescribeLimits => &DESCRIBE_LIMITS,
+        Operation::DescribeTable => &DESCRIBE_TABLE,
+        Operation::GetItem => &GET_ITEM,
+        Operation::ListTables => &LIST_TABLES,
+        Operation::ListTagsOfResource => &LIST_TAGS,
+        Operation::PutItem => &PUT_ITEM,
+        Operation::Query => &QUERY,
+        Operation::Scan => &SCAN,
+        Operation::TagResource => &TAG_RESOURCE,
+        Operation::UntagResource => &UNTAG_RESOURCE,
+        Operation::UpdateItem => &UPDATE_ITEM,
+        Operation::UpdateTable => &UPDATE_TABLE,
+    }
+}

@@ -1,0 +1,339 @@
+//! Attribute values: JSON to the model's types in one pass.
+//!
+//! What has the wrong JSON type ends the request. What is well-formed but wrong, such as an empty
+//! set, is an error that the operation raises where the service's order of checks has it; the first
+//! of an item is kept, and reading goes on. Source: API Reference, `AttributeValue`; the texts are
+//! those of `us-east-1` in August 2026.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use zenobe_model::limits::NESTING_DEPTH_MAX;
+use zenobe_model::number::NumberError;
+use zenobe_model::operation::Parsed;
+use zenobe_model::value::{AttributeValue, Item, ValueType};
+use zenobe_model::{Number, ServiceError};
+
+use crate::json::{Reader, Token, malformed};
+use crate::node;
+
+/// Standard base64 with padding; bits behind the last byte must be zero.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(false)
+        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
+);
+
+/// How the operation words what is wrong with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ValueFaults {
+    /// The text alone.
+    Plain,
+    /// `1 validation error detected: ` before it, as the item writes have it since 2026.
+    Collected,
+}
+
+/// Reads values and keeps the first error of those that are well-formed but wrong.
+struct Values<'r, 'a> {
+    reader: &'r mut Reader<'a>,
+    faults: ValueFaults,
+    fault: Option<Box<ServiceError>>,
+}
+
+/// Reads one attribute value; its `{` comes next.
+pub(crate) fn attribute_value(
+    reader: &mut Reader<'_>,
+    faults: ValueFaults,
+) -> Result<Parsed<AttributeValue>, Box<ServiceError>> {
+    let mut values = Values { reader, faults, fault: None };
+    let value = values.value(1)?;
+    Ok(values.fault.map_or(Ok(value), Err))
+}
+
+/// Reads a map of attribute values; its `{` comes next.
+pub(crate) fn item(
+    reader: &mut Reader<'_>,
+    faults: ValueFaults,
+) -> Result<Parsed<Item>, Box<ServiceError>> {
+    let mut values = Values { reader, faults, fault: None };
+    let item = values.map(1)?;
+    Ok(values.fault.map_or(Ok(item), Err))
+}
+
+impl<'a> Values<'_, 'a> {
+    fn wrong(&mut self, message: &str) {
+        if self.fault.is_none() {
+            let message = match self.faults {
+                ValueFaults::Plain => message.to_owned(),
+                ValueFaults::Collected => format!("1 validation error detected: {message}"),
+            };
+            self.fault = Some(Box::new(ServiceError::validation(message)));
+        }
+    }
+
+    /// Reads the members of a map of values that has depth `depth`.
+    fn map(&mut self, depth: usize) -> Result<Item, Box<ServiceError>> {
+        self.reader.open();
+        let mut item = Item::new();
+        let mut first = true;
+        while let Some(name) = self.reader.key(first)? {
+            first = false;
+            let value = self.element(depth)?;
+            item.insert(name.into_owned(), value);
+        }
+        Ok(item)
+    }
+
+    /// Reads a value inside a list or map.
+    fn element(&mut self, depth: usize) -> Result<AttributeValue, Box<ServiceError>> {
+        match self.reader.peek()? {
+            Token::Object => self.value(depth),
+            Token::Null => {
+                self.reader.literal(Token::Null)?;
+                self.wrong(EMPTY);
+                Ok(AttributeValue::Null)
+            }
+            token => Err(node::not_a_structure(token, false)),
+        }
+    }
+
+    /// Reads a value of depth `depth`; its `{` comes next.
+    fn value(&mut self, depth: usize) -> Result<AttributeValue, Box<ServiceError>> {
+        if depth > NESTING_DEPTH_MAX {
+            self.wrong(TOO_DEEP);
+            self.reader.skip()?;
+            return Ok(AttributeValue::Null);
+        }
+        self.reader.open();
+        let mut found: Option<AttributeValue> = None;
+        let mut several = false;
+        let mut first = true;
+        while let Some(key) = self.reader.key(first)? {
+            first = false;
+            let Some(value_type) = ValueType::from_name(&key) else {
+                self.reader.skip()?;
+                continue;
+            };
+            let token = self.reader.peek()?;
+            if token == Token::Null {
+                self.reader.literal(token)?;
+                continue;
+            }
+            let value = self.typed(value_type, token, depth)?;
+            several |= found.as_ref().is_some_and(|old| old.value_type() != value_type);
+            found = Some(value);
+        }
+        if several {
+            self.wrong(SEVERAL);
+        } else if found.is_none() {
+            self.wrong(EMPTY);
+        }
+        Ok(found.unwrap_or(AttributeValue::Null))
+    }
+
+    fn typed(
+        &mut self,
+        value_type: ValueType,
+        token: Token,
+        depth: usize,
+    ) -> Result<AttributeValue, Box<ServiceError>> {
+        Ok(match value_type {
+            ValueType::S => AttributeValue::S(self.text(token)?.into_owned()),
+            ValueType::N => {
+                let digits = self.text(token)?;
+                AttributeValue::N(self.number(&digits))
+            }
+            ValueType::B => AttributeValue::B(self.binary(token)?),
+            ValueType::Bool => AttributeValue::Bool(node::boolean(self.reader, token)?),
+            ValueType::Null => {
+                // `false` is taken as well, and reads back as true.
+                node::boolean(self.reader, token)?;
+                AttributeValue::Null
+            }
+            ValueType::Ss => AttributeValue::Ss(self.string_set(token)?),
+            ValueType::Ns => AttributeValue::Ns(self.number_set(token)?),
+            ValueType::Bs => AttributeValue::Bs(self.binary_set(token)?),
+            ValueType::L => {
+                self.open_list(token)?;
+                let mut values = Vec::new();
+                while self.reader.element(values.is_empty())? {
+                    values.push(self.element(depth + 1)?);
+                }
+                AttributeValue::L(values)
+            }
+            ValueType::M => match token {
+                Token::Object => AttributeValue::M(self.map(depth + 1)?),
+                _ => return Err(node::not_a_map(token, true)),
+            },
+        })
+    }
+
+    fn text(&mut self, token: Token) -> Result<Cow<'a, str>, Box<ServiceError>> {
+        match token {
+            Token::Text => self.reader.text(),
+            _ => Err(node::not_a_scalar(token, "String")),
+        }
+    }
+
+    fn number(&mut self, digits: &str) -> Number {
+        Number::parse(digits).unwrap_or_else(|error| {
+            self.wrong(&number_fault(error, digits, self.faults));
+            Number::ZERO
+        })
+    }
+
+    fn binary(&mut self, token: Token) -> Result<Bytes, Box<ServiceError>> {
+        match token {
+            Token::Text => decode_base64(&self.reader.text()?),
+            Token::Object | Token::Array => Err(node::not_a_scalar(token, "")),
+            _ => Err(node::wrong_type("only base-64-encoded strings are convertible to bytes")),
+        }
+    }
+
+    fn open_list(&mut self, token: Token) -> Result<(), Box<ServiceError>> {
+        if token != Token::Array {
+            return Err(node::not_a_list(token, true));
+        }
+        self.reader.open();
+        Ok(())
+    }
+
+    /// Reads the elements of a set by `element`, which is given each one's token. A null element
+    /// is not an element of any type.
+    fn set<T>(
+        &mut self,
+        token: Token,
+        null_text: &str,
+        mut element: impl FnMut(&mut Self, Token) -> Result<T, Box<ServiceError>>,
+    ) -> Result<Vec<T>, Box<ServiceError>> {
+        self.open_list(token)?;
+        let mut values = Vec::new();
+        let mut first = true;
+        while self.reader.element(first)? {
+            first = false;
+            let token = self.reader.peek()?;
+            if token == Token::Null {
+                self.reader.literal(token)?;
+                self.wrong(null_text);
+            } else {
+                values.push(element(self, token)?);
+            }
+        }
+        Ok(values)
+    }
+
+    fn string_set(&mut self, token: Token) -> Result<Vec<String>, Box<ServiceError>> {
+        let mut values =
+            self.set(token, NULL_STRING, |this, token| Ok(this.text(token)?.into_owned()))?;
+        if values.is_empty() {
+            self.wrong(
+                "One or more parameter values were invalid: An string set  may not be empty",
+            );
+        }
+        if has_duplicates(&values) {
+            let listed = values.iter().map(|value| self.listed(value)).collect::<Vec<_>>();
+            self.wrong(&format!(
+                "One or more parameter values were invalid: Input collection [{}] contains \
+                 duplicates.",
+                listed.join(", ")
+            ));
+        }
+        values.sort_unstable();
+        values.dedup();
+        Ok(values)
+    }
+
+    fn number_set(&mut self, token: Token) -> Result<Vec<Number>, Box<ServiceError>> {
+        let mut values = self.set(token, NOT_NUMERIC, |this, token| {
+            let digits = this.text(token)?;
+            Ok(this.number(&digits))
+        })?;
+        if values.is_empty() {
+            self.wrong(
+                "One or more parameter values were invalid: An number set  may not be empty",
+            );
+        }
+        if has_duplicates(&values) {
+            self.wrong("Input collection contains duplicates");
+        }
+        values.sort_unstable();
+        values.dedup();
+        Ok(values)
+    }
+
+    fn binary_set(&mut self, token: Token) -> Result<Vec<Bytes>, Box<ServiceError>> {
+        let mut values = self.set(token, NULL_BINARY, Self::binary)?;
+        if values.is_empty() {
+            self.wrong(
+                "One or more parameter values were invalid: Binary sets should not be empty",
+            );
+        }
+        if has_duplicates(&values) {
+            let listed: Vec<String> =
+                values.iter().map(|value| self.listed(&BASE64.encode(value))).collect();
+            let separator = if self.faults == ValueFaults::Plain { ", " } else { "," };
+            self.wrong(&format!(
+                "One or more parameter values were invalid: Input collection [{}]of type BS \
+                 contains duplicates.",
+                listed.join(separator)
+            ));
+        }
+        values.sort_unstable();
+        values.dedup();
+        Ok(values)
+    }
+
+    /// An element of a collection as error texts list it: in quotes where the item writes do.
+    fn listed(&self, value: &str) -> String {
+        match self.faults {
+            ValueFaults::Plain => value.to_owned(),
+            ValueFaults::Collected => format!("\"{value}\""),
+        }
+    }
+}
+
+const EMPTY: &str =
+    "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes";
+const SEVERAL: &str = "Supplied AttributeValue has more than one datatypes set, must contain \
+                       exactly one of the supported datatypes";
+const TOO_DEEP: &str = "Nesting Levels have exceeded supported limits: Attributes in the item have \
+                        nested levels beyond supported limit";
+const NULL_STRING: &str = "One or more parameter values were invalid: An string set may not have a null string as a member";
+const NULL_BINARY: &str =
+    "One or more parameter values were invalid: Binary sets may not contain null values";
+const NOT_NUMERIC: &str = "The parameter cannot be converted to a numeric value";
+
+fn has_duplicates<T: Ord>(values: &[T]) -> bool {
+    let mut sorted: Vec<&T> = values.iter().collect();
+    sorted.sort_unstable();
+    sorted.iter().zip(sorted.iter().skip(1)).any(|(a, b)| a == b)
+}
+
+/// The service's text for a number that is none. An empty one is repeated by the item writes only.
+fn number_fault(error: NumberError, digits: &str, faults: ValueFaults) -> String {
+    if error == NumberError::Malformed && faults == ValueFaults::Collected {
+        return format!("{NOT_NUMERIC}: {digits}");
+    }
+    error.message(digits)
+}
+
+/// Decodes a blob, with the service's texts for what is not canonical base64.
+fn decode_base64(text: &str) -> Result<Bytes, Box<ServiceError>> {
+    if !text.len().is_multiple_of(4) {
+        return Err(node::wrong_type(format!(
+            "Base64 encoded length is expected a multiple of 4 bytes but found: {}",
+            text.len()
+        )));
+    }
+    match BASE64.decode(text) {
+        Ok(bytes) => Ok(Bytes::from(bytes)),
+        Err(base64::DecodeError::InvalidByte(_, byte)) if byte != b'=' => {
+            Err(node::wrong_type(format!("Invalid Base64 character: '{}'", char::from(byte))))
+        }
+        Err(base64::DecodeError::InvalidLength(_)) => Err(malformed()),
+        Err(_) => Err(node::wrong_type("Invalid last non-pad Base64 character dectected")),
+    }
+}
