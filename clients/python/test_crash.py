@@ -16,7 +16,7 @@ def test_nothing_acknowledged_is_lost(tmp_path):
     server = Server(tmp_path).start()
     client = client_for(server.endpoint)
     make_table(client, "log", [("pk", "S"), ("sk", "N")], [("g", "S")], GlobalSecondaryIndexes=[{
-        "IndexName": "g", "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}}])
+        "IndexName": "by-g", "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}}])
     acknowledged = {}
     for round_number in range(ROUNDS):
         stop = threading.Event()
@@ -50,7 +50,7 @@ def test_nothing_acknowledged_is_lost(tmp_path):
         found = {(i["pk"]["S"], int(i["sk"]["N"])): i["v"]["S"] for i in items}
         for key, history in acknowledged.items():
             assert found.get(key) in [value for value, _ in history], (key, history)
-        indexed = [i for page in client.get_paginator("scan").paginate(TableName="log", IndexName="g") for i in page["Items"]]
+        indexed = [i for page in client.get_paginator("scan").paginate(TableName="log", IndexName="by-g") for i in page["Items"]]
         order = lambda i: (i["pk"]["S"], int(i["sk"]["N"]))
         assert sorted(indexed, key=order) == sorted(items, key=order)
         for key in acknowledged:

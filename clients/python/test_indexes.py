@@ -56,13 +56,13 @@ def test_a_sparse_global_index_follows_its_table(dynamodb, name):
 
 
 def test_index_writes_are_billed(dynamodb, name):
-    make_table(dynamodb, name, [("pk", "S")], [("g", "S")], GlobalSecondaryIndexes=[gsi("g", [("g", "HASH")], "KEYS_ONLY")])
+    make_table(dynamodb, name, [("pk", "S")], [("g", "S")], GlobalSecondaryIndexes=[gsi("by-g", [("g", "HASH")], "KEYS_ONLY")])
     put = lambda **item: dynamodb.put_item(TableName=name, Item={"pk": {"S": "a"}, **item}, ReturnConsumedCapacity="INDEXES")["ConsumedCapacity"]
     assert put()["CapacityUnits"] == 1.0
-    assert put(g={"S": "1"})["GlobalSecondaryIndexes"] == {"g": {"CapacityUnits": 1.0}}
+    assert put(g={"S": "1"})["GlobalSecondaryIndexes"] == {"by-g": {"CapacityUnits": 1.0}}
     assert "GlobalSecondaryIndexes" not in put(g={"S": "1"}, other={"S": "not projected"})
     moved = put(g={"S": "2"})
-    assert (moved["CapacityUnits"], moved["GlobalSecondaryIndexes"]["g"]["CapacityUnits"]) == (3.0, 2.0)
+    assert (moved["CapacityUnits"], moved["GlobalSecondaryIndexes"]["by-g"]["CapacityUnits"]) == (3.0, 2.0)
     dynamodb.delete_table(TableName=name)
 
 
