@@ -316,11 +316,11 @@ fn split_bytes(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Splits the count and the elements of a container off.
-fn split_container(bytes: &[u8]) -> Option<(usize, &[u8], &[u8])> {
+fn split_container(bytes: &[u8]) -> Option<(u32, &[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (count, rest) = rest.split_first_chunk::<4>()?;
     let (elements, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-    Some((u32::from_le_bytes(*count) as usize, elements, rest))
+    Some((u32::from_le_bytes(*count), elements, rest))
 }
 
 /// How many bytes the number at the start of `bytes` takes.

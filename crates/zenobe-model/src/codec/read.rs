@@ -189,8 +189,10 @@ impl<'a> ValueRef<'a> {
 
 impl<'a> Elements<'a> {
     fn of(payload: &'a [u8]) -> Self {
-        split_container(payload)
-            .map_or(Self { count: 0, bytes: &[] }, |(count, bytes, _)| Self { count, bytes })
+        split_container(payload).map_or(Self { count: 0, bytes: &[] }, |(count, bytes, _)| Self {
+            count: count as usize,
+            bytes,
+        })
     }
 
     fn iter<T>(

@@ -4,11 +4,16 @@ use super::{
     CorruptItem, FORMAT_VERSION, HEADER_BYTES, STORED_DEPTH_MAX, split_bytes, split_container,
     split_length, split_number, tag,
 };
+use crate::size::{CONTAINER_BYTES, ELEMENT_BYTES, number_size};
 
 /// What is wrong, with the bytes from there on: their number tells the offset.
 struct Broken<'a>(&'static str, &'a [u8]);
 
-type Checked<'a> = Result<&'a [u8], Broken<'a>>;
+/// The size as DynamoDB counts it, and the bytes behind.
+type Checked<'a> = Result<(usize, &'a [u8]), Broken<'a>>;
+
+/// A part and the bytes behind it.
+type Split<'a, T> = Result<(T, &'a [u8]), Broken<'a>>;
 
 /// Checks a whole item.
 pub(super) fn item(bytes: &[u8]) -> Result<(), CorruptItem> {
@@ -23,29 +28,39 @@ pub(super) fn item(bytes: &[u8]) -> Result<(), CorruptItem> {
     let Some((header, attributes)) = bytes.split_at_checked(HEADER_BYTES) else {
         return Err(malformed("the header is cut off", &[]));
     };
-    let count = header.last_chunk::<4>().map_or(0, |count| u32::from_le_bytes(*count));
-    match map(attributes, count as usize, 0) {
-        Ok([]) => Ok(()),
-        Ok(rest) => Err(malformed("more bytes than attributes", rest)),
+    let [.., s0, s1, s2, s3, c0, c1, c2, c3] = *header else {
+        return Err(malformed("the header is cut off", &[]));
+    };
+    let count = u32::from_le_bytes([c0, c1, c2, c3]);
+    match map(attributes, count, 0) {
+        Ok((size, [])) if u32::try_from(size) == Ok(u32::from_le_bytes([s0, s1, s2, s3])) => Ok(()),
+        Ok((_, [])) => Err(CorruptItem::Malformed {
+            offset: HEADER_BYTES - 8,
+            reason: "the size is not that of the attributes",
+        }),
+        Ok((_, rest)) => Err(malformed("more bytes than attributes", rest)),
         Err(Broken(reason, rest)) => Err(malformed(reason, rest)),
     }
 }
 
-/// Checks `count` attributes; returns what is behind them.
-fn map(mut bytes: &[u8], count: usize, depth: usize) -> Checked<'_> {
+/// Checks `count` attributes.
+fn map(mut bytes: &[u8], count: u32, depth: usize) -> Checked<'_> {
     let mut previous: Option<&[u8]> = None;
+    let mut size = 0;
     for _ in 0..count {
         let (name, rest) = text(bytes)?;
         if previous.is_some_and(|previous| previous >= name) {
             return Err(Broken("names do not ascend", bytes));
         }
         previous = Some(name);
-        bytes = value(rest, depth + 1)?;
+        let (value_size, rest) = value(rest, depth + 1)?;
+        size += name.len() + value_size;
+        bytes = rest;
     }
-    Ok(bytes)
+    Ok((size, bytes))
 }
 
-/// Checks a value; returns what is behind it.
+/// Checks a value.
 fn value(bytes: &[u8], depth: usize) -> Checked<'_> {
     if depth > STORED_DEPTH_MAX {
         return Err(Broken("values nest too deep", bytes));
@@ -54,30 +69,34 @@ fn value(bytes: &[u8], depth: usize) -> Checked<'_> {
         return Err(Broken("a value is cut off", bytes));
     };
     match byte {
-        tag::NULL | tag::FALSE | tag::TRUE => Ok(payload),
-        tag::S => text(payload).map(|(_, rest)| rest),
-        tag::N => {
-            split_number(payload).map(|(_, rest)| rest).ok_or(Broken("not a number", payload))
-        }
-        tag::B => binary(payload).map(|(_, rest)| rest),
-        tag::SS => set(payload, text),
-        tag::NS => set(payload, |bytes| split_number(bytes).ok_or(Broken("not a number", bytes))),
-        tag::BS => set(payload, binary),
+        tag::NULL | tag::FALSE | tag::TRUE => Ok((1, payload)),
+        tag::S => text(payload).map(|(text, rest)| (text.len(), rest)),
+        tag::N => number(payload).map(|(number, rest)| (number_size(number), rest)),
+        tag::B => binary(payload).map(|(bytes, rest)| (bytes.len(), rest)),
+        tag::SS => set(payload, text, |text| text.len()),
+        tag::NS => set(payload, number, |number| number_size(*number)),
+        tag::BS => set(payload, binary, |bytes| bytes.len()),
         tag::L => container(payload, |mut elements, count| {
+            let mut size = CONTAINER_BYTES;
             for _ in 0..count {
-                elements = value(elements, depth + 1)?;
+                let (value_size, rest) = value(elements, depth + 1)?;
+                size += ELEMENT_BYTES + value_size;
+                elements = rest;
             }
-            Ok(elements)
+            Ok((size, elements))
         }),
-        tag::M => container(payload, |elements, count| map(elements, count, depth)),
+        tag::M => container(payload, |elements, count| {
+            let (size, rest) = map(elements, count, depth)?;
+            Ok((CONTAINER_BYTES + ELEMENT_BYTES * count as usize + size, rest))
+        }),
         _ => Err(Broken("unknown tag", bytes)),
     }
 }
 
-/// Checks that a container holds exactly what its count says; returns what is behind it.
+/// Checks that a container holds exactly what its count says.
 fn container<'a>(
     payload: &'a [u8],
-    check: impl FnOnce(&'a [u8], usize) -> Checked<'a>,
+    check: impl FnOnce(&'a [u8], u32) -> Checked<'a>,
 ) -> Checked<'a> {
     let Some((count, elements, rest)) = split_container(payload) else {
         return Err(Broken("a container is cut off", payload));
@@ -85,7 +104,7 @@ fn container<'a>(
     // The end of the elements is not the end of the item, from which offsets are counted: what is
     // wrong inside of a container is reported at the container.
     match check(elements, count) {
-        Ok([]) => Ok(rest),
+        Ok((size, [])) => Ok((size, rest)),
         Ok(_) => Err(Broken("a container is longer than its elements", payload)),
         Err(Broken(reason, _)) => Err(Broken(reason, payload)),
     }
@@ -93,24 +112,32 @@ fn container<'a>(
 
 fn set<'a, T: Ord>(
     payload: &'a [u8],
-    split: impl Fn(&'a [u8]) -> Result<(T, &'a [u8]), Broken<'a>>,
+    split: impl Fn(&'a [u8]) -> Split<'a, T>,
+    size_of: impl Fn(&T) -> usize,
 ) -> Checked<'a> {
     container(payload, |mut elements, count| {
         let mut previous: Option<T> = None;
+        let mut size = 0;
         for _ in 0..count {
             let (element, rest) = split(elements)?;
             if previous.as_ref().is_some_and(|previous| *previous >= element) {
                 return Err(Broken("elements of a set do not ascend", elements));
             }
+            size += size_of(&element);
             previous = Some(element);
             elements = rest;
         }
-        Ok(elements)
+        Ok((size, elements))
     })
 }
 
+/// Splits a number off.
+fn number(bytes: &[u8]) -> Split<'_, crate::Number> {
+    split_number(bytes).ok_or(Broken("not a number", bytes))
+}
+
 /// Splits text off: UTF-8, its length in the shortest form.
-fn text(bytes: &[u8]) -> Result<(&[u8], &[u8]), Broken<'_>> {
+fn text(bytes: &[u8]) -> Split<'_, &[u8]> {
     let (text, rest) = binary(bytes)?;
     match std::str::from_utf8(text) {
         Ok(_) => Ok((text, rest)),
@@ -119,16 +146,14 @@ fn text(bytes: &[u8]) -> Result<(&[u8], &[u8]), Broken<'_>> {
 }
 
 /// Splits bytes off, their length in the shortest form.
-fn binary(bytes: &[u8]) -> Result<(&[u8], &[u8]), Broken<'_>> {
-    if let Some((length, _)) = split_length(bytes) {
-        let shortest = match bytes.first() {
-            Some(0xFE) => length >= 0xFE,
-            Some(0xFF) => length > 0xFFFF,
-            _ => true,
-        };
-        if !shortest {
-            return Err(Broken("a length is not in its shortest form", bytes));
-        }
+fn binary(bytes: &[u8]) -> Split<'_, &[u8]> {
+    let shortest = match (bytes.first(), split_length(bytes)) {
+        (Some(0xFE), Some((length, _))) => length >= 0xFE,
+        (Some(0xFF), Some((length, _))) => length > 0xFFFF,
+        _ => true,
+    };
+    if !shortest {
+        return Err(Broken("a length is not in its shortest form", bytes));
     }
     split_bytes(bytes).ok_or(Broken("bytes are cut off", bytes))
 }
