@@ -1,1 +1,138 @@
-//! index
+//! Which index entries follow from an item: the only place that knows.
+//!
+//! Entries are derived, never read to be changed: [`mutations`] takes the item before and after and
+//! names the entries to put and to delete. They go into the same commit as the item, so an index
+//! never disagrees with its table. What they cost is counted here as well.
+//! Source: Developer Guide, "Using Global Secondary Indexes", "Write operations and throughput".
+
+use std::sync::Arc;
+
+use zenobe_model::EncodedItem;
+use zenobe_model::capacity::HalfUnits;
+use zenobe_storage::{Key, Mutation};
+
+use crate::catalog::{Counters, GlobalIndex, IndexProjection, LocalIndex, Table};
+use crate::key;
+
+/// An entry of a secondary index: where it lives and what it holds.
+#[derive(Clone, Debug)]
+pub struct IndexEntry {
+    /// The engine key.
+    pub key: Key,
+    /// The projected item: the index key, the table key and what the projection names.
+    pub value: EncodedItem,
+}
+
+/// What a write did to one index.
+#[derive(Clone, Debug)]
+pub struct IndexChange {
+    /// The index's name.
+    pub name: String,
+    /// Whether the index is a local one.
+    pub local: bool,
+    /// What the change consumes.
+    pub units: HalfUnits,
+    /// The size of the entry before, in bytes.
+    pub old_bytes: Option<usize>,
+    /// The size of the entry after, in bytes.
+    pub new_bytes: Option<usize>,
+    /// The figures of the index.
+    pub counters: Arc<Counters>,
+}
+
+/// Appends to `out` what the change of an item from `old` to `new` means for all indexes, and says
+/// what it does to each. Indexes that are not touched are absent.
+pub(crate) fn mutations(
+    table: &Table,
+    old: Option<&EncodedItem>,
+    new: Option<&EncodedItem>,
+    out: &mut Vec<Mutation>,
+) -> Vec<IndexChange> {
+    let mut changes = Vec::new();
+    let mut change = |name: &String, local, counters: &Arc<Counters>, old, new| {
+        let bytes = |entry: &Option<IndexEntry>| entry.as_ref().map(|e| e.value.size_bytes());
+        let (old_bytes, new_bytes) = (bytes(&old), bytes(&new));
+        let units = replace(old, new, out);
+        if units > HalfUnits(0) {
+            let (name, counters) = (name.clone(), Arc::clone(counters));
+            changes.push(IndexChange { name, local, units, old_bytes, new_bytes, counters });
+        }
+    };
+    for index in &table.local_indexes {
+        let entry = |item| local_entry(table, index, item);
+        change(&index.name, true, &index.counters, old.and_then(entry), new.and_then(entry));
+    }
+    for index in table.global_indexes.iter().filter(|index| index.is_written()) {
+        let entry = |item| global_entry(table, index, item);
+        change(&index.name, false, &index.counters, old.and_then(entry), new.and_then(entry));
+    }
+    changes
+}
+
+/// The entry of an item in a local secondary index; `None` when the item is not in it.
+pub(crate) fn local_entry(
+    table: &Table,
+    index: &LocalIndex,
+    item: &EncodedItem,
+) -> Option<IndexEntry> {
+    let key = key::local_entry_key(table, index, item)?;
+    let keys = table.key.attributes().chain(index.key.sort.iter());
+    let value = project(item, &index.projection, keys.map(|attribute| attribute.name.as_str()));
+    Some(IndexEntry { key, value })
+}
+
+/// The entry of an item in a global secondary index; `None` when the item is not in it.
+pub(crate) fn global_entry(
+    table: &Table,
+    index: &GlobalIndex,
+    item: &EncodedItem,
+) -> Option<IndexEntry> {
+    let key = key::global_entry_key(table, index, item)?;
+    let keys = table.key.attributes().chain(&index.partition).chain(&index.sort);
+    let value = project(item, &index.projection, keys.map(|attribute| attribute.name.as_str()));
+    Some(IndexEntry { key, value })
+}
+
+fn project<'a>(
+    item: &EncodedItem,
+    projection: &'a IndexProjection,
+    keys: impl Iterator<Item = &'a str>,
+) -> EncodedItem {
+    let mut names: Vec<&str> = match projection {
+        IndexProjection::All => return item.clone(),
+        IndexProjection::KeysOnly => Vec::new(),
+        IndexProjection::Include(names) => names.iter().map(String::as_str).collect(),
+    };
+    names.extend(keys);
+    names.sort_unstable();
+    names.dedup();
+    item.project_top_level(&names)
+}
+
+/// Replaces one entry by another. Moving an entry is two writes; an entry whose projected view does
+/// not change is none.
+fn replace(old: Option<IndexEntry>, new: Option<IndexEntry>, out: &mut Vec<Mutation>) -> HalfUnits {
+    let mut units = HalfUnits(0);
+    if let (Some(old), Some(new)) = (&old, &new)
+        && old.key == new.key
+    {
+        if old.value.as_map() != new.value.as_map() {
+            units += HalfUnits::write(old.value.size_bytes().max(new.value.size_bytes()));
+            out.push(put(new));
+        }
+        return units;
+    }
+    if let Some(old) = old {
+        units += HalfUnits::write(old.value.size_bytes());
+        out.push(Mutation { key: old.key, value: None });
+    }
+    if let Some(new) = new {
+        units += HalfUnits::write(new.value.size_bytes());
+        out.push(put(&new));
+    }
+    units
+}
+
+fn put(entry: &IndexEntry) -> Mutation {
+    Mutation { key: entry.key.clone(), value: Some(entry.value.bytes().clone()) }
+}

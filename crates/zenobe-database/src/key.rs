@@ -1,1 +1,242 @@
-//! key
+//! From key attributes to engine keys: where an item and its index entries live.
+//!
+//! An item lives in its table's space; its partition is the encoded partition key, its sort bytes the
+//! encoded sort key (empty without one). An entry of a local secondary index lives in the lane of
+//! that index in the item's own partition; an entry of a global secondary index in the index's own
+//! space. The sort bytes of an entry end with the item's table key, so that two items with equal
+//! index keys are two entries.
+
+use bytes::Bytes;
+use zenobe_model::key::{self as encoding, KeyValue};
+use zenobe_model::limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX};
+use zenobe_model::{AttributeValue, EncodedItem, Item, ServiceError, ValueRef};
+use zenobe_storage::{Key, Lane, RowPlace};
+
+use crate::catalog::{GlobalIndex, KeyAttribute, LocalIndex, Table};
+
+/// The lane of the row that counts the bytes of an item collection, in tables with local secondary
+/// indexes.
+pub(crate) const COLLECTION_LANE: Lane = Lane(254);
+
+/// Encodes key attributes, each self-delimiting, so that the bytes compare as the values do.
+pub(crate) fn encode(values: &[&AttributeValue]) -> Bytes {
+    let values: Vec<KeyValue<'_>> =
+        values.iter().filter_map(|value| KeyValue::from_value(value)).collect();
+    encoding::encode_composite(&values)
+}
+
+/// What the sort bytes begin with whose elements are those of `prefix` and then one that begins with
+/// `value`, an S or B.
+pub(crate) fn begin_with(prefix: &[u8], value: &AttributeValue) -> Vec<u8> {
+    let mut writer = encoding::KeyWriter::new();
+    if let Some(value) = KeyValue::from_value(value) {
+        writer.push_prefix(value);
+    }
+    let mut bytes = prefix.to_vec();
+    bytes.extend_from_slice(writer.as_bytes());
+    bytes
+}
+
+/// The engine key of the item with this table key.
+pub(crate) fn item_key(table: &Table, place: RowPlace) -> Key {
+    Key { space: table.space, partition: place.partition, lane: Lane::ITEM, sort: place.sort }
+}
+
+/// The place that a key names, where the request gives nothing but the key.
+///
+/// # Errors
+/// The service's errors for a key that does not fit the table's key schema.
+pub(crate) fn place_of_key(table: &Table, key: &Item) -> Result<RowPlace, ServiceError> {
+    let expected = 1 + usize::from(table.key.sort.is_some());
+    let fits = |attribute: &KeyAttribute| {
+        key.get(&attribute.name).is_some_and(|value| value.value_type() == attribute.ty)
+    };
+    if key.len() != expected || !table.key.attributes().all(fits) {
+        return Err(ServiceError::validation("The provided key element does not match the schema"));
+    }
+    place_of_attributes(table, key)
+}
+
+/// The place of a whole item.
+///
+/// # Errors
+/// The service's errors for an item whose key attributes are missing or do not fit.
+pub(crate) fn place_of_item(table: &Table, item: &Item) -> Result<RowPlace, ServiceError> {
+    for attribute in table.key.attributes() {
+        let Some(value) = item.get(&attribute.name) else {
+            return Err(ServiceError::validation(format!(
+                "One or more parameter values were invalid: Missing the key {} in the item",
+                attribute.name
+            )));
+        };
+        if value.value_type() != attribute.ty {
+            return Err(ServiceError::validation(format!(
+                "One or more parameter values were invalid: Type mismatch for key {} expected: {} actual: {}",
+                attribute.name,
+                attribute.ty.name(),
+                value.value_type().name()
+            )));
+        }
+    }
+    place_of_attributes(table, item)
+}
+
+fn place_of_attributes(table: &Table, item: &Item) -> Result<RowPlace, ServiceError> {
+    let mismatch =
+        || ServiceError::validation("The provided key element does not match the schema");
+    let partition = item.get(&table.key.partition.name).ok_or_else(mismatch)?;
+    check_key_value(&table.key.partition.name, partition, false)?;
+    let sort = match &table.key.sort {
+        None => Bytes::new(),
+        Some(attribute) => {
+            let value = item.get(&attribute.name).ok_or_else(mismatch)?;
+            check_key_value(&attribute.name, value, true)?;
+            encode(&[value])
+        }
+    };
+    Ok(RowPlace { partition: encode(&[partition]), sort })
+}
+
+/// Checks that a key value is neither empty nor too long.
+///
+/// # Errors
+/// The service's errors for both.
+pub(crate) fn check_key_value(
+    name: &str,
+    value: &AttributeValue,
+    sort: bool,
+) -> Result<(), ServiceError> {
+    let (length, kind) = match value {
+        AttributeValue::S(text) => (text.len(), "string"),
+        AttributeValue::B(bytes) => (bytes.len(), "binary"),
+        _ => return Ok(()),
+    };
+    if length == 0 {
+        return Err(ServiceError::validation(format!(
+            "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty {kind} value. Key: {name}"
+        )));
+    }
+    check_key_length(length, sort)
+}
+
+fn check_key_length(length: usize, sort: bool) -> Result<(), ServiceError> {
+    if sort && length > SORT_KEY_BYTES_MAX {
+        return Err(ServiceError::validation(
+            "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of 1024 bytes",
+        ));
+    }
+    if !sort && length > PARTITION_KEY_BYTES_MAX {
+        return Err(ServiceError::validation(
+            "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of2048 bytes",
+        ));
+    }
+    Ok(())
+}
+
+/// Checks the attributes of an item that are keys of secondary indexes: of the right type, not
+/// empty, not too long. Absent ones are fine: the item is then not in that index.
+///
+/// # Errors
+/// The service's errors, naming index and attribute.
+pub(crate) fn check_index_keys(table: &Table, item: &EncodedItem) -> Result<(), ServiceError> {
+    for index in &table.local_indexes {
+        if let Some(sort) = &index.key.sort {
+            check_index_key(&index.name, sort, item, true)?;
+        }
+    }
+    for index in table.global_indexes.iter().filter(|index| index.is_written()) {
+        for attribute in &index.partition {
+            check_index_key(&index.name, attribute, item, false)?;
+        }
+        for attribute in &index.sort {
+            check_index_key(&index.name, attribute, item, true)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_index_key(
+    index: &str,
+    attribute: &KeyAttribute,
+    item: &EncodedItem,
+    sort: bool,
+) -> Result<(), ServiceError> {
+    let Some(raw) = item.get(&attribute.name) else { return Ok(()) };
+    let value = raw.value();
+    if value.value_type() != attribute.ty {
+        return Err(ServiceError::validation(format!(
+            "One or more parameter values were invalid: Type mismatch for Index Key {} Expected: {} Actual: {} IndexName: {index}",
+            attribute.name,
+            attribute.ty.name(),
+            value.value_type().name()
+        )));
+    }
+    let (length, kind) = match value {
+        ValueRef::S(text) => (text.len(), "string"),
+        ValueRef::B(bytes) => (bytes.len(), "binary"),
+        _ => return Ok(()),
+    };
+    if length == 0 {
+        return Err(ServiceError::validation(format!(
+            "One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty {kind} value. IndexName: {index}, IndexKey: {}",
+            attribute.name
+        )));
+    }
+    check_key_length(length, sort)
+}
+
+/// The key values of an item for these attributes; `None` when one is absent or of another type.
+fn key_values<'a>(
+    attributes: impl Iterator<Item = &'a KeyAttribute>,
+    item: &'a EncodedItem,
+) -> Option<Vec<KeyValue<'a>>> {
+    attributes
+        .map(|attribute| {
+            let value = item.get(&attribute.name)?.value();
+            (value.value_type() == attribute.ty).then_some(())?;
+            KeyValue::from_ref(value)
+        })
+        .collect()
+}
+
+/// The place of an item in its table.
+pub(crate) fn place_of_encoded(table: &Table, item: &EncodedItem) -> Option<RowPlace> {
+    let partition = key_values(std::iter::once(&table.key.partition), item)?;
+    let sort = match &table.key.sort {
+        None => Bytes::new(),
+        Some(sort) => encoding::encode_composite(&key_values(std::iter::once(sort), item)?),
+    };
+    Some(RowPlace { partition: encoding::encode_composite(&partition), sort })
+}
+
+/// The key of an item's entry in a local secondary index; `None` when the item is not in it.
+pub(crate) fn local_entry_key(
+    table: &Table,
+    index: &LocalIndex,
+    item: &EncodedItem,
+) -> Option<Key> {
+    let partition = key_values(std::iter::once(&table.key.partition), item)?;
+    let sort = key_values(index.key.sort.iter().chain(table.key.sort.iter()), item)?;
+    Some(Key {
+        space: table.space,
+        partition: encoding::encode_composite(&partition),
+        lane: Lane::local_index(index.ordinal),
+        sort: encoding::encode_composite(&sort),
+    })
+}
+
+/// The key of an item's entry in a global secondary index; `None` when the item is not in it.
+pub(crate) fn global_entry_key(
+    table: &Table,
+    index: &GlobalIndex,
+    item: &EncodedItem,
+) -> Option<Key> {
+    let partition = key_values(index.partition.iter(), item)?;
+    let sort = key_values(index.sort.iter().chain(table.key.attributes()), item)?;
+    Some(Key {
+        space: index.space,
+        partition: encoding::encode_composite(&partition),
+        lane: Lane::ITEM,
+        sort: encoding::encode_composite(&sort),
+    })
+}

@@ -1,1 +1,288 @@
-//! read
+//! The pager: Query and Scan, of tables and of indexes, share it.
+//!
+//! A page ends when it has examined `limit` items or a megabyte of them, counted before filtering,
+//! as DynamoDB does. The engine is read in chunks with no cursor held between them.
+//! Source: Developer Guide, "Paginating table query results".
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use zenobe_model::capacity::HalfUnits;
+use zenobe_model::expression::{Condition, Projection};
+use zenobe_model::limits::PAGE_BYTES;
+use zenobe_model::{EncodedItem, Item, ServiceError};
+use zenobe_storage::{
+    Direction, HashInterval, Key, Lane, Page, PageLimit, RangeRead, Read, RowPlace, ScanRead,
+    SortBound, SpaceId,
+};
+
+use crate::catalog::{GlobalIndex, KeyAttribute, LocalIndex, Table};
+use crate::{Inner, engine_failure, key, write};
+
+/// The most rows that one call of the engine returns.
+const CHUNK_ROWS: usize = 512;
+
+/// What is read: a table or one of its indexes.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'t> {
+    Table,
+    Local(&'t LocalIndex),
+    Global(&'t GlobalIndex),
+}
+
+impl<'t> Source<'t> {
+    pub(crate) fn space(self, table: &Table) -> SpaceId {
+        match self {
+            Self::Table | Self::Local(_) => table.space,
+            Self::Global(index) => index.space,
+        }
+    }
+
+    pub(crate) fn lane(self) -> Lane {
+        match self {
+            Self::Table | Self::Global(_) => Lane::ITEM,
+            Self::Local(index) => Lane::local_index(index.ordinal),
+        }
+    }
+
+    /// The partition key attributes of the source.
+    pub(crate) fn partition(self, table: &'t Table) -> &'t [KeyAttribute] {
+        match self {
+            Self::Table | Self::Local(_) => std::slice::from_ref(&table.key.partition),
+            Self::Global(index) => &index.partition,
+        }
+    }
+
+    /// The sort key attributes of the source.
+    pub(crate) fn sort(self, table: &'t Table) -> &'t [KeyAttribute] {
+        match self {
+            Self::Table => table.key.sort.as_slice(),
+            Self::Local(index) => index.key.sort.as_slice(),
+            Self::Global(index) => &index.sort,
+        }
+    }
+
+    /// What orders the rows of a partition of the source: its sort key, then what tells apart the
+    /// items of an index.
+    fn order(self, table: &'t Table) -> Vec<&'t KeyAttribute> {
+        let own = self.sort(table).iter();
+        match self {
+            Self::Table => own.collect(),
+            Self::Local(_) => own.chain(&table.key.sort).collect(),
+            Self::Global(_) => own.chain(table.key.attributes()).collect(),
+        }
+    }
+
+    /// The attributes of a start key of the source, each once.
+    pub(crate) fn key_attributes(self, table: &'t Table) -> Vec<&'t KeyAttribute> {
+        let mut all: Vec<&KeyAttribute> = table.key.attributes().collect();
+        for attribute in self.partition(table).iter().chain(self.sort(table)) {
+            if !all.iter().any(|known| known.name == attribute.name) {
+                all.push(attribute);
+            }
+        }
+        all
+    }
+
+    /// The place in the source that a start key names; `None` if an attribute is missing.
+    pub(crate) fn place_of(self, table: &'t Table, start: &Item) -> Option<RowPlace> {
+        let encode = |attributes: Vec<&KeyAttribute>| {
+            let values: Option<Vec<_>> =
+                attributes.iter().map(|attribute| start.get(&attribute.name)).collect();
+            Some(if attributes.is_empty() { Bytes::new() } else { key::encode(&values?) })
+        };
+        Some(RowPlace {
+            partition: encode(self.partition(table).iter().collect())?,
+            sort: encode(self.order(table))?,
+        })
+    }
+}
+
+/// The rows to read, before any limit.
+pub(crate) enum Extent {
+    /// Rows of one partition, in the order of the sort key.
+    Partition { partition: Bytes, from: SortBound, to: SortBound, direction: Direction },
+    /// Rows of all partitions whose hash is in the interval.
+    Hashes { interval: HashInterval, after: Option<RowPlace> },
+}
+
+/// A read of one page.
+pub(crate) struct PageRead<'t> {
+    pub(crate) table: &'t Arc<Table>,
+    pub(crate) source: Source<'t>,
+    pub(crate) extent: Extent,
+    pub(crate) consistent: bool,
+    /// The most items to examine.
+    pub(crate) limit: Option<u32>,
+    pub(crate) filter: Option<Condition>,
+    pub(crate) projection: Option<Projection>,
+    /// Whether to count only.
+    pub(crate) count_only: bool,
+    /// Whether the whole items are fetched from the table, for what a local index does not project.
+    pub(crate) fetch: bool,
+}
+
+/// A page as read.
+#[derive(Default)]
+pub(crate) struct ItemsPage {
+    pub(crate) items: Vec<EncodedItem>,
+    pub(crate) count: u32,
+    pub(crate) scanned_count: u32,
+    pub(crate) last_evaluated_key: Option<Item>,
+    /// What reading the source consumed.
+    pub(crate) source_units: HalfUnits,
+    /// What fetching from the table consumed.
+    pub(crate) fetch_units: HalfUnits,
+}
+
+/// Reads one page.
+///
+/// # Errors
+/// Of the engine, or of evaluating the filter.
+pub(crate) async fn page(db: &Inner, mut request: PageRead<'_>) -> Result<ItemsPage, ServiceError> {
+    let read = read_mode(db, &request).await?;
+    let limit = request.limit.map_or(usize::MAX, |limit| limit as usize);
+    let mut page = ItemsPage::default();
+    let mut bytes = 0;
+    let mut scanned = 0;
+    'pages: loop {
+        let chunk = PageLimit {
+            rows: (limit - scanned).min(CHUNK_ROWS),
+            bytes: PAGE_BYTES.saturating_sub(bytes).max(1),
+        };
+        let rows = read_chunk(db, &request, chunk, read.clone()).await?;
+        let end = rows.end;
+        let Some((place, _)) = rows.rows.last() else { break };
+        request.extent.advance(place);
+        let chunk = decode_chunk(db, &request, rows, &read, &mut page).await?;
+        for (entry, item) in chunk {
+            scanned += 1;
+            bytes += entry.size_bytes();
+            page.take(&request, item)?;
+            if scanned >= limit || bytes >= PAGE_BYTES {
+                page.last_evaluated_key = Some(start_key(&request, &entry));
+                break 'pages;
+            }
+        }
+        if end {
+            break;
+        }
+    }
+    page.scanned_count = u32::try_from(scanned).unwrap_or(u32::MAX);
+    page.source_units = HalfUnits::read(bytes, request.consistent);
+    Ok(page)
+}
+
+impl ItemsPage {
+    fn take(&mut self, request: &PageRead<'_>, item: EncodedItem) -> Result<(), ServiceError> {
+        if let Some(filter) = &request.filter
+            && !filter.evaluate(Some(&item))?
+        {
+            return Ok(());
+        }
+        self.count += 1;
+        if !request.count_only {
+            self.items.push(match &request.projection {
+                Some(projection) => projection.project(&item)?,
+                None => item,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Extent {
+    /// Leaves out what lies up to and with `place`.
+    fn advance(&mut self, place: &RowPlace) {
+        match self {
+            Self::Hashes { after, .. } => *after = Some(place.clone()),
+            Self::Partition { from, to, direction, .. } => match direction {
+                Direction::Forward => *from = SortBound::Excluded(place.sort.clone()),
+                Direction::Backward => *to = SortBound::Excluded(place.sort.clone()),
+            },
+        }
+    }
+}
+
+/// A page that joins an index with its table reads both at one point in time, where it can.
+async fn read_mode(db: &Inner, request: &PageRead<'_>) -> Result<Read, ServiceError> {
+    if request.fetch && db.engine.capabilities().snapshot_read {
+        let snapshot = db.engine.snapshot().await.map_err(|error| engine_failure(&error))?;
+        return Ok(Read::Snapshot(snapshot));
+    }
+    Ok(if request.consistent { Read::Strong } else { Read::Eventual })
+}
+
+async fn read_chunk(
+    db: &Inner,
+    request: &PageRead<'_>,
+    limit: PageLimit,
+    read: Read,
+) -> Result<Page, ServiceError> {
+    let space = request.source.space(request.table);
+    let lane = request.source.lane();
+    let rows = match &request.extent {
+        Extent::Partition { partition, from, to, direction } => {
+            let range = RangeRead {
+                space,
+                lane,
+                partition: partition.clone(),
+                from: from.clone(),
+                to: to.clone(),
+                direction: *direction,
+                limit,
+            };
+            db.engine.range(range, read).await
+        }
+        Extent::Hashes { interval, after } => {
+            let scan = ScanRead { space, lane, interval: *interval, after: after.clone(), limit };
+            db.engine.scan(scan, read).await
+        }
+    };
+    rows.map_err(|error| engine_failure(&error))
+}
+
+/// Decodes the rows of a chunk: each entry of the source, and the item to filter and return.
+async fn decode_chunk(
+    db: &Inner,
+    request: &PageRead<'_>,
+    rows: Page,
+    read: &Read,
+    page: &mut ItemsPage,
+) -> Result<Vec<(EncodedItem, EncodedItem)>, ServiceError> {
+    let entries: Result<Vec<EncodedItem>, ServiceError> =
+        rows.rows.into_iter().map(|(_, row)| write::decode(row.value)).collect();
+    let entries = entries?;
+    if !request.fetch {
+        return Ok(entries.into_iter().map(|entry| (entry.clone(), entry)).collect());
+    }
+    let keys: Vec<Key> = entries
+        .iter()
+        .filter_map(|entry| key::place_of_encoded(request.table, entry))
+        .map(|place| key::item_key(request.table, place))
+        .collect();
+    let items = db.engine.multi_get(keys, read.clone()).await;
+    let items = items.map_err(|error| engine_failure(&error))?;
+    let mut joined = Vec::with_capacity(entries.len());
+    for (entry, row) in entries.into_iter().zip(items) {
+        // Without a snapshot the item may have gone since; the entry is what is left of it.
+        let item = match row {
+            Some(row) => write::decode(row.value)?,
+            None => entry.clone(),
+        };
+        page.fetch_units += HalfUnits::read(item.size_bytes(), request.consistent);
+        joined.push((entry, item));
+    }
+    Ok(joined)
+}
+
+fn start_key(request: &PageRead<'_>, entry: &EncodedItem) -> Item {
+    request
+        .source
+        .key_attributes(request.table)
+        .into_iter()
+        .filter_map(|attribute| {
+            Some((attribute.name.clone(), entry.get(&attribute.name)?.to_owned()))
+        })
+        .collect()
+}

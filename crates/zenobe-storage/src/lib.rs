@@ -363,6 +363,11 @@ pub trait Engine: Send + Sync + 'static {
         even_splits(count)
     }
 
+    /// The interval with this ordinal (from 0) of those that [`Self::splits`] cuts.
+    fn split(&self, count: u32, ordinal: u32) -> HashInterval {
+        even_split(count, ordinal)
+    }
+
     /// The place of a partition in the order of scans.
     fn partition_hash(&self, partition: &[u8]) -> u64;
 
@@ -408,14 +413,18 @@ pub trait Engine: Send + Sync + 'static {
 /// Cuts the whole range of hashes into `count` (at least 1) intervals.
 #[must_use]
 pub fn even_splits(count: u32) -> Vec<HashInterval> {
-    let count = u128::from(count.max(1));
-    let edge = |i: u128| (i << 64) / count;
-    (0..count)
-        .map(|i| HashInterval {
-            first: u64::try_from(edge(i)).unwrap_or(u64::MAX),
-            last: u64::try_from(edge(i + 1) - 1).unwrap_or(u64::MAX),
-        })
-        .collect()
+    (0..count.max(1)).map(|ordinal| even_split(count, ordinal)).collect()
+}
+
+/// The interval with this ordinal (from 0) of those that [`even_splits`] cuts.
+#[must_use]
+pub fn even_split(count: u32, ordinal: u32) -> HashInterval {
+    let edge = |ordinal: u128| (ordinal << 64) / u128::from(count.max(1));
+    let ordinal = u128::from(ordinal);
+    HashInterval {
+        first: u64::try_from(edge(ordinal)).unwrap_or(u64::MAX),
+        last: u64::try_from(edge(ordinal + 1) - 1).unwrap_or(u64::MAX),
+    }
 }
 
 /// The place of a partition in hash order, for engines that choose it themselves.

@@ -1,0 +1,208 @@
+//! BatchGetItem and BatchWriteItem.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use zenobe_model::capacity::{ConsumedCapacity, HalfUnits};
+use zenobe_model::compile::{self, CompiledBatchEntry, CompiledKeys};
+use zenobe_model::limits::BATCH_GET_BYTES_MAX;
+use zenobe_model::operation::{
+    BatchGetItemRequest, BatchGetItemResponse, BatchWriteItemRequest, BatchWriteItemResponse,
+    ItemCollectionMetrics, KeysAndAttributes, ReturnConsumedCapacity, ReturnItemCollectionMetrics,
+};
+use zenobe_model::{EncodedItem, Item, ServiceError};
+use zenobe_storage::{Read, RowPlace};
+
+use super::capacity;
+use crate::catalog::Table;
+use crate::read::Source;
+use crate::write::{self, Change, ItemWrite, Written};
+use crate::{Inner, engine_failure, key};
+
+/// How many items one call of the engine reads; between calls the sum of their sizes is checked.
+const READ_CHUNK: usize = 25;
+
+/// BatchGetItem: reads items until 16 MB are reached; the rest is unprocessed.
+///
+/// # Errors
+/// The service's errors.
+pub(crate) async fn batch_get_item(
+    db: &Inner,
+    request: BatchGetItemRequest,
+) -> Result<BatchGetItemResponse, ServiceError> {
+    let batch = compile::batch_get_item(request)?;
+    let mut plans = Vec::with_capacity(batch.tables.len());
+    for (name, keys) in batch.tables {
+        plans.push(GetPlan::make(db, name, keys)?);
+    }
+    let mut response = BatchGetItemResponse::default();
+    let mut consumed = Vec::new();
+    let mut bytes = 0;
+    for plan in plans {
+        plan.run(db, batch.return_consumed_capacity, &mut bytes, &mut response, &mut consumed)
+            .await?;
+    }
+    if batch.return_consumed_capacity != ReturnConsumedCapacity::None {
+        response.consumed_capacity = Some(consumed);
+    }
+    Ok(response)
+}
+
+/// The keys to read from one table.
+struct GetPlan {
+    name: String,
+    table: Arc<Table>,
+    keys: CompiledKeys,
+    places: Vec<RowPlace>,
+}
+
+impl GetPlan {
+    fn make(db: &Inner, name: String, keys: CompiledKeys) -> Result<Self, ServiceError> {
+        let table = db.catalog.table(&name)?;
+        let places: Result<Vec<RowPlace>, ServiceError> =
+            keys.keys.iter().map(|key| key::place_of_key(&table, key)).collect();
+        let places = places?;
+        let distinct: BTreeSet<(&[u8], &[u8])> =
+            places.iter().map(|place| (&place.partition[..], &place.sort[..])).collect();
+        if distinct.len() != places.len() {
+            return Err(ServiceError::validation("Provided list of item keys contains duplicates"));
+        }
+        Ok(Self { name, table, keys, places })
+    }
+
+    async fn run(
+        self,
+        db: &Inner,
+        wanted: ReturnConsumedCapacity,
+        bytes: &mut usize,
+        response: &mut BatchGetItemResponse,
+        consumed: &mut Vec<ConsumedCapacity>,
+    ) -> Result<(), ServiceError> {
+        let mut units = HalfUnits(0);
+        let mut items = Vec::new();
+        let mut done = 0;
+        'table: for chunk in self.places.chunks(READ_CHUNK) {
+            let keys = chunk.iter().map(|place| key::item_key(&self.table, place.clone()));
+            let read = if self.keys.consistent_read { Read::Strong } else { Read::Eventual };
+            let rows = db.engine.multi_get(keys.collect(), read).await;
+            for row in rows.map_err(|error| engine_failure(&error))? {
+                let item = row.map(|row| write::decode(row.value)).transpose()?;
+                let size = item.as_ref().map_or(0, EncodedItem::size_bytes);
+                // The first item is answered whatever its size, so that every call gets further.
+                if *bytes + size > BATCH_GET_BYTES_MAX && *bytes > 0 {
+                    break 'table;
+                }
+                *bytes += size;
+                done += 1;
+                units += HalfUnits::read(size, self.keys.consistent_read);
+                if let Some(item) = item {
+                    items.push(match &self.keys.projection {
+                        Some(projection) => projection.project(&item)?,
+                        None => item,
+                    });
+                }
+            }
+        }
+        consumed.extend(capacity::of_read(&self.table, Source::Table, units, HalfUnits(0), wanted));
+        response.responses.insert(self.name.clone(), items);
+        let rest: Vec<Item> = self.keys.keys.into_iter().skip(done).collect();
+        if !rest.is_empty() {
+            let unprocessed = KeysAndAttributes {
+                keys: rest.into_iter().map(Ok).collect(),
+                ..self.keys.parameters
+            };
+            response.unprocessed_keys.insert(self.name, unprocessed);
+        }
+        Ok(())
+    }
+}
+
+/// BatchWriteItem. The writes are independent of each other for the client; here those of one
+/// commit happen together.
+///
+/// # Errors
+/// The service's errors.
+pub(crate) async fn batch_write_item(
+    db: &Inner,
+    request: BatchWriteItemRequest,
+) -> Result<BatchWriteItemResponse, ServiceError> {
+    let batch = compile::batch_write_item(request)?;
+    let mut names = Vec::new();
+    let mut writes = Vec::new();
+    for (name, requests) in batch.tables {
+        let table = db.catalog.table(&name)?;
+        let first = writes.len();
+        for request in requests {
+            writes.push(item_write(&table, request)?);
+        }
+        check_distinct(writes.get(first..).unwrap_or_default())?;
+        names.push((name, first..writes.len()));
+    }
+    let written = write_in_commits(db, &writes).await?;
+    let mut response = BatchWriteItemResponse::default();
+    let mut consumed = Vec::new();
+    let mut metrics: BTreeMap<String, Vec<ItemCollectionMetrics>> = BTreeMap::new();
+    for (name, range) in names {
+        let writes = writes.get(range.clone()).unwrap_or_default();
+        let written = written.get(range).unwrap_or_default();
+        let Some(first) = writes.first() else { continue };
+        consumed.extend(capacity::of_writes(
+            &first.table,
+            written.iter(),
+            batch.return_consumed_capacity,
+        ));
+        let of_table: Vec<ItemCollectionMetrics> = writes
+            .iter()
+            .zip(written)
+            .filter_map(|(write, written)| capacity::collection_metrics(write, written))
+            .collect();
+        if !of_table.is_empty() {
+            metrics.insert(name, of_table);
+        }
+    }
+    if batch.return_consumed_capacity != ReturnConsumedCapacity::None {
+        response.consumed_capacity = Some(consumed);
+    }
+    if batch.return_item_collection_metrics == ReturnItemCollectionMetrics::Size {
+        response.item_collection_metrics = Some(metrics);
+    }
+    Ok(response)
+}
+
+fn item_write(table: &Arc<Table>, request: CompiledBatchEntry) -> Result<ItemWrite, ServiceError> {
+    let (place, change) = match request {
+        CompiledBatchEntry::Put(item) => (key::place_of_item(table, &item)?, Change::Put(item)),
+        CompiledBatchEntry::Delete(key) => {
+            (key::place_of_key(table, &key)?, Change::Delete { key })
+        }
+    };
+    Ok(ItemWrite {
+        table: Arc::clone(table),
+        place,
+        change,
+        condition: None,
+        return_item_on_failure: false,
+    })
+}
+
+fn check_distinct(writes: &[ItemWrite]) -> Result<(), ServiceError> {
+    let distinct: BTreeSet<(&[u8], &[u8])> =
+        writes.iter().map(|write| (&write.place.partition[..], &write.place.sort[..])).collect();
+    if distinct.len() == writes.len() {
+        Ok(())
+    } else {
+        Err(ServiceError::validation("Provided list of item keys contains duplicates"))
+    }
+}
+
+/// One commit for all where the engine commits across partitions, else one for each.
+async fn write_in_commits(db: &Inner, writes: &[ItemWrite]) -> Result<Vec<Written>, ServiceError> {
+    if db.engine.capabilities().global_commit {
+        return write::write_all(db, writes).await;
+    }
+    let mut all = Vec::with_capacity(writes.len());
+    for write in writes {
+        all.extend(write::write_all(db, std::slice::from_ref(write)).await?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,169 @@
+//! GetItem, PutItem, UpdateItem and DeleteItem.
+
+use zenobe_model::capacity::HalfUnits;
+use zenobe_model::compile::{self, WriteAnswer};
+use zenobe_model::operation::{
+    DeleteItemRequest, GetItemRequest, GetItemResponse, PutItemRequest,
+    ReturnItemCollectionMetrics, ReturnValues, ReturnValuesOnConditionCheckFailure,
+    UpdateItemRequest, WriteItemResponse,
+};
+use zenobe_model::{EncodedItem, ServiceError};
+use zenobe_storage::Read;
+
+use super::capacity;
+use crate::read::Source;
+use crate::write::{self, Change, ItemWrite, Written};
+use crate::{Inner, engine_failure, key};
+
+/// GetItem.
+///
+/// # Errors
+/// The service's errors.
+pub(crate) async fn get_item(
+    db: &Inner,
+    request: GetItemRequest,
+) -> Result<GetItemResponse, ServiceError> {
+    let get = compile::get_item(request)?;
+    let table = db.catalog.table(&get.table_name)?;
+    let place = key::place_of_key(&table, &get.key)?;
+    let read = if get.consistent_read { Read::Strong } else { Read::Eventual };
+    let row = db.engine.get(key::item_key(&table, place), read).await;
+    let row = row.map_err(|error| engine_failure(&error))?;
+    let item = row.map(|row| write::decode(row.value)).transpose()?;
+    let size = item.as_ref().map_or(0, EncodedItem::size_bytes);
+    let item = match (&get.projection, item) {
+        (Some(projection), Some(item)) => Some(projection.project(&item)?),
+        (_, item) => item,
+    };
+    let units = HalfUnits::read(size, get.consistent_read);
+    Ok(GetItemResponse {
+        item,
+        consumed_capacity: capacity::of_read(
+            &table,
+            Source::Table,
+            units,
+            HalfUnits(0),
+            get.return_consumed_capacity,
+        ),
+    })
+}
+
+/// PutItem.
+///
+/// # Errors
+/// The service's errors.
+pub(crate) async fn put_item(
+    db: &Inner,
+    request: PutItemRequest,
+) -> Result<WriteItemResponse, ServiceError> {
+    let put = compile::put_item(request)?;
+    let table = db.catalog.table(&put.table_name)?;
+    let place = key::place_of_item(&table, &put.item)?;
+    let write = ItemWrite {
+        table,
+        place,
+        change: Change::Put(put.item),
+        condition: put.condition,
+        return_item_on_failure: wants_item(&put.answer),
+    };
+    single(db, write, &put.answer).await
+}
+
+/// DeleteItem.
+///
+/// # Errors
+/// The service's errors.
+pub(crate) async fn delete_item(
+    db: &Inner,
+    request: DeleteItemRequest,
+) -> Result<WriteItemResponse, ServiceError> {
+    let delete = compile::delete_item(request)?;
+    let table = db.catalog.table(&delete.table_name)?;
+    let place = key::place_of_key(&table, &delete.key)?;
+    let write = ItemWrite {
+        table,
+        place,
+        change: Change::Delete { key: delete.key },
+        condition: delete.condition,
+        return_item_on_failure: wants_item(&delete.answer),
+    };
+    single(db, write, &delete.answer).await
+}
+
+/// UpdateItem.
+///
+/// # Errors
+/// The service's errors.
+pub(crate) async fn update_item(
+    db: &Inner,
+    request: UpdateItemRequest,
+) -> Result<WriteItemResponse, ServiceError> {
+    let update = compile::update_item(request)?;
+    let table = db.catalog.table(&update.table_name)?;
+    let place = key::place_of_key(&table, &update.key)?;
+    if let Some(changes) = &update.update
+        && let Some(name) =
+            table.key.attributes().find(|attribute| changes.touches(&attribute.name))
+    {
+        return Err(ServiceError::validation(format!(
+            "One or more parameter values were invalid: Cannot update attribute {}. This attribute is part of the key",
+            name.name
+        )));
+    }
+    let write = ItemWrite {
+        table,
+        place,
+        change: Change::Update { key: update.key, update: update.update },
+        condition: update.condition,
+        return_item_on_failure: wants_item(&update.answer),
+    };
+    single(db, write, &update.answer).await
+}
+
+fn wants_item(answer: &WriteAnswer) -> bool {
+    answer.return_values_on_condition_check_failure == ReturnValuesOnConditionCheckFailure::AllOld
+}
+
+async fn single(
+    db: &Inner,
+    write: ItemWrite,
+    answer: &WriteAnswer,
+) -> Result<WriteItemResponse, ServiceError> {
+    let writes = [write];
+    let mut written = write::write_all(db, &writes).await?;
+    let [write] = &writes;
+    let Some(written) = written.pop() else { return Err(ServiceError::internal()) };
+    let metrics = answer.return_item_collection_metrics == ReturnItemCollectionMetrics::Size;
+    Ok(WriteItemResponse {
+        consumed_capacity: capacity::of_writes(
+            &write.table,
+            std::iter::once(&written),
+            answer.return_consumed_capacity,
+        ),
+        item_collection_metrics: if metrics {
+            capacity::collection_metrics(write, &written)
+        } else {
+            None
+        },
+        attributes: returned_attributes(write, written, answer.return_values)?,
+    })
+}
+
+/// `Attributes` of the answer: absent rather than empty.
+fn returned_attributes(
+    write: &ItemWrite,
+    written: Written,
+    wanted: ReturnValues,
+) -> Result<Option<EncodedItem>, ServiceError> {
+    let updated = |item: Option<EncodedItem>| match (&write.change, item) {
+        (Change::Update { update: Some(update), .. }, Some(item)) => update.select(&item),
+        _ => Ok(None),
+    };
+    match wanted {
+        ReturnValues::None => Ok(None),
+        ReturnValues::AllOld => Ok(written.old),
+        ReturnValues::AllNew => Ok(written.new),
+        ReturnValues::UpdatedOld => updated(written.old),
+        ReturnValues::UpdatedNew => updated(written.new),
+    }
+}
