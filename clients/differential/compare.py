@@ -13,6 +13,7 @@ import urllib.parse
 
 import generate
 import known
+import legacy
 
 SEED = int(os.environ.get("SEED", "1"))
 REQUESTS = int(os.environ.get("REQUESTS", "4000"))
@@ -93,7 +94,8 @@ def main():
     time.sleep(0.5)
     differences, excused, succeeded = [], {}, 0
     for number in range(REQUESTS):
-        operation, request = generate.request(rng)
+        maker = legacy if rng.random() < 0.25 else generate
+        operation, request = maker.request(rng)
         body = json.dumps(request)
         (status, a), (peer_status, b) = ours.call(operation, body), peer.call(operation, body)
         a, b = unordered(operation, normal(a)), unordered(operation, normal(b))

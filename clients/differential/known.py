@@ -1,6 +1,31 @@
 """The differences between the service and DynamoDB Local that are known, each with its reason."""
 
 
+import re
+
+VALUES = "the service words errors in values and conversions its own way"
+TYPES = "the service names types as requests do"
+KEYS = "the service has other texts for keys that do not fit"
+SEGMENTS = "the service has other texts for segments"
+
+# A pattern of the text of DynamoDB Local, one of the service's text, and the reason.
+TEXTS = [
+    (r"A value provided cannot be converted into a number", r"The parameter cannot be converted to a numeric value", VALUES),
+    (r"Number (over|under)flow", r"Number (over|under)flow", VALUES),
+    (r"(ADD|DELETE) action (with value )?is not supported for the type [A-Z]+$", r"is not supported for the type [A-Z]+$", TYPES),
+    (r"Cannot have two attributes with the same name", r"Duplicate value in attribute name", "the service says which attribute"),
+    (r"^Cannot specify the", r"^1 validation error detected: Cannot specify the", "queries of the service count this error"),
+    (r"[Ss]egment", r"The (Total)?Segments? parameter", SEGMENTS),
+    (r"Conditions must be at least length 1", r"Conditions can be of length 1 or 2 only", "the service has one text for both"),
+    (r"The number of conditions on the keys is invalid", r"The provided key element does not match the schema", KEYS),
+    (r"One of the required keys was not given a value", r"Missing the key|The provided key element does not match", KEYS),
+    (r"Type mismatch for key", r"The provided key element does not match the schema|Type mismatch for key", KEYS),
+    (r"Query condition missed key schema element", r"Query condition missed key schema element: ", KEYS),
+    (r"Only scalar types can be used as Range Key values", r"Attempted conditional constraint is not an indexable operation", KEYS),
+    (r"Return values set to invalid value", r"ReturnValues can only be ALL_OLD or NONE", "the service has another text"),
+]
+
+
 def message(answer):
     return answer.get("message", "") if isinstance(answer, dict) else ""
 
@@ -11,4 +36,10 @@ def reason(operation, request, ours, peer):
         return "partitions are scanned in the order of a hash that each implementation chooses"
     if operation == "Scan" and "Segment" in request and "Count" in ours and "Count" in peer:
         return "segments are intervals of a hash that each implementation chooses"
+    if "error" in ours and peer.get("error") == "InternalFailure":
+        return "DynamoDB Local fails inside on some key conditions"
+    if "error" in ours and ours["error"] == peer.get("error"):
+        for local, service, why in TEXTS:
+            if re.search(local, message(peer)) and re.search(service, message(ours)):
+                return why
     return None
