@@ -1,1 +1,251 @@
-//! Work that no request waits for.
+//! Work that no request waits for: index creation and deletion, dropping spaces, table figures.
+//!
+//! The work follows from what the catalogue says, never from a queue in memory, so a restart goes on
+//! where the process before ended. [`Database::run_background`] does it for as long as it is polled;
+//! tests drive it with [`Database::run_background_until_idle`].
+//!
+//! # Creating an index online
+//!
+//! 1. UpdateTable publishes a snapshot of the table that has the index as `Creating`. Every write
+//!    that looks the table up from now on keeps the index.
+//! 2. Writes that looked it up before hold an older snapshot and do not know the index. The backfill
+//!    starts only when the last older snapshot is gone ([`crate::catalog::Catalog::is_superseded`]).
+//! 3. The backfill reads the table page by page. For each item it commits the index entry on the
+//!    precondition that the item is still at the version that was read. If it is not, somebody wrote
+//!    it after step 1 and kept the index: there is nothing left to do for that item.
+//! 4. Where it stands is part of the same commit. When the table has been read the index is `Active`.
+//!
+//! Items whose attributes cannot be a key of the index are not in it: those with another type, an
+//! empty value or one that is too long.
+//!
+//! Deleting an index publishes it as `Deleting`, waits in the same way for the writes that still
+//! keep it, and then forgets it and drops its space.
+//!
+//! # Figures
+//!
+//! Item counts and sizes are counters in memory ([`crate::catalog::Counters`]). They are saved every
+//! minute if they changed. After a process that did not end in order, tables are read once, slowly,
+//! to count again.
+
+mod backfill;
+mod figures;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zenobe_model::ServiceError;
+use zenobe_storage::EngineError;
+
+use self::figures::Recount;
+use crate::catalog::{Edit, Figures, IndexState, Table};
+use crate::{Database, Inner};
+
+/// How long to wait for writes under an older snapshot before looking again.
+const SUPERSEDED_POLL: Duration = Duration::from_millis(1);
+/// How long to wait after a failure.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// How often the figures are saved.
+const FIGURES_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the background worker remembers. All of it can be lost.
+#[derive(Default)]
+pub(crate) struct Background {
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Figures as they were last saved, by table id.
+    saved: HashMap<String, Figures>,
+    /// Whether it is on disk that figures may get lost.
+    open: bool,
+    /// What is left to count again; `None` before it was decided.
+    recount: Option<Recount>,
+}
+
+/// What a step of background work came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// There is nothing to do.
+    Idle,
+    /// Something was done; there may be more.
+    Done,
+    /// There is something to do, but not yet.
+    Waiting,
+}
+
+/// Why a step failed. It will be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum BackgroundError {
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A change of the catalogue failed; the cause was logged.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+}
+
+impl Database {
+    /// Does background work for as long as the future is polled. Never ends.
+    pub async fn run_background(&self) {
+        let db = &self.inner;
+        loop {
+            if let Err(error) = self.run_background_until_idle().await {
+                tracing::warn!(%error, "background work failed; it will be tried again");
+                db.environment.sleep(RETRY_DELAY).await;
+                continue;
+            }
+            let interval = db.environment.sleep(FIGURES_INTERVAL);
+            tokio::select! {
+                () = db.catalog.work.notified() => {}
+                () = interval => {
+                    if let Err(error) = self.save_figures().await {
+                        tracing::warn!(%error, "the tables' figures could not be saved");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does background work until there is none left.
+    ///
+    /// # Errors
+    /// [`BackgroundError`]: what failed will be tried again by the next call.
+    pub async fn run_background_until_idle(&self) -> Result<(), BackgroundError> {
+        let db = &self.inner;
+        loop {
+            // Taken for each step, so that nobody waits long for it.
+            let done = step(db, &mut *db.background.state.lock().await).await?;
+            match done {
+                Step::Idle => return Ok(()),
+                Step::Done => {}
+                Step::Waiting => db.environment.sleep(SUPERSEDED_POLL).await,
+            }
+        }
+    }
+
+    /// Saves item counts and sizes if they changed since they were last saved.
+    ///
+    /// # Errors
+    /// [`BackgroundError::Engine`] when the engine fails.
+    pub async fn save_figures(&self) -> Result<(), BackgroundError> {
+        let mut state = self.inner.background.state.lock().await;
+        figures::save(&self.inner, &mut state, true).await?;
+        Ok(())
+    }
+
+    /// Saves item counts and sizes for good: to be called when no more requests come, so that the
+    /// next process need not count again.
+    ///
+    /// # Errors
+    /// [`BackgroundError::Engine`] when the engine fails.
+    pub async fn close_figures(&self) -> Result<(), BackgroundError> {
+        let mut state = self.inner.background.state.lock().await;
+        let recounted =
+            state.recount.as_ref().map_or(!self.inner.catalog.figures_lost, Recount::is_over);
+        figures::save(&self.inner, &mut state, !recounted).await?;
+        Ok(())
+    }
+}
+
+/// Does one piece of work: the first that there is.
+async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundError> {
+    let mut waiting = false;
+    for table in db.catalog.tables() {
+        let Some(state) = table
+            .global_indexes
+            .iter()
+            .find(|index| index.state != IndexState::Active)
+            .map(|index| (index.space, index.state))
+        else {
+            continue;
+        };
+        match index_step(db, table, state).await? {
+            Step::Done => return Ok(Step::Done),
+            Step::Waiting => waiting = true,
+            Step::Idle => {}
+        }
+    }
+    if let Some(space) = db.catalog.next_dropped() {
+        db.engine.drop_space(space).await?;
+        let changer = db.catalog.change(db.engine.as_ref()).await;
+        changer.forget_dropped(space).await?;
+        return Ok(Step::Done);
+    }
+    if waiting {
+        return Ok(Step::Waiting);
+    }
+    figures::step(db, state).await
+}
+
+/// Goes on with an index that is being created or deleted.
+async fn index_step(
+    db: &Arc<Inner>,
+    table: Arc<Table>,
+    (space, state): (zenobe_storage::SpaceId, IndexState),
+) -> Result<Step, BackgroundError> {
+    match state {
+        IndexState::Active => Ok(Step::Idle),
+        IndexState::Creating { backfilling: true } => backfill::page(db, &table, space).await,
+        IndexState::Creating { backfilling: false } | IndexState::Deleting => {
+            if !db.catalog.is_superseded(&table.id) {
+                return Ok(Step::Waiting);
+            }
+            let name = table.name.clone();
+            // Not to be waited for by the next one who asks the same question.
+            drop(table);
+            let deleting = state == IndexState::Deleting;
+            change_index(db, &name, space, |table| {
+                if deleting {
+                    forget_index(table, space)
+                } else {
+                    set_state(table, space, IndexState::Creating { backfilling: true });
+                    Edit::default()
+                }
+            })
+            .await?;
+            Ok(Step::Done)
+        }
+    }
+}
+
+/// Changes the table that has an index in this space, if it still has.
+async fn change_index(
+    db: &Arc<Inner>,
+    name: &str,
+    space: zenobe_storage::SpaceId,
+    change: impl Fn(&mut Table) -> Edit,
+) -> Result<(), BackgroundError> {
+    let changer = db.catalog.change(db.engine.as_ref()).await;
+    let is_there = |table: &Table| table.global_indexes.iter().any(|index| index.space == space);
+    if !db.catalog.find(name).is_some_and(|table| is_there(&table)) {
+        return Ok(());
+    }
+    changer
+        .update(name, |table| {
+            let mut table = table.clone();
+            let edit = change(&mut table);
+            Ok(Edit { table: Some(table), ..edit })
+        })
+        .await?;
+    Ok(())
+}
+
+fn set_state(table: &mut Table, space: zenobe_storage::SpaceId, state: IndexState) {
+    for index in table.global_indexes.iter_mut().filter(|index| index.space == space) {
+        index.state = state;
+    }
+}
+
+/// Takes an index off a table, with the definitions of attributes that were only its keys.
+fn forget_index(table: &mut Table, space: zenobe_storage::SpaceId) -> Edit {
+    table.global_indexes.retain(|index| index.space != space);
+    let Table { key, local_indexes, global_indexes, attribute_definitions, .. } = table;
+    attribute_definitions.retain(|definition| {
+        let locals = local_indexes.iter().flat_map(|index| index.key.attributes());
+        let globals = global_indexes.iter().flat_map(|index| index.key_attributes());
+        key.attributes().chain(locals).chain(globals).any(|used| used.name == definition.name)
+    });
+    Edit { drop: vec![space], ..Edit::default() }
+}

@@ -32,6 +32,7 @@ use zenobe_model::ServiceError;
 use zenobe_model::operation::{Request, Response};
 use zenobe_storage::{Engine, EngineError};
 
+use crate::background::Background;
 use crate::catalog::Catalog;
 use crate::environment::{Environment, HybridClock};
 use crate::latch::Latches;
@@ -70,6 +71,7 @@ pub(crate) struct Inner {
     pub(crate) config: DatabaseConfig,
     pub(crate) clock: HybridClock,
     pub(crate) latches: Latches,
+    pub(crate) background: Background,
 }
 
 /// Why a database did not open.
@@ -102,6 +104,7 @@ impl Database {
                 config,
                 clock: HybridClock::default(),
                 latches: Latches::default(),
+                background: Background::default(),
             }),
         })
     }

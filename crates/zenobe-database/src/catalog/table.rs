@@ -76,9 +76,6 @@ pub struct LocalIndex {
     /// What it holds.
     #[n(3)]
     pub projection: IndexProjection,
-    /// `NonKeyAttributes` in the order in which they were given.
-    #[n(4)]
-    pub non_key_attributes: Option<Vec<String>>,
     /// How many entries it has, and their size.
     #[cbor(skip)]
     pub counters: Arc<Counters>,
@@ -131,9 +128,6 @@ pub struct GlobalIndex {
     /// Where it is in its life.
     #[n(5)]
     pub state: IndexState,
-    /// `NonKeyAttributes` in the order in which they were given.
-    #[n(6)]
-    pub non_key_attributes: Option<Vec<String>>,
     /// `ProvisionedThroughput`; 0 on demand.
     #[cbor(n(7), with = "stored::provisioned")]
     pub provisioned_throughput: ProvisionedThroughputDescription,
@@ -208,7 +202,7 @@ pub struct Table {
     /// Its global secondary indexes, in the order in which they were given.
     #[n(5)]
     pub global_indexes: Vec<GlobalIndex>,
-    /// `AttributeDefinitions` in the order in which they were given.
+    /// `AttributeDefinitions`, sorted by name.
     #[n(6)]
     pub attribute_definitions: Vec<KeyAttribute>,
     /// Whether the table itself is being created or deleted. A table whose indexes are being
@@ -275,16 +269,25 @@ impl Table {
         })
     }
 
-    /// `TableStatus`: UPDATING while an index is being created or deleted.
+    /// `TableStatus`: UPDATING while an index is being set up or deleted, but no longer while it is
+    /// being backfilled.
     #[must_use]
     pub fn described_status(&self) -> ResourceStatus {
-        let changing =
-            self.global_indexes.iter().any(|index| !matches!(index.state, IndexState::Active));
+        let changing = self.global_indexes.iter().any(|index| match index.state {
+            IndexState::Creating { backfilling } => !backfilling,
+            IndexState::Deleting => true,
+            IndexState::Active => false,
+        });
         if matches!(self.status, ResourceStatus::Active) && changing {
             ResourceStatus::Updating
         } else {
             self.status
         }
+    }
+
+    /// The spaces that hold the table and its indexes.
+    pub(crate) fn spaces(&self) -> impl Iterator<Item = SpaceId> {
+        std::iter::once(self.space).chain(self.global_indexes.iter().map(|index| index.space))
     }
 
     /// The type of an attribute that is part of some key of the table or its indexes.
@@ -327,6 +330,11 @@ impl Counters {
         if bytes != 0 {
             self.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
+    }
+
+    /// The figures as they are, which may be below zero while writers add theirs.
+    pub(crate) fn signed(&self) -> (i64, i64) {
+        (self.items.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }
 
     /// The number of items.

@@ -1,9 +1,12 @@
 //! One file per operation family: from a typed request to a typed response.
 
+mod account;
 mod batch;
 mod capacity;
 mod item;
 mod query;
+mod table;
+mod tags;
 
 use std::sync::Arc;
 
@@ -21,16 +24,41 @@ pub(crate) async fn execute(db: &Arc<Inner>, request: Request) -> Result<Respons
         Request::BatchWriteItem(request) => {
             Response::BatchWriteItem(batch::batch_write_item(db, *request).await?)
         }
+        Request::CreateTable(request) => {
+            Response::CreateTable(table::create_table(db, *request).await?)
+        }
         Request::DeleteItem(request) => {
             Response::DeleteItem(item::delete_item(db, *request).await?)
         }
+        Request::DeleteTable(request) => {
+            Response::DeleteTable(table::delete_table(db, *request).await?)
+        }
+        Request::DescribeEndpoints => Response::DescribeEndpoints(account::describe_endpoints(db)),
+        Request::DescribeLimits => Response::DescribeLimits(account::describe_limits()),
+        Request::DescribeTable(request) => {
+            Response::DescribeTable(table::describe_table(db, &request)?)
+        }
         Request::GetItem(request) => Response::GetItem(item::get_item(db, *request).await?),
+        Request::ListTables(request) => Response::ListTables(table::list_tables(db, &request)),
+        Request::ListTagsOfResource(request) => {
+            Response::ListTagsOfResource(tags::list_tags_of_resource(db, &request)?)
+        }
         Request::PutItem(request) => Response::PutItem(item::put_item(db, *request).await?),
         Request::Query(request) => Response::Query(query::query(db, *request).await?),
         Request::Scan(request) => Response::Scan(query::scan(db, *request).await?),
+        Request::TagResource(request) => {
+            tags::tag_resource(db, *request).await?;
+            Response::TagResource
+        }
+        Request::UntagResource(request) => {
+            tags::untag_resource(db, *request).await?;
+            Response::UntagResource
+        }
         Request::UpdateItem(request) => {
             Response::UpdateItem(item::update_item(db, *request).await?)
         }
-        _ => return Err(ServiceError::internal()),
+        Request::UpdateTable(request) => {
+            Response::UpdateTable(table::update_table(db, *request).await?)
+        }
     })
 }

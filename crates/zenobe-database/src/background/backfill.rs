@@ -1,0 +1,152 @@
+//! Backfilling an index that is being created: one page of the table at a time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use zenobe_model::limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX};
+use zenobe_model::{EncodedItem, ValueRef};
+use zenobe_storage::{
+    Commit, EngineError, Expect, HashInterval, Key, Lane, Mutation, Outcome, PageLimit,
+    Precondition, Read, RowPlace, ScanRead, SpaceId, Version,
+};
+
+use super::{BackgroundError, Step, change_index, set_state};
+use crate::Inner;
+use crate::catalog::{Catalog, Edit, GlobalIndex, IndexState, Table};
+use crate::index::{self, IndexEntry};
+
+/// How much of the table is read, and committed, at once. Small enough to be a polite neighbour.
+const PAGE: PageLimit = PageLimit { rows: 200, bytes: 512 << 10 };
+
+/// An item that an entry is made for.
+struct Candidate {
+    item_key: Key,
+    item_version: Version,
+    entry: IndexEntry,
+}
+
+/// Adds the entries of one page of items.
+pub(super) async fn page(
+    db: &Arc<Inner>,
+    table: &Arc<Table>,
+    space: SpaceId,
+) -> Result<Step, BackgroundError> {
+    let Some(index) = table.global_indexes.iter().find(|index| index.space == space) else {
+        return Ok(Step::Done);
+    };
+    let after = db.catalog.backfill_place(db.engine.as_ref(), space).await?;
+    let scan = ScanRead {
+        space: table.space,
+        lane: Lane::ITEM,
+        interval: HashInterval::ALL,
+        after,
+        limit: PAGE,
+    };
+    let page = db.engine.scan(scan, Read::Latest).await?;
+    let last = page.rows.last().map(|(place, _)| place.clone());
+    let mut candidates = Vec::new();
+    for (place, row) in page.rows {
+        let item = EncodedItem::from_stored(row.value)
+            .map_err(|error| EngineError::Corrupt(error.to_string()))?;
+        if !can_be_in(index, &item) {
+            continue;
+        }
+        if let Some(entry) = index::global_entry(table, index, &item) {
+            let RowPlace { partition, sort } = place;
+            let item_key = Key { space: table.space, partition, lane: Lane::ITEM, sort };
+            candidates.push(Candidate { item_key, item_version: row.version, entry });
+        }
+    }
+    if let Some(last) = last {
+        add(db, index, candidates, &last).await?;
+    }
+    if page.end {
+        change_index(db, &table.name, space, |table| {
+            // A deletion that came in between stands.
+            let index = table.global_indexes.iter().find(|index| index.space == space);
+            if index.is_some_and(|index| index.state == IndexState::Creating { backfilling: true })
+            {
+                set_state(table, space, IndexState::Active);
+            }
+            Edit { backfilled: vec![space], ..Edit::default() }
+        })
+        .await?;
+    }
+    Ok(Step::Done)
+}
+
+/// Whether the key attributes of an item that has them can be a key: neither empty nor too long.
+fn can_be_in(index: &GlobalIndex, item: &EncodedItem) -> bool {
+    let fits = |name: &str, longest: usize| {
+        let Some(raw) = item.get(name) else { return true };
+        match raw.value() {
+            ValueRef::S(text) => !text.is_empty() && text.len() <= longest,
+            ValueRef::B(bytes) => !bytes.is_empty() && bytes.len() <= longest,
+            _ => true,
+        }
+    };
+    index.partition.iter().all(|attribute| fits(&attribute.name, PARTITION_KEY_BYTES_MAX))
+        && index.sort.iter().all(|attribute| fits(&attribute.name, SORT_KEY_BYTES_MAX))
+}
+
+/// Commits entries together with how far the backfill got. An item that is no longer as it was read
+/// was written by somebody who keeps the index, and is left out.
+async fn add(
+    db: &Arc<Inner>,
+    index: &GlobalIndex,
+    mut candidates: Vec<Candidate>,
+    last: &RowPlace,
+) -> Result<(), BackgroundError> {
+    // Entries that are there already were written since, or by the page before a crash.
+    let keys = candidates.iter().map(|candidate| candidate.entry.key.clone()).collect();
+    let present = db.engine.multi_get(keys, Read::Latest).await?;
+    let mut present = present.into_iter();
+    candidates.retain(|_| matches!(present.next(), Some(None)));
+    loop {
+        let preconditions = candidates.iter().map(|candidate| Precondition {
+            key: candidate.item_key.clone(),
+            expect: Expect::At(candidate.item_version),
+        });
+        let puts = candidates.iter().map(|candidate| Mutation {
+            key: candidate.entry.key.clone(),
+            value: Some(candidate.entry.value.bytes().clone()),
+        });
+        let place = Catalog::set_backfill_place(index.space, last);
+        let commit = Commit {
+            preconditions: preconditions.collect(),
+            mutations: puts.chain(std::iter::once(place)).collect(),
+            records: Vec::new(),
+        };
+        match db.engine.commit(commit).await? {
+            Outcome::Committed { .. } => {
+                for candidate in &candidates {
+                    index.counters.record(None, Some(candidate.entry.value.size_bytes()));
+                }
+                return Ok(());
+            }
+            Outcome::Conflict { key, .. } => leave_out_changed(db, &mut candidates, key).await?,
+            // The page is read again; what was committed is found to be there.
+            Outcome::Unknown => {
+                return Err(EngineError::Unavailable("the outcome is unknown".to_owned()).into());
+            }
+        }
+    }
+}
+
+/// Leaves out the item that a commit stumbled over, and the others that were written as well.
+async fn leave_out_changed(
+    db: &Arc<Inner>,
+    candidates: &mut Vec<Candidate>,
+    stumbled_over: Key,
+) -> Result<(), EngineError> {
+    let keys = candidates.iter().map(|candidate| candidate.item_key.clone()).collect();
+    let rows = db.engine.multi_get(keys, Read::Latest).await?;
+    let mut changed = BTreeSet::from([stumbled_over]);
+    for (candidate, row) in candidates.iter().zip(rows) {
+        if row.is_none_or(|row| row.version != candidate.item_version) {
+            changed.insert(candidate.item_key.clone());
+        }
+    }
+    candidates.retain(|candidate| !changed.contains(&candidate.item_key));
+    Ok(())
+}

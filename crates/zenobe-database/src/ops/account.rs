@@ -1,0 +1,27 @@
+//! DescribeLimits and DescribeEndpoints.
+
+use zenobe_model::operation::{DescribeEndpointsResponse, DescribeLimitsResponse};
+
+use crate::Inner;
+
+/// How long clients may keep an endpoint, as the service says.
+const ENDPOINT_CACHE_MINUTES: u64 = 1440;
+
+/// `DescribeLimits`: the service's initial quotas. Zenobe enforces none of them.
+pub(crate) fn describe_limits() -> DescribeLimitsResponse {
+    DescribeLimitsResponse {
+        account_max_read_capacity_units: 80_000,
+        account_max_write_capacity_units: 80_000,
+        table_max_read_capacity_units: 40_000,
+        table_max_write_capacity_units: 40_000,
+    }
+}
+
+/// `DescribeEndpoints`.
+pub(crate) fn describe_endpoints(db: &Inner) -> DescribeEndpointsResponse {
+    let service = || format!("dynamodb.{}.amazonaws.com", db.config.region);
+    DescribeEndpointsResponse {
+        address: db.config.endpoint.clone().unwrap_or_else(service),
+        cache_period_minutes: ENDPOINT_CACHE_MINUTES,
+    }
+}

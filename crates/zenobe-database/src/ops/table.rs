@@ -1,0 +1,217 @@
+//! CreateTable, DescribeTable, ListTables, UpdateTable and DeleteTable.
+//!
+//! The lifecycle is that of the service with the waiting left out: see [`crate::catalog`]. What is
+//! checked without knowing the table comes first, then whether the table exists, then what depends
+//! on it. Source: API Reference, the operations' pages.
+
+mod description;
+mod schema;
+mod settings;
+mod update;
+
+use std::sync::Arc;
+
+use zenobe_model::operation::{
+    BillingMode, CreateTableRequest, DeleteTableRequest, DescribeTableRequest, ListTablesRequest,
+    ListTablesResponse, ProvisionedThroughputDescription, ResourceStatus, TableDescription,
+    UnsupportedParameters,
+};
+use zenobe_model::{ErrorCode, ServiceError};
+use zenobe_storage::SpaceId;
+
+use self::schema::Schema;
+use self::settings::Target;
+pub(crate) use self::update::update_table;
+use super::tags;
+use crate::Inner;
+use crate::catalog::{self, Edit, IndexState, Table};
+use crate::environment::uuid;
+
+/// How many names ListTables answers with unless told otherwise, and at most.
+const LIST_LIMIT: usize = 100;
+
+/// A `ValidationException` with this text.
+fn validation(message: impl Into<String>) -> ServiceError {
+    ServiceError::validation(message)
+}
+
+/// A `ValidationException` with the usual beginning.
+fn invalid(what: impl std::fmt::Display) -> ServiceError {
+    ServiceError::validation(format!("One or more parameter values were invalid: {what}"))
+}
+
+/// A `ResourceInUseException` with the usual beginning.
+fn in_use(what: impl std::fmt::Display) -> ServiceError {
+    ServiceError::new(
+        ErrorCode::ResourceInUse,
+        format!("Attempt to change a resource which is still in use: {what}"),
+    )
+}
+
+/// Refuses parameters of features that Zenobe does not have, rather than ignore them.
+fn check_supported(unsupported: UnsupportedParameters) -> Result<(), ServiceError> {
+    match unsupported.first {
+        Some(parameter) => Err(invalid(format!("{parameter} is not supported by Zenobe yet"))),
+        None => Ok(()),
+    }
+}
+
+/// `CreateTable`.
+pub(crate) async fn create_table(
+    db: &Arc<Inner>,
+    request: CreateTableRequest,
+) -> Result<TableDescription, ServiceError> {
+    check_supported(request.unsupported)?;
+    let name = db.catalog.table_name(&request.table_name)?.to_owned();
+    let mut table = new_table(db, name, &request)?;
+    if db.catalog.find(&table.name).is_some() {
+        return Err(catalog::table_exists(&table.name));
+    }
+    let changer = db.catalog.change(db.engine.as_ref()).await;
+    if db.catalog.find(&table.name).is_some() {
+        return Err(catalog::table_exists(&table.name));
+    }
+    let mut spaces = changer.allocate(1 + table.global_indexes.len()).await?.into_iter();
+    let mut space = || spaces.next().ok_or_else(ServiceError::internal);
+    table.space = space()?;
+    for index in &mut table.global_indexes {
+        index.space = space()?;
+    }
+    let table = changer.create(table).await?;
+    Ok(description::describe_created(&table, db.environment.now_ms()))
+}
+
+/// Checks a request and makes the table that it asks for; its spaces are still to be chosen.
+fn new_table(
+    db: &Inner,
+    name: String,
+    request: &CreateTableRequest,
+) -> Result<Table, ServiceError> {
+    let billing = request.billing_mode.unwrap_or_default();
+    let provisioned = new_throughput(request, billing)?;
+    let Schema { key, definitions, local_indexes, global_indexes } =
+        schema::check(request, billing)?;
+    let stream = settings::new_stream(request.stream_specification)?;
+    let encrypted =
+        request.sse_specification.as_ref().map(settings::wants_encryption).transpose()?;
+    let on_demand = settings::on_demand(request.on_demand_throughput, billing, Target::NewTable)?;
+    let warm = settings::new_warm(request.warm_throughput, billing, provisioned, Target::NewTable)?;
+    let tags = tags::merged(&[], request.tags.as_deref().unwrap_or_default())?;
+
+    let now_ms = db.environment.now_ms();
+    let encryption = request.sse_specification.as_ref().filter(|_| encrypted == Some(true)).map(
+        |specification| {
+            let key_id = uuid(db.environment.random());
+            let (region, account) = (db.catalog.region(), db.catalog.account_id());
+            settings::encryption(specification, region, account, &key_id)
+        },
+    );
+    Ok(Table {
+        id: uuid(db.environment.random()),
+        arn: db.catalog.arn(&name),
+        name,
+        space: SpaceId(u64::MAX),
+        key,
+        local_indexes,
+        global_indexes,
+        attribute_definitions: definitions,
+        status: ResourceStatus::Active,
+        billing_mode: billing,
+        last_on_demand_ms: (billing == BillingMode::PayPerRequest).then_some(now_ms),
+        provisioned_throughput: provisioned,
+        on_demand_throughput: on_demand,
+        warm_throughput: warm,
+        table_class: request.table_class,
+        table_class_changed_ms: None,
+        stream,
+        stream_label: stream.map(|_| settings::stream_label(now_ms)),
+        encryption,
+        deletion_protection: request.deletion_protection_enabled.unwrap_or(false),
+        creation_ms: now_ms,
+        tags,
+        row_version: None,
+        counters: Arc::default(),
+    })
+}
+
+fn new_throughput(
+    request: &CreateTableRequest,
+    billing: BillingMode,
+) -> Result<ProvisionedThroughputDescription, ServiceError> {
+    match (billing, request.provisioned_throughput) {
+        (BillingMode::PayPerRequest, Some(_)) => Err(invalid(
+            "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
+        )),
+        (BillingMode::PayPerRequest, None) => Ok(ProvisionedThroughputDescription::default()),
+        (BillingMode::Provisioned, None) => Err(invalid(
+            "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
+        )),
+        (BillingMode::Provisioned, Some(throughput)) => {
+            settings::check_bounds(throughput)?;
+            Ok(settings::provisioned(throughput))
+        }
+    }
+}
+
+/// `DescribeTable`.
+pub(crate) fn describe_table(
+    db: &Inner,
+    request: &DescribeTableRequest,
+) -> Result<TableDescription, ServiceError> {
+    let table = db.catalog.describe(&request.table_name)?;
+    Ok(description::describe(&table, db.environment.now_ms()))
+}
+
+/// `ListTables`.
+pub(crate) fn list_tables(db: &Inner, request: &ListTablesRequest) -> ListTablesResponse {
+    let limit = request.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LIST_LIMIT);
+    let limit = limit.clamp(1, LIST_LIMIT);
+    let names = db.catalog.names();
+    let start = request
+        .exclusive_start_table_name
+        .as_ref()
+        .map_or(0, |after| names.partition_point(|name| name.as_bytes() <= after.as_bytes()));
+    let table_names: Vec<String> = names.iter().skip(start).take(limit).cloned().collect();
+    let more = start + table_names.len() < names.len();
+    let last_evaluated_table_name = table_names.last().filter(|_| more).cloned();
+    ListTablesResponse { table_names, last_evaluated_table_name }
+}
+
+/// `DeleteTable`.
+pub(crate) async fn delete_table(
+    db: &Arc<Inner>,
+    request: DeleteTableRequest,
+) -> Result<TableDescription, ServiceError> {
+    let name = db.catalog.table_name(&request.table_name)?;
+    let changer = db.catalog.change(db.engine.as_ref()).await;
+    let changed = changer
+        .update(name, |table| {
+            check_deletable(table)?;
+            Ok(Edit { drop: table.spaces().collect(), ..Edit::default() })
+        })
+        .await?;
+    Ok(description::describe_deleted(&changed.before, db.environment.now_ms()))
+}
+
+fn check_deletable(table: &Table) -> Result<(), ServiceError> {
+    match table.status {
+        ResourceStatus::Creating => {
+            return Err(in_use(format!("Table is being created: {}", table.name)));
+        }
+        ResourceStatus::Deleting => {
+            return Err(in_use(format!("Table is being deleted: {}", table.name)));
+        }
+        ResourceStatus::Updating | ResourceStatus::Active => {}
+    }
+    if table.deletion_protection {
+        return Err(validation(
+            "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first.",
+        ));
+    }
+    if table.global_indexes.iter().any(|index| !matches!(index.state, IndexState::Active)) {
+        return Err(in_use(
+            "Cannot delete table while indexes are being created, updated, or deleted.",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! TagResource, UntagResource and ListTagsOfResource.
+//!
+//! A table has at most 50 tags, which fit into one answer, so there is never a `NextToken`.
+//! Source: API Reference, the operations' pages; Developer Guide, "Tagging restrictions".
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use zenobe_model::operation::{
+    ListTagsOfResourceRequest, ListTagsOfResourceResponse, Tag, TagResourceRequest,
+    UntagResourceRequest,
+};
+use zenobe_model::{ErrorCode, ServiceError};
+
+use crate::Inner;
+use crate::catalog::{ArnProblem, Edit, Table, parse_arn};
+
+/// The most tags of a table.
+const TAGS_MAX: usize = 50;
+/// The longest key, in characters.
+const KEY_CHARACTERS_MAX: usize = 128;
+/// The longest value, in characters.
+const VALUE_CHARACTERS_MAX: usize = 256;
+/// What keys that belong to AWS begin with.
+const RESERVED_PREFIX: &str = "aws:";
+
+/// `TagResource`.
+pub(crate) async fn tag_resource(
+    db: &Arc<Inner>,
+    request: TagResourceRequest,
+) -> Result<(), ServiceError> {
+    check_arn(db, &request.resource_arn)?;
+    if request.tags.is_empty() {
+        return Err(ServiceError::validation("Atleast one Tag needs to be provided as Input."));
+    }
+    merged(&[], &request.tags)?;
+    change(db, &request.resource_arn, |table| merged(&table.tags, &request.tags)).await
+}
+
+/// `UntagResource`.
+pub(crate) async fn untag_resource(
+    db: &Arc<Inner>,
+    request: UntagResourceRequest,
+) -> Result<(), ServiceError> {
+    check_arn(db, &request.resource_arn)?;
+    if request.tag_keys.is_empty() {
+        return Err(ServiceError::validation("Atleast one Tag Key needs to be provided as Input."));
+    }
+    if request.tag_keys.len() > TAGS_MAX {
+        return Err(too_many());
+    }
+    for key in &request.tag_keys {
+        check_key(key)?;
+    }
+    change(db, &request.resource_arn, |table| {
+        let kept = |tag: &&Tag| !request.tag_keys.contains(&tag.key);
+        Ok(table.tags.iter().filter(kept).cloned().collect())
+    })
+    .await
+}
+
+/// `ListTagsOfResource`.
+pub(crate) fn list_tags_of_resource(
+    db: &Inner,
+    request: &ListTagsOfResourceRequest,
+) -> Result<ListTagsOfResourceResponse, ServiceError> {
+    check_arn(db, &request.resource_arn)?;
+    let table = find(db, &request.resource_arn)?;
+    Ok(ListTagsOfResourceResponse { tags: table.tags.clone(), next_token: None })
+}
+
+fn find(db: &Inner, arn: &str) -> Result<Arc<Table>, ServiceError> {
+    db.catalog.find_by_arn(arn).ok_or_else(|| {
+        ServiceError::new(
+            ErrorCode::ResourceNotFound,
+            format!("Requested resource not found: ResourceArn: {arn} not found"),
+        )
+    })
+}
+
+async fn change(
+    db: &Arc<Inner>,
+    arn: &str,
+    tags: impl Fn(&Table) -> Result<Vec<Tag>, ServiceError>,
+) -> Result<(), ServiceError> {
+    let changer = db.catalog.change(db.engine.as_ref()).await;
+    let table = find(db, arn)?;
+    changer
+        .update(&table.name, |table| Ok(Edit::from(Table { tags: tags(table)?, ..table.clone() })))
+        .await?;
+    Ok(())
+}
+
+/// Checks that an ARN may name a table of this account in this Region.
+fn check_arn(db: &Inner, arn: &str) -> Result<(), ServiceError> {
+    let invalid = |what: String| {
+        Err(ServiceError::validation(format!("One or more parameter values were invalid: {what}")))
+    };
+    let parsed = match parse_arn(arn) {
+        Ok(parsed) => parsed,
+        Err(ArnProblem::NoArn) => return invalid(format!("ARNs must start with 'arn:': {arn}")),
+        Err(ArnProblem::NotDynamoDb) => {
+            return invalid(format!("Provided Arn is not a DynamoDB resource arn: {arn}"));
+        }
+    };
+    let Some(resource) = parsed.resource.strip_prefix("table/") else {
+        return invalid(format!("Provided Arn is not a DynamoDB resource arn: {arn}"));
+    };
+    if resource.contains("/index/") {
+        return invalid(format!(
+            "Invalid resource arn provided, only table or stream is accepted. Provided resource arn: {arn}"
+        ));
+    }
+    if parsed.region != db.catalog.region() || parsed.partition != "aws" {
+        return Err(ServiceError::validation(format!(
+            "Invalid TableArn: Invalid ResourceArn provided as input {arn}"
+        )));
+    }
+    if parsed.account_id != db.catalog.account_id() {
+        return Err(ServiceError::new(ErrorCode::AccessDenied, "Access is denied"));
+    }
+    Ok(())
+}
+
+/// The tags after adding `added`, sorted by key.
+///
+/// # Errors
+/// The service's errors for malformed tags, and for too many.
+pub(super) fn merged(current: &[Tag], added: &[Tag]) -> Result<Vec<Tag>, ServiceError> {
+    let mut keys = BTreeSet::new();
+    for tag in added {
+        check_key(&tag.key)?;
+        if tag.key.starts_with(RESERVED_PREFIX) {
+            return Err(ServiceError::validation(format!(
+                "Tag Key cannot be prefixed with {RESERVED_PREFIX}, Key: {}",
+                tag.key
+            )));
+        }
+        if tag.value.chars().count() > VALUE_CHARACTERS_MAX || !is_tag_text(&tag.value) {
+            return Err(ServiceError::validation(format!(
+                "The Tag Value provided is invalid, Value: {}",
+                tag.value
+            )));
+        }
+        if !keys.insert(&tag.key) {
+            return Err(ServiceError::validation(format!(
+                "Duplicate Tag Keys provided as input: Duplicate Tag Key found {}",
+                tag.key
+            )));
+        }
+    }
+    let kept = current.iter().filter(|tag| !keys.contains(&tag.key));
+    let mut tags: Vec<Tag> = kept.chain(added).cloned().collect();
+    if tags.len() > TAGS_MAX {
+        return Err(too_many());
+    }
+    tags.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(tags)
+}
+
+fn check_key(key: &str) -> Result<(), ServiceError> {
+    let length = key.chars().count();
+    if length == 0 || length > KEY_CHARACTERS_MAX || !is_tag_text(key) {
+        return Err(ServiceError::validation(format!(
+            "The Tag Key provided is invalid, Key: {key}"
+        )));
+    }
+    Ok(())
+}
+
+/// Letters, digits and spaces of any script, and `+ - = . _ : / @`.
+fn is_tag_text(text: &str) -> bool {
+    let allowed = |character: char| {
+        character.is_alphanumeric()
+            || character.is_whitespace()
+            || matches!(character, '+' | '-' | '=' | '.' | '_' | ':' | '/' | '@')
+    };
+    text.chars().all(allowed)
+}
+
+fn too_many() -> ServiceError {
+    ServiceError::validation("Number of Tags exceed the current limit for the provided ResourceArn")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(key: &str, value: &str) -> Tag {
+        Tag { key: key.to_owned(), value: value.to_owned() }
+    }
+
+    #[test]
+    fn tags_are_checked_and_merged() {
+        let check = |added: &[Tag], expected: Result<&[Tag], &str>| {
+            let found = merged(&[tag("b", "1")], added);
+            let expected = expected.map(<[Tag]>::to_vec).map_err(str::to_owned);
+            assert_eq!(found.map_err(|error| error.message), expected);
+        };
+        check(&[tag("a", "")], Ok(&[tag("a", ""), tag("b", "1")]));
+        check(&[tag("b", "2")], Ok(&[tag("b", "2")]));
+        check(&[tag("", "2")], Err("The Tag Key provided is invalid, Key: "));
+        check(&[tag("ключ", "表 +-=._:/@")], Ok(&[tag("b", "1"), tag("ключ", "表 +-=._:/@")]));
+        check(&[tag("k", "100%")], Err("The Tag Value provided is invalid, Value: 100%"));
+        check(&[tag("aws:x", "1")], Err("Tag Key cannot be prefixed with aws:, Key: aws:x"));
+        check(
+            &[tag("k", "1"), tag("k", "2")],
+            Err("Duplicate Tag Keys provided as input: Duplicate Tag Key found k"),
+        );
+        let many: Vec<Tag> = (0..50).map(|n| tag(&format!("k{n}"), "")).collect();
+        check(&many, Err("Number of Tags exceed the current limit for the provided ResourceArn"));
+    }
+}
