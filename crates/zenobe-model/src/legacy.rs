@@ -406,7 +406,7 @@ fn attribute_update(name: String, update: AttributeValueUpdate) -> Result<Action
             path,
             value: UpdateValue::Operand(UpdateOperand::Literal(value.into())),
         }),
-        AttributeAction::Delete if is_set => Ok(Action::Delete { path, value: value.into() }),
+        AttributeAction::Delete if is_set => Ok(Action::LegacyDelete { path, value: value.into() }),
         AttributeAction::Delete => Err(invalid(format_args!(
             "DELETE action with value is not supported for the type {}",
             value_type.name()

@@ -18,8 +18,11 @@
 mod compiler;
 mod condition;
 mod key_condition;
+mod lexer;
 mod path;
 mod projection;
+mod reserved;
+mod syntax;
 mod update;
 
 pub use compiler::{Compiler, ExpressionKind};

@@ -1,10 +1,23 @@
 //! Updates: what `UpdateExpression` and `AttributeUpdates` compile to.
+//!
+//! An update is pure: it reads every operand from the item as it was and then changes a copy. Lists
+//! keep the indexes that they had until all else is done; what was set beyond their ends is then
+//! appended in the order of indexes, and what was removed is taken out.
+//!
+//! Source: Developer Guide, "Using update expressions in DynamoDB".
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use super::condition::Literal;
-use super::path::Path;
-use crate::codec::EncodedItem;
+use super::path::{Path, PathElement};
+use super::projection::project_paths;
+use crate::codec::{EncodedItem, ItemBuilder, ItemHeader};
 use crate::error::ServiceError;
-use crate::value::Item;
+use crate::limits::NESTING_DEPTH_MAX;
+use crate::number::Number;
+use crate::size::depth;
+use crate::value::{AttributeValue, Item};
 
 /// Compiled changes to one item. All operands are read from the item as it was.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +61,13 @@ pub enum Action {
         /// What is added.
         value: Literal,
     },
+    /// `DELETE` with a value of the legacy parameters: as [`Action::Delete`], with another error.
+    LegacyDelete {
+        /// The attribute that is removed from.
+        path: Path,
+        /// The elements to remove.
+        value: Literal,
+    },
 }
 
 /// The right side of `SET`.
@@ -69,9 +89,22 @@ pub enum UpdateOperand {
     /// A value of the request.
     Literal(Literal),
     /// `if_not_exists(path, otherwise)`
-    IfNotExists(Path, Box<UpdateValue>),
+    IfNotExists(Path, Box<UpdateOperand>),
     /// `list_append(first, second)`
-    ListAppend(Box<UpdateValue>, Box<UpdateValue>),
+    ListAppend(Box<UpdateOperand>, Box<UpdateOperand>),
+}
+
+/// What an action does to its place, once its operands are known.
+enum Change {
+    Put(AttributeValue),
+    Remove,
+}
+
+/// A change to a list that would move the indexes of others.
+struct ListChange<'a> {
+    path: &'a Path,
+    /// What to append; to remove if none.
+    value: Option<AttributeValue>,
 }
 
 impl Update {
@@ -98,32 +131,103 @@ impl Update {
         self.paths().any(|path| path.root == name)
     }
 
+    /// Whether there is nothing that an update of an absent item could put into a new one: such
+    /// an update does not create the item.
+    #[must_use]
+    pub fn only_removes(&self) -> bool {
+        self.actions.iter().all(|action| match action {
+            Action::Remove { .. } | Action::Delete { .. } | Action::LegacyDelete { .. } => true,
+            Action::Set { .. } | Action::Add { .. } | Action::LegacyAdd { .. } => false,
+        })
+    }
+
     /// The item after the update. For an item that does not exist yet, pass one of its key alone.
     ///
     /// # Errors
     /// A `ValidationException` if an operand does not exist or does not fit.
     pub fn apply(&self, old: &Item) -> Result<Item, ServiceError> {
-        let _ = old;
-        Err(ServiceError::internal())
+        let mut new = old.clone();
+        self.change(old, &mut new)?;
+        Ok(new)
     }
 
     /// The same on an encoded item: attributes that the update does not name are copied undecoded.
+    /// The new item gets `header`.
     ///
     /// # Errors
-    /// As [`Update::apply`]; `InternalServerError` if the item does not decode.
-    pub fn apply_encoded(&self, old: &EncodedItem) -> Result<EncodedItem, ServiceError> {
-        let _ = old;
-        Err(ServiceError::internal())
+    /// As [`Update::apply`].
+    pub fn apply_encoded(
+        &self,
+        old: &EncodedItem,
+        header: ItemHeader,
+    ) -> Result<EncodedItem, ServiceError> {
+        let mut named = BTreeSet::new();
+        let mut touched = BTreeSet::new();
+        for action in &self.actions {
+            touched.insert(action.path().root.as_str());
+            action.visit(&mut |path| {
+                named.insert(path.root.as_str());
+            });
+        }
+        let mut before = Item::new();
+        for (name, value) in old.attributes() {
+            if named.contains(name) {
+                before.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        let mut after = before.clone();
+        self.change(&before, &mut after)?;
+        after.retain(|name, _| touched.contains(name.as_str()));
+        let mut builder = ItemBuilder::with_capacity(header, old.size_bytes());
+        let mut changed = after.iter().peekable();
+        for (name, value) in old.attributes() {
+            while let Some((new, value)) = changed.next_if(|(new, _)| new.as_str() < name) {
+                builder.push_value(new, value);
+            }
+            match changed.next_if(|(new, _)| new.as_str() == name) {
+                Some((_, value)) => builder.push_value(name, value),
+                None if touched.contains(name) => {}
+                None => builder.push_raw(name, value),
+            }
+        }
+        for (name, value) in changed {
+            builder.push_value(name, value);
+        }
+        Ok(builder.finish())
     }
 
     /// The parts of an item, before or after the update, that `UPDATED_OLD` or `UPDATED_NEW`
     /// returns; `None` if there are none, so that the response has no `Attributes`.
     ///
+    /// These are the values that now stand at the paths of the update: what was appended to a list
+    /// stands at another index than the update named and is not returned, and what moved up to the
+    /// index of a removed element is.
+    ///
     /// # Errors
-    /// `InternalServerError` if the item does not decode.
+    /// None today: an [`EncodedItem`] was checked when it was read.
     pub fn select(&self, item: &EncodedItem) -> Result<Option<EncodedItem>, ServiceError> {
-        let _ = item;
-        Err(ServiceError::internal())
+        let selected = project_paths(self.paths(), item);
+        Ok((!selected.is_empty()).then_some(selected))
+    }
+
+    /// Changes `new`, a copy of `old`.
+    fn change(&self, old: &Item, new: &mut Item) -> Result<(), ServiceError> {
+        let mut list_changes = Vec::new();
+        for action in &self.actions {
+            let change = action.evaluate(old)?;
+            put(new, action.path(), change, &mut list_changes)?;
+        }
+        change_lists(new, list_changes);
+        let too_deep = self.actions.iter().any(|action| match action {
+            Action::Set { path, .. } | Action::LegacyAdd { path, .. } => {
+                new.get(&path.root).is_some_and(|value| depth(value) > NESTING_DEPTH_MAX)
+            }
+            _ => false,
+        });
+        if too_deep {
+            return Err(ServiceError::validation("Nesting Levels have exceeded supported limits"));
+        }
+        Ok(())
     }
 }
 
@@ -136,7 +240,293 @@ impl Action {
             | Self::Remove { path }
             | Self::Add { path, .. }
             | Self::Delete { path, .. }
-            | Self::LegacyAdd { path, .. } => path,
+            | Self::LegacyAdd { path, .. }
+            | Self::LegacyDelete { path, .. } => path,
         }
     }
+
+    /// Visits the changed path and those that are read.
+    fn visit<'a>(&'a self, visitor: &mut impl FnMut(&'a Path)) {
+        visitor(self.path());
+        if let Self::Set { value, .. } = self {
+            match value {
+                UpdateValue::Operand(operand) => operand.visit(visitor),
+                UpdateValue::Plus(left, right) | UpdateValue::Minus(left, right) => {
+                    left.visit(visitor);
+                    right.visit(visitor);
+                }
+            }
+        }
+    }
+
+    fn evaluate(&self, old: &Item) -> Result<Change, ServiceError> {
+        match self {
+            Self::Set { value, .. } => value.evaluate(old).map(Change::Put),
+            Self::Remove { .. } => Ok(Change::Remove),
+            Self::Add { path, value } => {
+                let value = value.to_value();
+                match find(old, path) {
+                    None => Ok(Change::Put(value)),
+                    Some(current) => add(current, value)?.map(Change::Put).ok_or_else(wrong_type),
+                }
+            }
+            Self::LegacyAdd { path, value } => match (find(old, path), value.to_value()) {
+                (None, value) => Ok(Change::Put(value)),
+                (Some(AttributeValue::L(current)), AttributeValue::L(value)) => Ok(Change::Put(
+                    AttributeValue::L(current.iter().cloned().chain(value).collect()),
+                )),
+                (Some(current), value) => {
+                    add(current, value)?.map(Change::Put).ok_or_else(legacy_wrong_type)
+                }
+            },
+            Self::Delete { path, value } => {
+                delete(find(old, path), &value.to_value()).ok_or_else(wrong_type)
+            }
+            Self::LegacyDelete { path, value } => {
+                delete(find(old, path), &value.to_value()).ok_or_else(legacy_wrong_type)
+            }
+        }
+    }
+}
+
+impl UpdateValue {
+    fn evaluate(&self, old: &Item) -> Result<AttributeValue, ServiceError> {
+        match self {
+            Self::Operand(operand) => operand.evaluate(old),
+            Self::Plus(left, right) => sum(left, right, old, Number::checked_add),
+            Self::Minus(left, right) => sum(left, right, old, Number::checked_sub),
+        }
+    }
+}
+
+impl UpdateOperand {
+    fn visit<'a>(&'a self, visitor: &mut impl FnMut(&'a Path)) {
+        match self {
+            Self::Path(path) => visitor(path),
+            Self::Literal(_) => {}
+            Self::IfNotExists(path, otherwise) => {
+                visitor(path);
+                otherwise.visit(visitor);
+            }
+            Self::ListAppend(first, second) => {
+                first.visit(visitor);
+                second.visit(visitor);
+            }
+        }
+    }
+
+    fn evaluate(&self, old: &Item) -> Result<AttributeValue, ServiceError> {
+        match self {
+            Self::Path(path) => find(old, path).cloned().ok_or_else(missing),
+            Self::Literal(literal) => Ok(literal.to_value()),
+            Self::IfNotExists(path, otherwise) => match find(old, path) {
+                Some(value) => Ok(value.clone()),
+                None => otherwise.evaluate(old),
+            },
+            Self::ListAppend(first, second) => {
+                match (first.evaluate(old)?, second.evaluate(old)?) {
+                    (AttributeValue::L(mut list), AttributeValue::L(more)) => {
+                        list.extend(more);
+                        Ok(AttributeValue::L(list))
+                    }
+                    _ => Err(wrong_type()),
+                }
+            }
+        }
+    }
+}
+
+fn sum(
+    left: &UpdateOperand,
+    right: &UpdateOperand,
+    old: &Item,
+    operation: fn(Number, Number) -> Result<Number, crate::number::NumberError>,
+) -> Result<AttributeValue, ServiceError> {
+    match (left.evaluate(old)?, right.evaluate(old)?) {
+        (AttributeValue::N(left), AttributeValue::N(right)) => operation(left, right)
+            .map(AttributeValue::N)
+            .map_err(|error| error.into_service_error("")),
+        _ => Err(wrong_type()),
+    }
+}
+
+/// `None` if the types do not fit.
+fn add(
+    current: &AttributeValue,
+    value: AttributeValue,
+) -> Result<Option<AttributeValue>, ServiceError> {
+    Ok(Some(match (current, value) {
+        (AttributeValue::N(current), AttributeValue::N(value)) => AttributeValue::N(
+            current.checked_add(value).map_err(|error| error.into_service_error(""))?,
+        ),
+        (AttributeValue::Ss(current), AttributeValue::Ss(value)) => {
+            AttributeValue::Ss(union(current, value))
+        }
+        (AttributeValue::Ns(current), AttributeValue::Ns(value)) => {
+            AttributeValue::Ns(union(current, value))
+        }
+        (AttributeValue::Bs(current), AttributeValue::Bs(value)) => {
+            AttributeValue::Bs(union(current, value))
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Sets stay sorted and without duplicates.
+fn union<T: Ord + Clone>(current: &[T], value: Vec<T>) -> Vec<T> {
+    let mut elements: Vec<T> = current.iter().cloned().chain(value).collect();
+    elements.sort_unstable();
+    elements.dedup();
+    elements
+}
+
+/// `None` if the types do not fit.
+fn delete(current: Option<&AttributeValue>, value: &AttributeValue) -> Option<Change> {
+    Some(match (current, value) {
+        (None, _) => Change::Remove,
+        (Some(AttributeValue::Ss(current)), AttributeValue::Ss(value)) => {
+            difference(current, value)
+                .map_or(Change::Remove, |set| Change::Put(AttributeValue::Ss(set)))
+        }
+        (Some(AttributeValue::Ns(current)), AttributeValue::Ns(value)) => {
+            difference(current, value)
+                .map_or(Change::Remove, |set| Change::Put(AttributeValue::Ns(set)))
+        }
+        (Some(AttributeValue::Bs(current)), AttributeValue::Bs(value)) => {
+            difference(current, value)
+                .map_or(Change::Remove, |set| Change::Put(AttributeValue::Bs(set)))
+        }
+        _ => return None,
+    })
+}
+
+/// `None` if nothing is left: sets are never empty.
+fn difference<T: Ord + Clone>(current: &[T], value: &[T]) -> Option<Vec<T>> {
+    let left: Vec<T> =
+        current.iter().filter(|element| value.binary_search(element).is_err()).cloned().collect();
+    (!left.is_empty()).then_some(left)
+}
+
+fn find<'a>(item: &'a Item, path: &Path) -> Option<&'a AttributeValue> {
+    path.elements.iter().try_fold(item.get(&path.root)?, |value, element| match (element, value) {
+        (PathElement::Attribute(name), AttributeValue::M(map)) => map.get(name),
+        (PathElement::Index(index), AttributeValue::L(list)) => list.get(*index),
+        _ => None,
+    })
+}
+
+/// The value at the first `length` elements of a path.
+fn find_mut<'a>(item: &'a mut Item, path: &Path, length: usize) -> Option<&'a mut AttributeValue> {
+    let root = item.get_mut(&path.root)?;
+    path.elements.iter().take(length).try_fold(root, |value, element| match (element, value) {
+        (PathElement::Attribute(name), AttributeValue::M(map)) => map.get_mut(name),
+        (PathElement::Index(index), AttributeValue::L(list)) => list.get_mut(*index),
+        _ => None,
+    })
+}
+
+/// Carries out a change, or notes it if it moves the indexes of a list.
+fn put<'a>(
+    item: &mut Item,
+    path: &'a Path,
+    change: Change,
+    list_changes: &mut Vec<ListChange<'a>>,
+) -> Result<(), ServiceError> {
+    let Some((last, parents)) = path.elements.split_last() else {
+        match change {
+            Change::Put(value) => {
+                item.insert(path.root.clone(), value);
+            }
+            Change::Remove => {
+                item.remove(&path.root);
+            }
+        }
+        return Ok(());
+    };
+    let parent = find_mut(item, path, parents.len()).ok_or_else(invalid_path)?;
+    match (last, parent, change) {
+        (PathElement::Attribute(name), AttributeValue::M(map), Change::Put(value)) => {
+            map.insert(name.clone(), value);
+        }
+        (PathElement::Attribute(name), AttributeValue::M(map), Change::Remove) => {
+            map.remove(name);
+        }
+        (PathElement::Index(index), AttributeValue::L(list), Change::Put(value)) => {
+            match list.get_mut(*index) {
+                Some(element) => *element = value,
+                None => list_changes.push(ListChange { path, value: Some(value) }),
+            }
+        }
+        (PathElement::Index(index), AttributeValue::L(list), Change::Remove) => {
+            if *index < list.len() {
+                list_changes.push(ListChange { path, value: None });
+            }
+        }
+        _ => return Err(invalid_path()),
+    }
+    Ok(())
+}
+
+/// Appends from the lowest index up, then removes from the highest down: no change then moves an
+/// element that a later one is meant for.
+fn change_lists(item: &mut Item, mut changes: Vec<ListChange<'_>>) {
+    changes.sort_by(|left, right| {
+        right.value.is_some().cmp(&left.value.is_some()).then_with(|| {
+            let order = compare_paths(left.path, right.path);
+            if left.value.is_some() { order } else { order.reverse() }
+        })
+    });
+    for ListChange { path, value } in changes {
+        let Some((PathElement::Index(index), parents)) = path.elements.split_last() else {
+            continue;
+        };
+        if let Some(AttributeValue::L(list)) = find_mut(item, path, parents.len()) {
+            match value {
+                Some(value) => list.push(value),
+                None if *index < list.len() => {
+                    list.remove(*index);
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+fn compare_paths(left: &Path, right: &Path) -> Ordering {
+    let compare = |left: &PathElement, right: &PathElement| match (left, right) {
+        (PathElement::Attribute(left), PathElement::Attribute(right)) => left.cmp(right),
+        (PathElement::Index(left), PathElement::Index(right)) => left.cmp(right),
+        (PathElement::Attribute(_), PathElement::Index(_)) => Ordering::Less,
+        (PathElement::Index(_), PathElement::Attribute(_)) => Ordering::Greater,
+    };
+    let pairs = left.elements.iter().zip(&right.elements);
+    left.root
+        .cmp(&right.root)
+        .then_with(|| {
+            pairs
+                .map(|(left, right)| compare(left, right))
+                .find(|order| order.is_ne())
+                .unwrap_or(Ordering::Equal)
+        })
+        .then_with(|| left.elements.len().cmp(&right.elements.len()))
+}
+
+fn missing() -> ServiceError {
+    ServiceError::validation(
+        "The provided expression refers to an attribute that does not exist in the item",
+    )
+}
+
+fn wrong_type() -> ServiceError {
+    ServiceError::validation("An operand in the update expression has an incorrect data type")
+}
+
+fn legacy_wrong_type() -> ServiceError {
+    ServiceError::validation("Type mismatch for attribute to update")
+}
+
+fn invalid_path() -> ServiceError {
+    ServiceError::validation(
+        "The document path provided in the update expression is invalid for update",
+    )
 }

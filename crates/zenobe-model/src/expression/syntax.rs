@@ -1,0 +1,450 @@
+//! From text to a syntax tree of borrowed words, or to DynamoDB's syntax error.
+//!
+//! The parser is a plain recursive descent. It knows nothing of names, values and types; it notes
+//! redundant parentheses, because they are no longer visible in the tree. A syntax error names the
+//! first token that cannot follow what came before, with its two neighbours.
+
+use super::condition::Comparison;
+use super::lexer::{Lexer, Token, TokenKind};
+
+/// How deep parentheses and functions nest at most. Anything that is valid stays far below: each
+/// level needs an operator of its own, and there may be 300.
+const NESTING_MAX: usize = 310;
+
+/// What is wrong with a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum SyntaxError {
+    /// A token is where none of its kind can be.
+    Token {
+        /// The token, or `<EOF>`.
+        token: String,
+        /// The text from the token before to the token after.
+        near: String,
+    },
+    /// Beyond [`NESTING_MAX`].
+    Nesting,
+}
+
+/// A condition or an operand of one.
+#[derive(Debug)]
+pub(super) enum Node<'a> {
+    Path(PathNode<'a>),
+    /// With its colon.
+    Value(&'a str),
+    Function(&'a str, Vec<Node<'a>>),
+    Compare(Comparison, Box<[Node<'a>; 2]>),
+    Between(Box<[Node<'a>; 3]>),
+    /// What is tested, then the candidates.
+    In(Vec<Node<'a>>),
+    And(Vec<Node<'a>>),
+    Or(Vec<Node<'a>>),
+    /// So many times.
+    Not(usize, Box<Node<'a>>),
+}
+
+/// A document path as written: `#name` with its `#`.
+#[derive(Debug)]
+pub(super) struct PathNode<'a> {
+    pub(super) root: &'a str,
+    pub(super) elements: Vec<ElementNode<'a>>,
+}
+
+/// One step of a document path as written.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ElementNode<'a> {
+    Name(&'a str),
+    /// Decimal digits.
+    Index(&'a str),
+}
+
+/// The sections of an update expression, in the order in which they are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Section {
+    Set,
+    Remove,
+    Add,
+    Delete,
+}
+
+/// One action of an update expression.
+#[derive(Debug)]
+pub(super) struct ActionNode<'a> {
+    pub(super) section: Section,
+    pub(super) path: PathNode<'a>,
+    /// None for `REMOVE`.
+    pub(super) value: Option<ValueNode<'a>>,
+}
+
+/// The right side of an action.
+#[derive(Debug)]
+pub(super) enum ValueNode<'a> {
+    Operand(Node<'a>),
+    Plus(Node<'a>, Node<'a>),
+    Minus(Node<'a>, Node<'a>),
+}
+
+/// An update expression.
+#[derive(Debug, Default)]
+pub(super) struct UpdateNode<'a> {
+    pub(super) actions: Vec<ActionNode<'a>>,
+    /// The first section that comes a second time.
+    pub(super) repeated: Option<Section>,
+}
+
+/// What a parser returns beside the tree.
+#[derive(Debug)]
+pub(super) struct Parsed<T> {
+    pub(super) tree: T,
+    pub(super) redundant_parentheses: bool,
+}
+
+/// Parses a condition, a filter or a key condition.
+pub(super) fn condition(text: &str) -> Result<Parsed<Node<'_>>, SyntaxError> {
+    let mut parser = Parser::new(text);
+    let item = parser.disjunction(false)?;
+    parser.end(item.node)
+}
+
+/// Parses a projection.
+pub(super) fn projection(text: &str) -> Result<Parsed<Vec<PathNode<'_>>>, SyntaxError> {
+    let mut parser = Parser::new(text);
+    let mut paths = vec![parser.path()?];
+    while parser.accept(TokenKind::Comma) {
+        paths.push(parser.path()?);
+    }
+    parser.end(paths)
+}
+
+/// Parses an update.
+pub(super) fn update(text: &str) -> Result<Parsed<UpdateNode<'_>>, SyntaxError> {
+    let mut parser = Parser::new(text);
+    let mut update = UpdateNode::default();
+    let mut seen = [false; 4];
+    loop {
+        let section = match parser.current.kind {
+            TokenKind::Set => Section::Set,
+            TokenKind::Remove => Section::Remove,
+            TokenKind::Add => Section::Add,
+            TokenKind::Delete => Section::Delete,
+            TokenKind::End if !update.actions.is_empty() => return parser.end(update),
+            _ => return Err(parser.unexpected()),
+        };
+        parser.advance();
+        if let Some(seen) = seen.get_mut(section as usize)
+            && std::mem::replace(seen, true)
+            && update.repeated.is_none()
+        {
+            update.repeated = Some(section);
+        }
+        update.actions.push(parser.action(section)?);
+        while parser.accept(TokenKind::Comma) {
+            update.actions.push(parser.action(section)?);
+        }
+    }
+}
+
+/// A node, and whether the text of it is nothing but a pair of parentheses.
+struct Item<'a> {
+    node: Node<'a>,
+    parenthesized: bool,
+}
+
+impl<'a> Item<'a> {
+    const fn bare(node: Node<'a>) -> Self {
+        Self { node, parenthesized: false }
+    }
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    lexer: Lexer<'a>,
+    previous: Option<Token>,
+    current: Token,
+    depth: usize,
+    redundant_parentheses: bool,
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut lexer = Lexer::new(text);
+        let current = lexer.next();
+        Self { text, lexer, previous: None, current, depth: 0, redundant_parentheses: false }
+    }
+
+    fn advance(&mut self) -> Token {
+        let token = self.current;
+        self.previous = Some(token);
+        self.current = self.lexer.next();
+        token
+    }
+
+    fn accept(&mut self, kind: TokenKind) -> bool {
+        let accepted = self.current.kind == kind;
+        if accepted {
+            self.advance();
+        }
+        accepted
+    }
+
+    fn expect(&mut self, kind: TokenKind) -> Result<Token, SyntaxError> {
+        if self.current.kind == kind { Ok(self.advance()) } else { Err(self.unexpected()) }
+    }
+
+    fn take_text(&mut self) -> &'a str {
+        let token = self.advance();
+        self.lexer.text_of(token)
+    }
+
+    /// The error at the current token. Blanks at the ends of the text belong to what is near.
+    fn unexpected(&self) -> SyntaxError {
+        let start = self.previous.map_or(0, |token| token.start);
+        let end = match self.current.kind {
+            TokenKind::End => self.text.len(),
+            _ => match self.lexer.clone().next() {
+                Token { kind: TokenKind::End, .. } => self.text.len(),
+                next => next.end,
+            },
+        };
+        let token = match self.current.kind {
+            TokenKind::End => "<EOF>",
+            _ => self.lexer.text_of(self.current),
+        };
+        let near = self.text.get(start..end).unwrap_or_default();
+        SyntaxError::Token { token: token.to_owned(), near: near.to_owned() }
+    }
+
+    fn end<T>(&self, tree: T) -> Result<Parsed<T>, SyntaxError> {
+        if self.current.kind == TokenKind::End {
+            Ok(Parsed { tree, redundant_parentheses: self.redundant_parentheses })
+        } else {
+            Err(self.unexpected())
+        }
+    }
+
+    fn enter(&mut self) -> Result<(), SyntaxError> {
+        self.depth += 1;
+        if self.depth > NESTING_MAX { Err(SyntaxError::Nesting) } else { Ok(()) }
+    }
+
+    /// Conditions joined by `OR`. Within parentheses an operand alone is allowed too.
+    fn disjunction(&mut self, operand_allowed: bool) -> Result<Item<'a>, SyntaxError> {
+        let first = self.conjunction(operand_allowed)?;
+        if self.current.kind != TokenKind::Or {
+            return Ok(first);
+        }
+        let mut nodes = vec![first.node];
+        while self.accept(TokenKind::Or) {
+            nodes.push(self.conjunction(false)?.node);
+        }
+        Ok(Item::bare(Node::Or(nodes)))
+    }
+
+    fn conjunction(&mut self, operand_allowed: bool) -> Result<Item<'a>, SyntaxError> {
+        let first = self.negation(operand_allowed)?;
+        if self.current.kind != TokenKind::And {
+            return Ok(first);
+        }
+        let mut nodes = vec![first.node];
+        while self.accept(TokenKind::And) {
+            nodes.push(self.negation(false)?.node);
+        }
+        Ok(Item::bare(Node::And(nodes)))
+    }
+
+    fn negation(&mut self, operand_allowed: bool) -> Result<Item<'a>, SyntaxError> {
+        let mut times = 0;
+        while self.accept(TokenKind::Not) {
+            times += 1;
+        }
+        if times == 0 {
+            return self.comparison(operand_allowed);
+        }
+        let item = self.comparison(false)?;
+        Ok(Item::bare(Node::Not(times, Box::new(item.node))))
+    }
+
+    fn comparison(&mut self, operand_allowed: bool) -> Result<Item<'a>, SyntaxError> {
+        let left = if self.current.kind == TokenKind::OpenParenthesis {
+            self.parenthesis()?
+        } else {
+            Item::bare(self.bare_operand()?)
+        };
+        let is_operand = match left.node {
+            Node::Path(_) | Node::Value(_) => true,
+            Node::Function(..) => false,
+            _ => return Ok(left),
+        };
+        match self.current.kind {
+            TokenKind::Between => {
+                self.advance();
+                let low = self.operand()?.node;
+                self.expect(TokenKind::And)?;
+                let high = self.operand()?.node;
+                Ok(Item::bare(Node::Between(Box::new([left.node, low, high]))))
+            }
+            TokenKind::In => {
+                self.advance();
+                self.expect(TokenKind::OpenParenthesis)?;
+                let mut operands = vec![left.node];
+                self.arguments(&mut operands)?;
+                Ok(Item::bare(Node::In(operands)))
+            }
+            kind => match comparison_operator(kind) {
+                Some(operator) => {
+                    self.advance();
+                    let right = self.operand()?.node;
+                    Ok(Item::bare(Node::Compare(operator, Box::new([left.node, right]))))
+                }
+                // A path or value is not a condition, unless a comparison may still follow the
+                // parenthesis that closes here.
+                None if is_operand && !(operand_allowed && kind == TokenKind::CloseParenthesis) => {
+                    Err(self.unexpected())
+                }
+                None => Ok(left),
+            },
+        }
+    }
+
+    /// A condition or an operand in parentheses.
+    fn parenthesis(&mut self) -> Result<Item<'a>, SyntaxError> {
+        self.enter()?;
+        self.expect(TokenKind::OpenParenthesis)?;
+        let inner = self.disjunction(true)?;
+        self.expect(TokenKind::CloseParenthesis)?;
+        self.depth -= 1;
+        Ok(self.parenthesized(inner))
+    }
+
+    fn parenthesized(&mut self, inner: Item<'a>) -> Item<'a> {
+        self.redundant_parentheses |= inner.parenthesized;
+        Item { node: inner.node, parenthesized: true }
+    }
+
+    /// An operand, in parentheses or not.
+    fn operand(&mut self) -> Result<Item<'a>, SyntaxError> {
+        if self.current.kind != TokenKind::OpenParenthesis {
+            return Ok(Item::bare(self.bare_operand()?));
+        }
+        self.enter()?;
+        self.advance();
+        let inner = self.operand()?;
+        self.expect(TokenKind::CloseParenthesis)?;
+        self.depth -= 1;
+        Ok(self.parenthesized(inner))
+    }
+
+    fn bare_operand(&mut self) -> Result<Node<'a>, SyntaxError> {
+        match self.current.kind {
+            TokenKind::Value => Ok(Node::Value(self.take_text())),
+            TokenKind::Word => {
+                let word = self.take_text();
+                if self.current.kind != TokenKind::OpenParenthesis {
+                    return Ok(Node::Path(self.path_from(word)?));
+                }
+                self.enter()?;
+                self.advance();
+                let mut arguments = Vec::with_capacity(2);
+                self.arguments(&mut arguments)?;
+                self.depth -= 1;
+                Ok(Node::Function(word, arguments))
+            }
+            TokenKind::Name => Ok(Node::Path(self.path()?)),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// One or more operands and the closing parenthesis.
+    fn arguments(&mut self, arguments: &mut Vec<Node<'a>>) -> Result<(), SyntaxError> {
+        arguments.push(self.operand()?.node);
+        while self.accept(TokenKind::Comma) {
+            arguments.push(self.operand()?.node);
+        }
+        self.expect(TokenKind::CloseParenthesis)?;
+        Ok(())
+    }
+
+    fn path(&mut self) -> Result<PathNode<'a>, SyntaxError> {
+        let root = self.name()?;
+        self.path_from(root)
+    }
+
+    fn name(&mut self) -> Result<&'a str, SyntaxError> {
+        match self.current.kind {
+            TokenKind::Word | TokenKind::Name => Ok(self.take_text()),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn path_from(&mut self, root: &'a str) -> Result<PathNode<'a>, SyntaxError> {
+        let mut elements = Vec::new();
+        loop {
+            if self.accept(TokenKind::Dot) {
+                elements.push(ElementNode::Name(self.name()?));
+            } else if self.accept(TokenKind::OpenBracket) {
+                let index = self.expect(TokenKind::Integer)?;
+                elements.push(ElementNode::Index(self.lexer.text_of(index)));
+                self.expect(TokenKind::CloseBracket)?;
+            } else {
+                return Ok(PathNode { root, elements });
+            }
+        }
+    }
+
+    fn action(&mut self, section: Section) -> Result<ActionNode<'a>, SyntaxError> {
+        let path = self.path()?;
+        let value = match section {
+            Section::Set => {
+                self.expect(TokenKind::Equal)?;
+                Some(self.set_value()?.0)
+            }
+            Section::Remove => None,
+            Section::Add | Section::Delete => {
+                let token = self.expect(TokenKind::Value)?;
+                Some(ValueNode::Operand(Node::Value(self.lexer.text_of(token))))
+            }
+        };
+        Ok(ActionNode { section, path, value })
+    }
+
+    /// The right side of `SET`, and whether it is nothing but a pair of parentheses.
+    fn set_value(&mut self) -> Result<(ValueNode<'a>, bool), SyntaxError> {
+        let left = if self.current.kind == TokenKind::OpenParenthesis {
+            self.enter()?;
+            self.advance();
+            let (inner, parenthesized) = self.set_value()?;
+            self.expect(TokenKind::CloseParenthesis)?;
+            self.depth -= 1;
+            self.redundant_parentheses |= parenthesized;
+            match inner {
+                ValueNode::Operand(node) => Item { node, parenthesized: true },
+                // A sum is no operand of another one.
+                sum => return Ok((sum, true)),
+            }
+        } else {
+            Item::bare(self.bare_operand()?)
+        };
+        match self.current.kind {
+            TokenKind::Plus => {
+                self.advance();
+                Ok((ValueNode::Plus(left.node, self.operand()?.node), false))
+            }
+            TokenKind::Minus => {
+                self.advance();
+                Ok((ValueNode::Minus(left.node, self.operand()?.node), false))
+            }
+            _ => Ok((ValueNode::Operand(left.node), left.parenthesized)),
+        }
+    }
+}
+
+const fn comparison_operator(kind: TokenKind) -> Option<Comparison> {
+    Some(match kind {
+        TokenKind::Equal => Comparison::Equal,
+        TokenKind::NotEqual => Comparison::NotEqual,
+        TokenKind::Less => Comparison::Less,
+        TokenKind::LessOrEqual => Comparison::LessOrEqual,
+        TokenKind::Greater => Comparison::Greater,
+        TokenKind::GreaterOrEqual => Comparison::GreaterOrEqual,
+        _ => return None,
+    })
+}
