@@ -126,11 +126,7 @@ impl EncodedItem {
     /// Encodes a tree. Sets that are not sorted are sorted.
     #[must_use]
     pub fn encode(item: &Item, header: ItemHeader) -> Self {
-        let mut builder = ItemBuilder::with_capacity(header, crate::size::item_size(item));
-        for (name, value) in item {
-            builder.push_value(name, value);
-        }
-        builder.finish()
+        build::encode(item, header)
     }
 
     /// Takes stored bytes for an item, after checking the whole of them.
@@ -300,12 +296,12 @@ const fn type_of_tag(byte: u8) -> Option<ValueType> {
 /// Splits a length off; the canonical form is not checked.
 fn split_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     match bytes {
+        [length @ ..0xFE, rest @ ..] => Some((usize::from(*length), rest)),
         [0xFE, a, b, rest @ ..] => Some((usize::from(u16::from_le_bytes([*a, *b])), rest)),
         [0xFF, a, b, c, d, rest @ ..] => {
             Some((u32::from_le_bytes([*a, *b, *c, *d]) as usize, rest))
         }
         [0xFE | 0xFF, ..] | [] => None,
-        [length, rest @ ..] => Some((usize::from(*length), rest)),
     }
 }
 

@@ -108,17 +108,7 @@ impl Number {
             return Ok(Self::from_sign_u64(negative, value));
         }
         let scanned = Scanned::scan(digits).ok_or(NumberError::Malformed)?;
-        let magnitude = scanned.magnitude();
-        if magnitude > i128::from(MAGNITUDE_MAX) {
-            return Err(NumberError::Overflow);
-        }
-        if magnitude < i128::from(MAGNITUDE_MIN) {
-            return Err(NumberError::Underflow);
-        }
-        if scanned.digits > i128::from(DIGITS_MAX) {
-            return Err(NumberError::TooPrecise);
-        }
-        Self::from_parts(negative, scanned.coefficient, scanned.exponent)
+        Self::checked(negative, scanned.coefficient, scanned.exponent, scanned.digits)
     }
 
     /// The number `±coefficient × 10^exponent`.
@@ -135,17 +125,31 @@ impl Number {
             return Ok(Self::ZERO);
         }
         let exponent = exponent.into().saturating_add(i128::from(zeros));
-        let digits = digit_count(coefficient);
-        let magnitude = exponent.saturating_add(i128::from(digits) - 1);
+        Self::checked(negative, coefficient, exponent, i64::from(digit_count(coefficient)))
+    }
+
+    /// Checks the range, then the precision, of a coefficient without trailing zeros that has
+    /// `digits` digits; what it is does not matter if those are too many.
+    fn checked(
+        negative: bool,
+        coefficient: u128,
+        exponent: i128,
+        digits: i64,
+    ) -> Result<Self, NumberError> {
+        let magnitude = exponent.saturating_add(i128::from(digits.max(1)) - 1);
         if magnitude > i128::from(MAGNITUDE_MAX) {
             return Err(NumberError::Overflow);
         }
         if magnitude < i128::from(MAGNITUDE_MIN) {
             return Err(NumberError::Underflow);
         }
-        if digits > DIGITS_MAX {
+        if digits > i64::from(DIGITS_MAX) {
             return Err(NumberError::TooPrecise);
         }
+        if digits == 0 {
+            return Ok(Self::ZERO);
+        }
+        // At most 38 digits below the magnitude: this fits.
         let exponent = i16::try_from(exponent).map_err(|_| NumberError::Underflow)?;
         Ok(Self::new_normal(negative, coefficient, exponent))
     }
@@ -489,7 +493,7 @@ struct Scanned {
     /// The significant digits without trailing zeros; wraps if there are more than 38.
     coefficient: u128,
     /// How many significant digits there are.
-    digits: i128,
+    digits: i64,
     /// The exponent of the last of them; of zero, the exponent that it is written with.
     exponent: i128,
 }
@@ -498,8 +502,8 @@ impl Scanned {
     /// Reads everything behind the sign.
     fn scan(text: &[u8]) -> Option<Self> {
         let mut scanned = Self::default();
-        let mut pending_zeros = 0i128;
-        let mut fraction_digits = 0i128;
+        let mut pending_zeros = 0i64;
+        let mut fraction_digits = 0i64;
         let mut any_digit = false;
         let mut point = false;
         let mut rest = text.iter();
@@ -508,7 +512,7 @@ impl Scanned {
             match byte {
                 b'0'..=b'9' => {
                     any_digit = true;
-                    fraction_digits += i128::from(point);
+                    fraction_digits += i64::from(point);
                     scanned.push_digit(byte - b'0', &mut pending_zeros);
                 }
                 b'.' if !point => point = true,
@@ -522,29 +526,24 @@ impl Scanned {
         if scanned.digits == 0 {
             pending_zeros = 0;
         }
-        scanned.exponent = i128::from(exponent) - fraction_digits + pending_zeros;
+        scanned.exponent = i128::from(exponent) + i128::from(pending_zeros - fraction_digits);
         any_digit.then_some(scanned)
     }
 
     /// Zeros wait until a digit follows that makes them significant.
-    fn push_digit(&mut self, digit: u8, pending_zeros: &mut i128) {
+    fn push_digit(&mut self, digit: u8, pending_zeros: &mut i64) {
         if digit == 0 {
-            *pending_zeros += i128::from(self.digits > 0);
+            *pending_zeros += i64::from(self.digits > 0);
             return;
         }
         self.digits += *pending_zeros + 1;
-        if self.digits <= i128::from(DIGITS_MAX) {
-            // At most 37 zeros can be waiting here.
-            let shift = u32::try_from(*pending_zeros + 1).unwrap_or(DIGITS_MAX);
-            self.coefficient =
-                self.coefficient.wrapping_mul(10u128.wrapping_pow(shift)) + u128::from(digit);
+        if self.digits <= i64::from(DIGITS_MAX) {
+            for _ in 0..=*pending_zeros {
+                self.coefficient = self.coefficient.wrapping_mul(10);
+            }
+            self.coefficient = self.coefficient.wrapping_add(u128::from(digit));
         }
         *pending_zeros = 0;
-    }
-
-    /// The exponent of the first digit.
-    fn magnitude(&self) -> i128 {
-        self.exponent + (self.digits - 1).max(0)
     }
 }
 

@@ -157,6 +157,16 @@ impl ItemBuilder {
     }
 }
 
+/// Encodes a tree, counting its size once.
+pub(super) fn encode(item: &Item, header: ItemHeader) -> EncodedItem {
+    let size = crate::size::item_size(item);
+    let mut builder = ItemBuilder::with_capacity(header, size);
+    builder.size = size;
+    builder.count = count(item.len());
+    push_attributes(&mut builder.bytes, item);
+    builder.finish()
+}
+
 /// Appends an encoded value.
 pub(super) fn push_value(out: &mut Vec<u8>, value: &AttributeValue) {
     match value {
@@ -197,18 +207,18 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: &AttributeValue) {
         }
         AttributeValue::M(map) => {
             out.push(tag::M);
-            push_map(out, map);
+            let start = begin_container(out);
+            push_attributes(out, map);
+            finish_container(out, start, count(map.len()));
         }
     }
 }
 
-fn push_map(out: &mut Vec<u8>, map: &Item) {
-    let start = begin_container(out);
-    for (name, value) in map {
+fn push_attributes(out: &mut Vec<u8>, attributes: &Item) {
+    for (name, value) in attributes {
         push_bytes(out, name.as_bytes());
         push_value(out, value);
     }
-    finish_container(out, start, count(map.len()));
 }
 
 fn push_set<T: Ord>(out: &mut Vec<u8>, set: &[T], push: impl Fn(&mut Vec<u8>, &T)) {

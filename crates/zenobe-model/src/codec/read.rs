@@ -8,7 +8,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::{split_bytes, split_container, split_number, split_value, tag, type_of_tag};
+use super::{
+    split_bytes, split_container, split_length, split_number, split_value, tag, type_of_tag,
+};
 use crate::number::Number;
 use crate::value::{AttributeValue, Item, ValueType};
 
@@ -123,7 +125,11 @@ impl<'a> RawValue<'a> {
     /// The size as DynamoDB counts it.
     #[must_use]
     pub fn size_bytes(self) -> usize {
-        self.value().size_bytes()
+        match self.0 {
+            // Nothing but the length is needed of text: it is not looked at.
+            [tag::S | tag::B, payload @ ..] => split_length(payload).map_or(0, |(size, _)| size),
+            _ => self.value().size_bytes(),
+        }
     }
 }
 

@@ -139,21 +139,27 @@ fn number(bytes: &[u8]) -> Split<'_, crate::Number> {
 /// Splits text off: UTF-8, its length in the shortest form.
 fn text(bytes: &[u8]) -> Split<'_, &[u8]> {
     let (text, rest) = binary(bytes)?;
-    match std::str::from_utf8(text) {
-        Ok(_) => Ok((text, rest)),
-        Err(_) => Err(Broken("text is not UTF-8", bytes)),
+    if text.is_ascii() || std::str::from_utf8(text).is_ok() {
+        Ok((text, rest))
+    } else {
+        Err(Broken("text is not UTF-8", bytes))
     }
 }
 
 /// Splits bytes off, their length in the shortest form.
 fn binary(bytes: &[u8]) -> Split<'_, &[u8]> {
-    let shortest = match (bytes.first(), split_length(bytes)) {
-        (Some(0xFE), Some((length, _))) => length >= 0xFE,
-        (Some(0xFF), Some((length, _))) => length > 0xFFFF,
-        _ => true,
+    const CUT_OFF: &str = "bytes are cut off";
+    let shortest = match bytes {
+        [0xFE, ..] => split_length(bytes).is_none_or(|(length, _)| length >= 0xFE),
+        [0xFF, ..] => split_length(bytes).is_none_or(|(length, _)| length > 0xFFFF),
+        [length, rest @ ..] => {
+            let split = rest.split_at_checked(usize::from(*length));
+            return split.ok_or(Broken(CUT_OFF, bytes));
+        }
+        [] => return Err(Broken(CUT_OFF, bytes)),
     };
     if !shortest {
         return Err(Broken("a length is not in its shortest form", bytes));
     }
-    split_bytes(bytes).ok_or(Broken("bytes are cut off", bytes))
+    split_bytes(bytes).ok_or(Broken(CUT_OFF, bytes))
 }
