@@ -148,6 +148,12 @@ impl KeyWriter {
         Self::default()
     }
 
+    /// A writer with room for elements of that many bytes.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes) }
+    }
+
     /// Appends an element.
     pub fn push(&mut self, value: KeyValue<'_>) {
         match value {
@@ -176,7 +182,8 @@ impl KeyWriter {
     /// The key.
     #[must_use]
     pub fn finish(self) -> Bytes {
-        Bytes::from(self.bytes)
+        // Without spare room: keys stay in caches.
+        Bytes::from(self.bytes.into_boxed_slice())
     }
 
     /// What was written so far.
@@ -202,7 +209,9 @@ impl KeyWriter {
 /// Encodes the elements of a key, first to last.
 #[must_use]
 pub fn encode_composite(values: &[KeyValue<'_>]) -> Bytes {
-    let mut writer = KeyWriter::new();
+    // Tags and ends, and a byte for the exponent of numbers.
+    let room = values.iter().map(|value| value.size_bytes() + 4).sum();
+    let mut writer = KeyWriter::with_capacity(room);
     for value in values {
         writer.push(*value);
     }

@@ -55,7 +55,7 @@ impl ItemBuilder {
     #[must_use]
     pub fn with_capacity(header: ItemHeader, size_bytes: usize) -> Self {
         // Lengths and tags add a few bytes per attribute.
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + size_bytes + size_bytes / 4 + 32);
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + size_bytes + size_bytes / 8 + 64);
         bytes.push(FORMAT_VERSION);
         bytes.extend_from_slice(&header.timestamp.to_le_bytes());
         bytes.extend_from_slice(&header.region.to_le_bytes());
@@ -130,7 +130,8 @@ impl ItemBuilder {
         }
         patch_u32(&mut self.bytes, 11, self.size);
         patch_u32(&mut self.bytes, 15, self.count as usize);
-        EncodedItem(Bytes::from(self.bytes))
+        // Without spare room: items stay in caches.
+        EncodedItem(Bytes::from(self.bytes.into_boxed_slice()))
     }
 
     fn begin(&mut self, tag: u8) {
