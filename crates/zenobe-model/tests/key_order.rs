@@ -42,7 +42,7 @@ fn plain_order(left: &AttributeValue, right: &AttributeValue) -> std::cmp::Order
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn keys_order_element_by_element((a, b) in pair(), (c, d) in pair()) {
