@@ -21,8 +21,8 @@ use crate::legacy::{self, KeyConditions};
 use crate::limits::{BATCH_GET_KEYS_MAX, BATCH_WRITE_ITEMS_MAX};
 use crate::operation::{
     BatchGetItemRequest, BatchWriteItemRequest, DeleteItemRequest, ExpressionAttributeNames,
-    GetItemRequest, KeysAndAttributes, PutItemRequest, QueryRequest, ReadOptions,
-    ReturnConsumedCapacity, ReturnItemCollectionMetrics, ReturnValues,
+    ExpressionAttributeValues, GetItemRequest, KeysAndAttributes, PutItemRequest, QueryRequest,
+    ReadOptions, ReturnConsumedCapacity, ReturnItemCollectionMetrics, ReturnValues,
     ReturnValuesOnConditionCheckFailure, ScanRequest, Select, UpdateItemRequest, WriteOptions,
     WriteRequest,
 };
@@ -282,7 +282,7 @@ pub fn update_item(request: UpdateItemRequest) -> Result<CompiledUpdate, Service
     let key = raise(key)?;
     let updates = legacy::attribute_updates(attribute_updates.unwrap_or_default())?;
     let condition = expected_condition(&mut options)?;
-    let mut compiler = Compiler::new(
+    let mut compiler = compiler(
         options.expression_attribute_names.as_ref(),
         options.expression_attribute_values.as_ref(),
     )?;
@@ -337,7 +337,7 @@ const fn answer(options: &WriteOptions) -> WriteAnswer {
 /// The condition of a write without an update.
 fn write_condition(options: &mut WriteOptions) -> Result<Option<Condition>, ServiceError> {
     let expected = expected_condition(options)?;
-    let mut compiler = Compiler::new(
+    let mut compiler = compiler(
         options.expression_attribute_names.as_ref(),
         options.expression_attribute_values.as_ref(),
     )?;
@@ -353,6 +353,15 @@ fn write_condition(options: &mut WriteOptions) -> Result<Option<Condition>, Serv
 fn expected_condition(options: &mut WriteOptions) -> Result<Option<Condition>, ServiceError> {
     let expected = legacy::expected(options.expected.take().unwrap_or_default())?;
     legacy::join(expected, options.conditional_operator)
+}
+
+fn compiler<'a>(
+    names: Option<&'a ExpressionAttributeNames>,
+    values: Option<&'a ExpressionAttributeValues>,
+) -> Result<Compiler<'a>, ServiceError> {
+    let compiler = Compiler::new(names, values)?;
+    values.map_or(Ok(()), parameters::check_values_size)?;
+    Ok(compiler)
 }
 
 fn compile_condition<'a>(
@@ -443,7 +452,7 @@ pub fn query(request: QueryRequest) -> Result<CompiledQuery, ServiceError> {
     }
     let names = options.expression_attribute_names.take();
     let values = options.expression_attribute_values.take();
-    let mut compiler = Compiler::new(names.as_ref(), values.as_ref())?;
+    let mut compiler = compiler(names.as_ref(), values.as_ref())?;
     let key_expression = key_text.map(|text| compiler.key_condition(text)).transpose()?;
     let texts = (options.filter_expression.take(), options.projection_expression.take());
     let filter = compile_condition(&mut compiler, ExpressionKind::Filter, texts.0.as_deref())?;
@@ -495,7 +504,7 @@ pub fn scan(request: ScanRequest) -> Result<CompiledScan, ServiceError> {
     let segment = check_segment(segment, total_segments)?;
     let names = options.expression_attribute_names.take();
     let values = options.expression_attribute_values.take();
-    let mut compiler = Compiler::new(names.as_ref(), values.as_ref())?;
+    let mut compiler = compiler(names.as_ref(), values.as_ref())?;
     let texts = (options.filter_expression.take(), options.projection_expression.take());
     let filter = compile_condition(&mut compiler, ExpressionKind::Filter, texts.0.as_deref())?;
     let projection = texts.1.as_deref().map(|text| compiler.projection(text)).transpose()?;

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use crate::error::ServiceError;
 use crate::expression::ExpressionKind;
-use crate::limits::ITEM_SIZE_BYTES_MAX;
+use crate::limits::{EXPRESSION_VALUES_BYTES_MAX, ITEM_SIZE_BYTES_MAX};
 use crate::number::Number;
-use crate::operation::Parsed;
-use crate::size::item_size;
+use crate::operation::{ExpressionAttributeValues, Parsed};
+use crate::size::{item_size, value_size};
 use crate::value::{AttributeValue, Item};
 
 /// Which parameters a request has, in the order in which DynamoDB lists them.
@@ -96,6 +96,15 @@ pub(super) fn starting_key(key: Option<Parsed<Item>>) -> Result<Option<Item>, Se
 pub(super) fn check_item_size(item: &Item) -> Result<(), ServiceError> {
     if item_size(item) > ITEM_SIZE_BYTES_MAX {
         return Err(ServiceError::validation("Item size has exceeded the maximum allowed size"));
+    }
+    Ok(())
+}
+
+/// Checks the size of all `ExpressionAttributeValues`, names included.
+pub(super) fn check_values_size(values: &ExpressionAttributeValues) -> Result<(), ServiceError> {
+    let sizes = values.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, value_size));
+    if sizes.sum::<usize>() > EXPRESSION_VALUES_BYTES_MAX {
+        return Err(ServiceError::validation("ExpressionAttributeValues exceeds max size"));
     }
     Ok(())
 }

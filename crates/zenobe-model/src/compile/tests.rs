@@ -553,3 +553,146 @@ fn keys_of_other_types_are_not_compared() {
     assert!(check_distinct(&[key(), list(), key()]).is_err());
     assert!(check_distinct(&[]).is_ok());
 }
+
+fn values(of: &[(&str, AttributeValue)]) -> Option<ExpressionAttributeValues> {
+    Some(of.iter().map(|(key, value)| ((*key).to_owned(), Ok(value.clone()))).collect())
+}
+
+const EMPTY_NAMES: &str = "ExpressionAttributeNames must not be empty";
+const EMPTY_VALUES: &str = "ExpressionAttributeValues must not be empty";
+
+#[test]
+fn update_item_compiles_its_expressions_after_all_else() {
+    let request = UpdateItemRequest {
+        table_name: "table".to_owned(),
+        key: wrong(EMPTY_VALUE),
+        attribute_updates: None,
+        update_expression: Some(String::new()),
+        options: WriteOptions {
+            condition_expression: Some(String::new()),
+            expression_attribute_names: Some(BTreeMap::new()),
+            expression_attribute_values: Some(BTreeMap::new()),
+            ..options()
+        },
+    };
+    let compiled = check_order(
+        request,
+        update_item,
+        &[
+            (EMPTY_VALUE, |r| r.key = Ok(key())),
+            (EMPTY_NAMES, |r| r.options.expression_attribute_names = names(&[("a", "a")])),
+            ("ExpressionAttributeNames contains invalid key: Syntax error; key: \"a\"", |r| {
+                r.options.expression_attribute_names = names(&[("#a", "a"), ("#b", "b")]);
+            }),
+            (EMPTY_VALUES, |r| {
+                r.options.expression_attribute_values = map([(":a", wrong(EMPTY_VALUE))]);
+            }),
+            (
+                "ExpressionAttributeValues contains invalid value: Supplied AttributeValue is empty, must contain exactly one of the supported datatypes for key :a",
+                |r| {
+                    let of = [(":a", s("x")), (":b", s("x")), (":c", s("x"))];
+                    r.options.expression_attribute_values = values(&of);
+                },
+            ),
+            ("Invalid UpdateExpression: The expression can not be empty;", |r| {
+                r.update_expression = Some("SET #a = :a".to_owned());
+            }),
+            ("Invalid ConditionExpression: The expression can not be empty;", |r| {
+                r.options.condition_expression = Some("c = :b".to_owned());
+            }),
+            ("Value provided in ExpressionAttributeNames unused in expressions: keys: {#b}", |r| {
+                r.options.expression_attribute_names = names(&[("#a", "a")])
+            }),
+            (
+                "Value provided in ExpressionAttributeValues unused in expressions: keys: {:c}",
+                |r| {
+                    r.options.expression_attribute_values =
+                        values(&[(":a", s("x")), (":b", s("x"))]);
+                },
+            ),
+        ],
+    );
+    assert!(compiled.update.is_some_and(|update| update.touches("a")));
+    assert!(compiled.condition.is_some_and(|condition| condition.mentions("c")));
+}
+
+#[test]
+fn query_compiles_its_expressions_after_all_else() {
+    let request = QueryRequest {
+        options: ReadOptions {
+            select: Some(Select::Count),
+            exclusive_start_key: Some(wrong(EMPTY_VALUE)),
+            projection_expression: Some(String::new()),
+            filter_expression: Some(String::new()),
+            expression_attribute_names: Some(BTreeMap::new()),
+            expression_attribute_values: values(&[(":p", s("x")), (":f", s("x"))]),
+            ..ReadOptions::default()
+        },
+        key_condition_expression: Some(String::new()),
+        ..QueryRequest::default()
+    };
+    let compiled = check_order(
+        request,
+        query,
+        &[
+            (
+                "The provided starting key is invalid: Supplied AttributeValue is empty, must contain exactly one of the supported datatypes",
+                |r| r.options.exclusive_start_key = None,
+            ),
+            (EMPTY_NAMES, |r| r.options.expression_attribute_names = names(&[("#n", "n")])),
+            ("Invalid KeyConditionExpression: The expression can not be empty;", |r| {
+                r.key_condition_expression = Some("p = :p".to_owned());
+            }),
+            ("Invalid FilterExpression: The expression can not be empty;", |r| {
+                r.options.filter_expression = Some("f = :f".to_owned());
+            }),
+            ("Invalid ProjectionExpression: The expression can not be empty;", |r| {
+                r.options.projection_expression = Some("g".to_owned());
+            }),
+            ("Value provided in ExpressionAttributeNames unused in expressions: keys: {#n}", |r| {
+                r.options.expression_attribute_names = None
+            }),
+            (
+                "1 validation error detected: Cannot specify the ProjectionExpression when choosing to get only the Count",
+                |r| r.options.select = None,
+            ),
+        ],
+    );
+    assert_eq!(compiled.filter_parameter(), "Filter Expression");
+    let partition = [("p".to_owned(), crate::value::ValueType::S)];
+    let bound = compiled.key_condition.bind(KeySchemaRef { partition: &partition, sort: &[] });
+    assert_eq!(bound.expect("a condition on the partition key").partition, [s("x")]);
+}
+
+#[test]
+fn a_filter_expression_goes_with_legacy_key_conditions() {
+    let request = QueryRequest {
+        options: ReadOptions {
+            filter_expression: Some("f = :f".to_owned()),
+            expression_attribute_values: values(&[(":f", s("x"))]),
+            ..ReadOptions::default()
+        },
+        key_conditions: map([("p", equals_x())]),
+        ..QueryRequest::default()
+    };
+    let compiled = query(request).expect("no error");
+    assert!(matches!(compiled.key_condition, KeyConditionSource::Legacy(_)));
+    assert_eq!(compiled.filter_parameter(), "Filter Expression");
+}
+
+#[test]
+fn the_size_of_all_values_is_limited() {
+    let half = s(&"x".repeat(crate::limits::EXPRESSION_VALUES_BYTES_MAX / 2));
+    let request = ScanRequest {
+        options: ReadOptions {
+            filter_expression: Some("a IN (:a, :b)".to_owned()),
+            expression_attribute_values: values(&[(":a", half.clone()), (":b", half)]),
+            ..ReadOptions::default()
+        },
+        ..ScanRequest::default()
+    };
+    let steps: [Step<ScanRequest>; 1] = [("ExpressionAttributeValues exceeds max size", |r| {
+        r.options.expression_attribute_values = values(&[(":a", s("x")), (":b", s("x"))]);
+    })];
+    check_order(request, scan, &steps);
+}

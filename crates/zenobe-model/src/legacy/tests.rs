@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{attribute_updates, conditions, key_conditions};
+use crate::codec::{EncodedItem, ItemHeader};
 use crate::error::ServiceError;
 use crate::expression::KeySchemaRef;
 use crate::number::Number;
@@ -248,4 +249,76 @@ fn attribute_updates_take_values_of_their_types() {
     let remove = AttributeValueUpdate { value: None, action: Some(Do::Delete) };
     let updates = BTreeMap::from([("a".to_owned(), remove)]);
     assert!(matches!(attribute_updates(updates), Ok(Some(_))));
+}
+
+/// The values that `matches.txt` speaks of.
+fn value_named(name: &str) -> Option<AttributeValue> {
+    let five = Number::parse("5").ok()?;
+    let abc = || "abc".to_owned();
+    Some(match ValueType::from_name(name)? {
+        ValueType::S => AttributeValue::S(abc()),
+        ValueType::N => AttributeValue::N(five),
+        ValueType::B => AttributeValue::B("abc".into()),
+        ValueType::Bool => AttributeValue::Bool(true),
+        ValueType::Null => AttributeValue::Null,
+        ValueType::Ss => AttributeValue::Ss(vec!["a".to_owned(), abc()]),
+        ValueType::Ns => AttributeValue::Ns(vec![five, Number::parse("6").ok()?]),
+        ValueType::Bs => AttributeValue::Bs(vec!["abc".into()]),
+        ValueType::L => AttributeValue::L(vec![
+            AttributeValue::S(abc()),
+            AttributeValue::N(five),
+            AttributeValue::Bool(true),
+            AttributeValue::Null,
+        ]),
+        ValueType::M => AttributeValue::M(Item::from([("a".to_owned(), AttributeValue::S(abc()))])),
+    })
+}
+
+const ALL: [Op; 13] = [
+    Op::Eq,
+    Op::Ne,
+    Op::Lt,
+    Op::Le,
+    Op::Gt,
+    Op::Ge,
+    Op::In,
+    Op::Between,
+    Op::BeginsWith,
+    Op::Contains,
+    Op::NotContains,
+    Op::Null,
+    Op::NotNull,
+];
+
+/// The types of the attributes that a comparison matches, as `matches.txt` lists them.
+fn matches(operator: Op, operand: Option<AttributeValue>) -> Option<String> {
+    let count = if operator == Op::Between { 2 } else { 1 };
+    let operands = operand.map_or_else(Vec::new, |operand| vec![operand; count]);
+    let map = BTreeMap::from([("a".to_owned(), compare(operator, &operands))]);
+    let condition = super::join(conditions(map).ok()?, None).ok()??;
+    let names = ["S", "N", "B", "BOOL", "NULL", "SS", "NS", "BS", "L", "M", "nothing"];
+    let matching = names.into_iter().filter(|name| {
+        let attribute = value_named(name).map(|value| ("a".to_owned(), value));
+        let item = EncodedItem::encode(&attribute.into_iter().collect(), ItemHeader::default());
+        condition.evaluate(Some(&item)).expect("an item that decodes")
+    });
+    Some(matching.collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn legacy_conditions_match_what_the_service_matches() {
+    let mut lines = Vec::new();
+    for operator in ALL {
+        let name = super::operator_name(operator);
+        lines.extend(matches(operator, None).map(|matching| format!("{name}: {matching}")));
+        for operand in ["S", "N", "B", "BOOL", "NULL", "SS", "NS", "BS", "L", "M"] {
+            let matching = matches(operator, value_named(operand));
+            lines.extend(matching.map(|matching| format!("{name} {operand}: {matching}")));
+        }
+    }
+    let golden = include_str!("matches.txt")
+        .lines()
+        .filter(|line| line.contains(':') && !line.starts_with('#'));
+    let lines: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
+    assert_eq!(lines, golden.collect::<Vec<_>>());
 }
