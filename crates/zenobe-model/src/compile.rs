@@ -453,13 +453,16 @@ pub fn query(request: QueryRequest) -> Result<CompiledQuery, ServiceError> {
     let names = options.expression_attribute_names.take();
     let values = options.expression_attribute_values.take();
     let mut compiler = compiler(names.as_ref(), values.as_ref())?;
-    let key_expression = key_text.map(|text| compiler.key_condition(text)).transpose()?;
+    let key_expression = compile_condition(&mut compiler, ExpressionKind::KeyCondition, key_text)?;
     let texts = (options.filter_expression.take(), options.projection_expression.take());
     let filter = compile_condition(&mut compiler, ExpressionKind::Filter, texts.0.as_deref())?;
     let projection = texts.1.as_deref().map(|text| compiler.projection(text)).transpose()?;
     compiler.finish()?;
     let key_condition = match key_expression {
-        Some(expression) => KeyConditionSource::Expression(expression),
+        // Whether it is one for keys is asked when all expressions are known to be sound.
+        Some(condition) => {
+            KeyConditionSource::Expression(KeyConditionExpression::from_condition(&condition)?)
+        }
         None => {
             KeyConditionSource::Legacy(legacy::key_conditions(key_conditions.unwrap_or_default())?)
         }

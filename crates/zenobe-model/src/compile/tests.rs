@@ -641,7 +641,7 @@ fn query_compiles_its_expressions_after_all_else() {
             ),
             (EMPTY_NAMES, |r| r.options.expression_attribute_names = names(&[("#n", "n")])),
             ("Invalid KeyConditionExpression: The expression can not be empty;", |r| {
-                r.key_condition_expression = Some("p = :p".to_owned());
+                r.key_condition_expression = Some("attribute_exists(p) AND p = :p".to_owned());
             }),
             ("Invalid FilterExpression: The expression can not be empty;", |r| {
                 r.options.filter_expression = Some("f = :f".to_owned());
@@ -650,7 +650,10 @@ fn query_compiles_its_expressions_after_all_else() {
                 r.options.projection_expression = Some("g".to_owned());
             }),
             ("Value provided in ExpressionAttributeNames unused in expressions: keys: {#n}", |r| {
-                r.options.expression_attribute_names = None
+                r.options.expression_attribute_names = None;
+            }),
+            ("Invalid operator used in KeyConditionExpression: attribute_exists", |r| {
+                r.key_condition_expression = Some("p = :p".to_owned());
             }),
             (
                 "1 validation error detected: Cannot specify the ProjectionExpression when choosing to get only the Count",

@@ -107,6 +107,14 @@ impl KeyConditionExpression {
         Self { predicates }
     }
 
+    /// Takes the predicates out of a condition that was compiled from a `KeyConditionExpression`.
+    ///
+    /// # Errors
+    /// A `ValidationException` if it has an operator or operand that key conditions do not have.
+    pub fn from_condition(condition: &Condition) -> Result<Self, ServiceError> {
+        from_condition(condition)
+    }
+
     /// The attributes and what is said of them, in the order of the text.
     #[must_use]
     pub fn predicates(&self) -> &[(String, KeyPredicate)] {

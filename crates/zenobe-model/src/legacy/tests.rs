@@ -77,6 +77,11 @@ fn legacy_conditions_on_keys_are_bound_to_the_schema() {
         "One or more parameter values were invalid: Condition parameter type does not match schema type",
     );
     check(&[("p", compare(Op::Lt, &[s("x")]))], true, "Query key condition not supported");
+    check(
+        &[("p", compare(Op::Eq, &[s("")]))],
+        true,
+        "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: p",
+    );
 }
 
 /// Checks one attribute of `Expected`: `Value` or not, so many operands, operator, `Exists`.
