@@ -1,0 +1,208 @@
+//! What is asked of the server: tables, items and requests, signed before the clock starts.
+//!
+//! An item has 10 attributes and 1 KB as DynamoDB counts it. The table `bench` has a partition key;
+//! `bench-range` has the same number of items in partitions of 10.
+
+use anyhow::Result;
+use http::HeaderMap;
+use http::header::HeaderValue;
+use zenobe_auth::{Credential, SigningRequest, UnixSeconds, sign};
+
+/// The tables.
+pub(crate) const TABLES: [&str; 2] = ["bench", "bench-range"];
+const ITEMS_PER_PARTITION: usize = 10;
+const ITEMS_PER_BATCH: usize = 25;
+const FILLED_ATTRIBUTES: usize = 8;
+/// 8 × (2 + 120) bytes and two keys: 1 KB.
+const FILLED_BYTES: usize = 120;
+
+/// An operation to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Workload {
+    /// PutItem of 1 KB
+    Put,
+    /// GetItem, eventually consistent
+    Get,
+    /// GetItem, strongly consistent
+    GetStrong,
+    /// UpdateItem that adds 1 to a number
+    Update,
+    /// Query of 10 items
+    Query,
+    /// BatchWriteItem of 25 items
+    BatchWrite,
+}
+
+impl Workload {
+    /// What the table of results calls it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Put => "PutItem",
+            Self::Get => "GetItem eventual",
+            Self::GetStrong => "GetItem strong",
+            Self::Update => "UpdateItem counter",
+            Self::Query => "Query 10",
+            Self::BatchWrite => "BatchWriteItem 25",
+        }
+    }
+
+    /// How many items one request writes.
+    pub(crate) const fn writes(self) -> usize {
+        match self {
+            Self::Put | Self::Update => 1,
+            Self::BatchWrite => ITEMS_PER_BATCH,
+            Self::Get | Self::GetStrong | Self::Query => 0,
+        }
+    }
+
+    /// The requests, one for each item (or partition, or batch).
+    pub(crate) fn pool(self, keys: usize) -> Result<Pool> {
+        match self {
+            Self::Put => Pool::build("PutItem", keys, |key| {
+                format!("{{\"TableName\":\"bench\",\"Item\":{}}}", item(&partition_key(key), None))
+            }),
+            Self::Get => Pool::build("GetItem", keys, |key| {
+                format!("{{\"TableName\":\"bench\",\"Key\":{{{}}}}}", partition_key(key))
+            }),
+            Self::GetStrong => Pool::build("GetItem", keys, |key| {
+                format!(
+                    "{{\"TableName\":\"bench\",\"Key\":{{{}}},\"ConsistentRead\":true}}",
+                    partition_key(key)
+                )
+            }),
+            Self::Update => Pool::build("UpdateItem", keys, |key| {
+                format!(
+                    "{{\"TableName\":\"bench\",\"Key\":{{{}}},\"UpdateExpression\":\"ADD visits :one\",\
+                     \"ExpressionAttributeValues\":{{\":one\":{{\"N\":\"1\"}}}}}}",
+                    partition_key(key)
+                )
+            }),
+            Self::Query => Pool::build("Query", keys / ITEMS_PER_PARTITION, |partition| {
+                format!(
+                    "{{\"TableName\":\"bench-range\",\"KeyConditionExpression\":\"pk = :pk\",\
+                     \"ExpressionAttributeValues\":{{\":pk\":{{\"S\":\"user#{partition:08}\"}}}}}}"
+                )
+            }),
+            Self::BatchWrite => batches("bench", keys, |key| item(&partition_key(key), None)),
+        }
+    }
+}
+
+/// The requests that make the tables.
+pub(crate) fn tables() -> [(&'static str, String); 2] {
+    let attribute = |name| format!("{{\"AttributeName\":\"{name}\",\"AttributeType\":\"S\"}}");
+    let key = |name, kind| format!("{{\"AttributeName\":\"{name}\",\"KeyType\":\"{kind}\"}}");
+    let table = |name, attributes: String, keys: String| {
+        format!(
+            "{{\"TableName\":\"{name}\",\"BillingMode\":\"PAY_PER_REQUEST\",\
+             \"AttributeDefinitions\":[{attributes}],\"KeySchema\":[{keys}]}}"
+        )
+    };
+    let [plain, ranged] = TABLES;
+    [
+        ("CreateTable", table(plain, attribute("pk"), key("pk", "HASH"))),
+        (
+            "CreateTable",
+            table(
+                ranged,
+                format!("{},{}", attribute("pk"), attribute("sk")),
+                format!("{},{}", key("pk", "HASH"), key("sk", "RANGE")),
+            ),
+        ),
+    ]
+}
+
+/// The requests that fill the tables.
+pub(crate) fn loading(keys: usize) -> Result<[Pool; 2]> {
+    let [plain, ranged] = TABLES;
+    Ok([
+        batches(plain, keys, |key| item(&partition_key(key), None))?,
+        batches(ranged, keys, |key| {
+            item(&partition_key(key / ITEMS_PER_PARTITION), Some(key % ITEMS_PER_PARTITION))
+        })?,
+    ])
+}
+
+fn batches(table: &str, keys: usize, item: impl Fn(usize) -> String) -> Result<Pool> {
+    Pool::build("BatchWriteItem", keys.div_ceil(ITEMS_PER_BATCH), |batch| {
+        let first = batch * ITEMS_PER_BATCH;
+        let puts: Vec<String> = (first..keys.min(first + ITEMS_PER_BATCH))
+            .map(|key| format!("{{\"PutRequest\":{{\"Item\":{}}}}}", item(key)))
+            .collect();
+        format!("{{\"RequestItems\":{{\"{table}\":[{}]}}}}", puts.join(","))
+    })
+}
+
+fn partition_key(key: usize) -> String {
+    format!("\"pk\":{{\"S\":\"user#{key:08}\"}}")
+}
+
+fn item(partition_key: &str, sort_key: Option<usize>) -> String {
+    let mut item = format!("{{{partition_key},");
+    match sort_key {
+        Some(sort_key) => item.push_str(&format!("\"sk\":{{\"S\":\"order#{sort_key:04}\"}}")),
+        None => item.push_str("\"visits\":{\"N\":\"0\"}"),
+    }
+    for attribute in 0..FILLED_ATTRIBUTES {
+        let letters = ('a'..='z').cycle().skip(attribute).step_by(7);
+        let filling: String = letters.take(FILLED_BYTES).collect();
+        item.push_str(&format!(",\"a{attribute}\":{{\"S\":\"{filling}\"}}"));
+    }
+    item.push('}');
+    item
+}
+
+/// Requests as bytes, one after the other.
+pub(crate) struct Pool {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Pool {
+    fn build(operation: &str, count: usize, body: impl Fn(usize) -> String) -> Result<Self> {
+        let mut pool = Self { bytes: Vec::new(), ends: Vec::with_capacity(count) };
+        for place in 0..count.max(1) {
+            pool.bytes.extend_from_slice(&request(operation, &body(place))?);
+            pool.ends.push(pool.bytes.len());
+        }
+        Ok(pool)
+    }
+
+    /// How many there are; at least one.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The request at a place, counted round and round.
+    pub(crate) fn get(&self, place: usize) -> &[u8] {
+        let place = place % self.ends.len();
+        let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
+        let end = self.ends.get(place).copied().unwrap_or_default();
+        self.bytes.get(start.unwrap_or_default()..end).unwrap_or_default()
+    }
+}
+
+/// A signed request as bytes. The host is fixed, so that both servers take the same bytes.
+pub(crate) fn request(operation: &str, body: &str) -> Result<Vec<u8>> {
+    let mut headers = HeaderMap::new();
+    headers.insert("host", HeaderValue::from_static("localhost"));
+    headers.insert("content-type", HeaderValue::from_static("application/x-amz-json-1.0"));
+    headers.insert("x-amz-target", format!("DynamoDB_20120810.{operation}").parse()?);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let signing =
+        SigningRequest { region: crate::REGION, service: "dynamodb", now: UnixSeconds(now) };
+    let credential = Credential::new(crate::ACCESS_KEY_ID, crate::SECRET_ACCESS_KEY);
+    sign(&signing, &credential, "POST", "/", &mut headers, body.as_bytes())?;
+    // What SDKs send besides, not signed.
+    headers.insert("accept-encoding", HeaderValue::from_static("identity"));
+    headers.insert("user-agent", HeaderValue::from_static("zenobe-bench/1 md/rust#1 lang/rust"));
+    let mut bytes = b"POST / HTTP/1.1\r\n".to_vec();
+    for (name, value) in &headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+    Ok(bytes)
+}
