@@ -143,7 +143,6 @@ pub(crate) struct Config {
     /// The region.
     pub(crate) region: String,
     /// The account.
-    #[expect(dead_code, reason = "until the database is behind the door")]
     pub(crate) account_id: String,
     /// The access keys; none: signatures are not verified.
     pub(crate) credentials: Vec<Credential>,

@@ -6,6 +6,7 @@
 mod cli;
 mod clock;
 mod config;
+mod database;
 mod http;
 mod logging;
 mod metrics;

@@ -16,7 +16,6 @@ pub(crate) struct ApiRequest {
     /// What to do.
     pub(crate) operation: Operation,
     /// The body, decompressed, not empty.
-    #[cfg_attr(not(test), expect(dead_code, reason = "until the database is behind the door"))]
     pub(crate) body: Bytes,
     /// Who asks.
     #[expect(dead_code, reason = "authorisation by principal comes with policies")]
@@ -45,21 +44,4 @@ pub(crate) trait Service: Send + Sync + 'static {
 
     /// Figures for the metrics page.
     fn figures(&self) -> Vec<Figure>;
-}
-
-/// Answers every operation with an empty object, until there is a database.
-pub(crate) struct Canned;
-
-impl Service for Canned {
-    async fn call(&self, _: ApiRequest) -> ApiResponse {
-        ApiResponse { status: 200, body: Bytes::from_static(b"{}"), error: None }
-    }
-
-    fn is_json(&self, body: &[u8]) -> bool {
-        serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
-    }
-
-    fn figures(&self) -> Vec<Figure> {
-        Vec::new()
-    }
 }

@@ -22,13 +22,14 @@ use zenobe_auth::Verifier;
 
 use crate::clock;
 use crate::config::{Config, Limits};
+use crate::database::DatabaseService;
 use crate::http::handler::{Authentication, Front};
 use crate::logging::LogBudget;
 use crate::metrics::Metrics;
 use crate::server::connection::Connections;
 use crate::server::registry::Registry;
 use crate::server::tls::Tls;
-use crate::service::{Canned, Service};
+use crate::service::Service;
 
 /// Connections that the system keeps for us until they are accepted.
 const BACKLOG: u32 = 1024;
@@ -52,9 +53,11 @@ pub(crate) enum StartError {
         cause: std::io::Error,
     },
     /// The data cannot be opened.
-    #[expect(dead_code, reason = "there is no data until the database is behind the door")]
     #[error("{0}")]
     Data(String),
+    /// The data did not close well. What was acknowledged is safe all the same.
+    #[error("cannot close the data: {0}")]
+    Close(String),
     /// The system refused something that the server cannot do without.
     #[error("{what}: {cause}")]
     System {
@@ -84,7 +87,7 @@ impl StartError {
     /// The exit code that tells scripts what happened.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
-            Self::System { .. } => 1,
+            Self::System { .. } | Self::Close(_) => 1,
             Self::Settings(_) => Self::WRONG_SETTINGS,
             Self::Listen { .. } => 3,
             Self::Data(_) => 4,
@@ -127,10 +130,14 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
         Some(files) => Some(Arc::new(Tls::load(files.clone()).map_err(StartError::Settings)?)),
         None => None,
     };
+    let authentication = authentication(&config)?;
+    let bound = bound_addresses(&listeners)?;
+    let service = DatabaseService::open(&config, &bound).await.map_err(StartError::Data)?;
+    let engine = service.engine();
     let metrics = Arc::new(Metrics::new(threads, clock::unix_seconds().0));
     let front = Arc::new(Front {
-        service: Canned,
-        authentication: authentication(&config)?,
+        service,
+        authentication,
         metrics: metrics.clone(),
         body_timeout: config.limits.body,
         slow_request: config.slow_request,
@@ -138,7 +145,6 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
         log_budget: LogBudget::default(),
     });
     let mut signals = Signals::new()?;
-    let bound = bound_addresses(&listeners)?;
     announce(&config, &bound, &front.authentication);
     // The last step: whoever waits for the file may connect, and finds the log complete.
     if let Some(path) = &config.port_file {
@@ -155,6 +161,7 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
         port_file: config.port_file,
     };
     server.serve(listeners, tls, &mut signals).await;
+    engine.close().await.map_err(|error| StartError::Close(error.to_string()))?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -1,0 +1,110 @@
+//! The database as the front door's service: decode, execute, encode. And how it is opened.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use zenobe_database::environment::Environment;
+use zenobe_database::{Database, DatabaseConfig};
+use zenobe_model::ServiceError;
+use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
+use zenobe_storage::{BoxFuture, Engine, Figure};
+
+use crate::clock;
+use crate::config::Config;
+use crate::service::{ApiRequest, ApiResponse, Service};
+
+/// Most answers are shorter than this, in bytes; longer ones make the buffer grow.
+const ANSWER_BYTES: usize = 256;
+
+/// The database behind the front door.
+pub(crate) struct DatabaseService {
+    database: Database,
+}
+
+impl DatabaseService {
+    /// Opens the data that the settings name. An error is said for the person who starts the server.
+    pub(crate) async fn open(config: &Config, bound: &[SocketAddr]) -> Result<Self, String> {
+        let engine = open_engine(config).await?;
+        let database_config = DatabaseConfig {
+            region: config.region.clone(),
+            account_id: config.account_id.clone(),
+            endpoint: bound.first().map(ToString::to_string),
+        };
+        let database = Database::open(engine, Arc::new(Host), database_config)
+            .await
+            .map_err(|error| format!("cannot open the database: {error}"))?;
+        Ok(Self { database })
+    }
+
+    /// The engine beneath, to be closed at the end.
+    pub(crate) fn engine(&self) -> Arc<dyn Engine> {
+        self.database.engine().clone()
+    }
+
+    async fn execute(&self, request: &ApiRequest) -> Result<Vec<u8>, ServiceError> {
+        let decoded = zenobe_wire::decode(request.operation, &request.body)?;
+        let response = self.database.execute(decoded).await?;
+        let mut body = Vec::with_capacity(ANSWER_BYTES);
+        zenobe_wire::encode(&response, &mut body);
+        Ok(body)
+    }
+}
+
+async fn open_engine(config: &Config) -> Result<Arc<dyn Engine>, String> {
+    match &config.data_dir {
+        None => Ok(Arc::new(MemoryEngine::new(MemoryOptions::default()))),
+        Some(_) => Err("data on disk is not there yet: start with --in-memory".to_owned()),
+    }
+}
+
+impl Service for DatabaseService {
+    async fn call(&self, request: ApiRequest) -> ApiResponse {
+        match self.execute(&request).await {
+            Ok(body) => ApiResponse { status: 200, body: body.into(), error: None },
+            Err(error) => {
+                let mut body = Vec::with_capacity(ANSWER_BYTES);
+                zenobe_wire::encode_error(&error, &mut body);
+                ApiResponse {
+                    status: error.code.status(),
+                    body: body.into(),
+                    error: Some(error.code.type_name()),
+                }
+            }
+        }
+    }
+
+    fn is_json(&self, body: &[u8]) -> bool {
+        serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        self.database.engine().figures()
+    }
+}
+
+/// Time, randomness and sleep as the host has them.
+struct Host;
+
+impl Environment for Host {
+    fn now_ms(&self) -> u64 {
+        u64::try_from(clock::since_epoch().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn random(&self) -> u128 {
+        let mut bytes = [0; 16];
+        // The system's generator does not fail once it has been seeded; should it, the hashing keys
+        // of the standard library are random, too.
+        if SystemRandom::new().fill(&mut bytes).is_err() {
+            use std::hash::{BuildHasher, RandomState};
+            let half = |salt: u8| u128::from(RandomState::new().hash_one(salt));
+            return half(0) << 64 | half(1);
+        }
+        u128::from_le_bytes(bytes)
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
