@@ -17,10 +17,6 @@ use crate::shape::{MapShape, Need, Rule, Shape, StructureShape};
 
 /// The most errors that one answer collects.
 const ERRORS_MAX: usize = 10;
-/// The values of `ReturnValues` as the service lists them, slip of the pen included.
-const RETURN_VALUES_TEXT: &str = "Failed to satisfy constraint: Member must satisfy enum value \
-                                  set: [ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]";
-const RETURN_VALUES: [&str; 5] = ["NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"];
 const TABLE_NAME_MAX: usize = 255;
 const TABLE_ARN_MAX: usize = 1024;
 
@@ -65,8 +61,8 @@ fn check_first(name: &str, rules: &[Rule], text: &str) -> Result<(), Box<Service
                      Member must have length greater than or equal to 1"
                 )));
             }
-            Rule::ReturnValuesFirst if !RETURN_VALUES.contains(&text) => {
-                return Err(invalid(format!("1 validation error detected: {RETURN_VALUES_TEXT}")));
+            Rule::UnnamedFirst(values, message) if !values.contains(&text) => {
+                return Err(invalid((*message).to_owned()));
             }
             _ => {}
         }
@@ -109,7 +105,7 @@ fn broken_rule(rule: &Rule, text: &str) -> Option<String> {
         Rule::TableMaxLength => too_long(if is_arn(text) { TABLE_ARN_MAX } else { TABLE_NAME_MAX }),
         Rule::OneOf(values) => (!values.contains(&text))
             .then(|| format!("Member must satisfy enum value set: [{}]", values.join(", "))),
-        Rule::NotEmptyFirst | Rule::ReturnValues | Rule::ReturnValuesFirst => None,
+        Rule::NotEmptyFirst | Rule::Unnamed(..) | Rule::UnnamedFirst(..) => None,
     }
 }
 
@@ -226,8 +222,10 @@ impl Errors {
 
     fn text(&mut self, shape: &Shape, rules: &[Rule], node: &Node<'_>, text: &str) {
         for rule in rules {
-            if matches!(rule, Rule::ReturnValues) && !RETURN_VALUES.contains(&text) {
-                self.texts.push(RETURN_VALUES_TEXT.to_owned());
+            if let Rule::Unnamed(values, message) = rule {
+                if !values.contains(&text) && self.texts.len() < ERRORS_MAX {
+                    self.texts.push((*message).to_owned());
+                }
             } else if let Some(constraint) = broken_rule(rule, text) {
                 self.add(shape, node, &constraint);
             }

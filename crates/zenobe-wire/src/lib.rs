@@ -69,13 +69,14 @@ fn decode_boxed(operation: Operation, body: &[u8]) -> Result<Request, Box<Servic
     Ok(request::build(operation, shape, nodes))
 }
 
-/// The item writes word errors of values as collected ones; the other operations do not.
+/// Which layer of the service checks the values of an operation.
 const fn value_faults(operation: Operation) -> ValueFaults {
     match operation {
         Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
-            ValueFaults::Collected
+            ValueFaults::Enveloped
         }
-        _ => ValueFaults::Plain,
+        Operation::BatchWriteItem | Operation::Scan => ValueFaults::Older,
+        _ => ValueFaults::Newer,
     }
 }
 

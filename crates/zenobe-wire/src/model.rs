@@ -28,7 +28,8 @@ const WRITE_TABLE: Shape = Shape::Text(&[
     Rule::TableMinLength,
     Rule::TableMaxLength,
 ]);
-const RESOURCE_ARN: Shape = Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(1283)]);
+/// The ARN that tags belong to. The operation itself refuses what is no ARN, an absent one included.
+const RESOURCE: Member = optional("ResourceArn", Shape::Text(&[Rule::MaxLength(1283)]));
 const KEY_ATTRIBUTE: Shape = Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(255)]);
 const ATTRIBUTE_NAME: Shape = Shape::Text(&[Rule::MaxLength(65535)]);
 
@@ -36,14 +37,36 @@ const RETURN_CAPACITY: Member =
     optional("ReturnConsumedCapacity", Shape::Text(&[Rule::OneOf(&["INDEXES", "TOTAL", "NONE"])]));
 const RETURN_METRICS: Member =
     optional("ReturnItemCollectionMetrics", Shape::Text(&[Rule::OneOf(&["SIZE", "NONE"])]));
-const RETURN_VALUES: Member = optional("ReturnValues", Shape::Text(&[Rule::ReturnValues]));
-const RETURN_VALUES_FIRST: Member =
-    optional("ReturnValues", Shape::Text(&[Rule::ReturnValuesFirst]));
+const RETURN_VALUES_ENUM: &[&str] = &["ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"];
+/// How the service lists the values of `ReturnValues`, slip of the pen included.
+macro_rules! return_values_text {
+    () => {
+        "Failed to satisfy constraint: Member must satisfy enum value set: \
+         [ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"
+    };
+}
+const RETURN_VALUES: Member = optional(
+    "ReturnValues",
+    Shape::Text(&[Rule::Unnamed(RETURN_VALUES_ENUM, return_values_text!())]),
+);
+const RETURN_VALUES_FIRST: Member = optional(
+    "ReturnValues",
+    Shape::Text(&[Rule::UnnamedFirst(
+        RETURN_VALUES_ENUM,
+        concat!("1 validation error detected: ", return_values_text!()),
+    )]),
+);
 const RETURN_ON_FAILURE: Member = optional(
     "ReturnValuesOnConditionCheckFailure",
     Shape::Text(&[Rule::OneOf(&["ALL_OLD", "NONE"])]),
 );
+/// How the service lists the values of `ConditionalOperator` since 2026, though it takes `AND`.
+const ALL_OR: &str = "Failed to satisfy constraint: Member must satisfy enum value set: [ALL, OR]";
 const CONDITIONAL_OPERATOR: Member =
+    optional("ConditionalOperator", Shape::Text(&[Rule::Unnamed(&["OR", "AND"], ALL_OR)]));
+const QUERY_CONDITIONAL_OPERATOR: Member =
+    optional("ConditionalOperator", Shape::Text(&[Rule::UnnamedFirst(&["OR", "AND"], ALL_OR)]));
+const SCAN_CONDITIONAL_OPERATOR: Member =
     optional("ConditionalOperator", Shape::Text(&[Rule::OneOf(&["OR", "AND"])]));
 const COMPARISON: Shape = Shape::Text(&[Rule::OneOf(&[
     "IN",
@@ -202,7 +225,7 @@ const QUERY: StructureShape = StructureShape {
         CONSISTENT_READ,
         optional("IndexName", NAME),
         optional("ScanIndexForward", Shape::Boolean),
-        CONDITIONAL_OPERATOR,
+        QUERY_CONDITIONAL_OPERATOR,
         optional("QueryFilter", CONDITIONS),
         optional("FilterExpression", TEXT),
         optional("KeyConditionExpression", TEXT),
@@ -225,7 +248,7 @@ const SCAN: StructureShape = StructureShape {
         CONSISTENT_READ,
         optional("IndexName", NAME),
         optional("Segment", Shape::Integer(0, 999_999)),
-        CONDITIONAL_OPERATOR,
+        SCAN_CONDITIONAL_OPERATOR,
         optional("ScanFilter", CONDITIONS),
         optional("FilterExpression", TEXT),
         optional("ProjectionExpression", TEXT),
@@ -436,7 +459,6 @@ const CREATE_TABLE: StructureShape = StructureShape {
         BILLING,
         PROVISIONED,
         required("KeySchema", KEY_SCHEMA),
-        optional("LocalSecondaryIndexes", LOCAL_INDEXES),
         optional(
             "GlobalSecondaryIndexes",
             Shape::List(
@@ -448,6 +470,7 @@ const CREATE_TABLE: StructureShape = StructureShape {
                 MAX,
             ),
         ),
+        optional("LocalSecondaryIndexes", LOCAL_INDEXES),
         STREAM,
         ENCRYPTION,
         optional("Tags", TAG_LIST),
@@ -534,15 +557,13 @@ const LIST_TABLES: StructureShape = StructureShape {
     ],
 };
 
-const TAG_RESOURCE: StructureShape = StructureShape {
-    name: "TagResourceInput",
-    members: &[required("ResourceArn", RESOURCE_ARN), required("Tags", TAG_LIST)],
-};
+const TAG_RESOURCE: StructureShape =
+    StructureShape { name: "TagResourceInput", members: &[RESOURCE, required("Tags", TAG_LIST)] };
 
 const UNTAG_RESOURCE: StructureShape = StructureShape {
     name: "UntagResourceInput",
     members: &[
-        required("ResourceArn", RESOURCE_ARN),
+        RESOURCE,
         required(
             "TagKeys",
             Shape::List(&Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(128)]), 0, MAX),
@@ -552,7 +573,7 @@ const UNTAG_RESOURCE: StructureShape = StructureShape {
 
 const LIST_TAGS: StructureShape = StructureShape {
     name: "ListTagsOfResourceInput",
-    members: &[required("ResourceArn", RESOURCE_ARN), optional("NextToken", TEXT)],
+    members: &[RESOURCE, optional("NextToken", TEXT)],
 };
 
 const DESCRIBE_ENDPOINTS: StructureShape =

@@ -261,7 +261,15 @@ fn expression_names(members: &mut Members<'_>) -> Option<ExpressionAttributeName
 }
 
 fn expression_values(members: &mut Members<'_>) -> Option<ExpressionAttributeValues> {
+    // The older of the service's two layers names the placeholder of a wrong value.
+    let named = members.shape.name == "ScanInput";
     let entry = |(key, node): (Cow<'_, str>, Node<'_>)| match node {
+        Node::Value(Err(error)) if named => {
+            let text = error.message;
+            let message =
+                format!("ExpressionAttributeValues contains invalid value: {text} for key {key}");
+            Some((key.into_owned(), Err(Box::new(ServiceError::validation(message)))))
+        }
         Node::Value(value) => Some((key.into_owned(), value)),
         _ => None,
     };

@@ -52,10 +52,10 @@ pub(crate) enum Rule {
     TableMaxLength,
     /// `Member must satisfy enum value set: […]`
     OneOf(&'static [&'static str]),
-    /// The values of `ReturnValues`, in the words of the item writes since 2026.
-    ReturnValues,
-    /// The same, and a wrong value ends the checks at once.
-    ReturnValuesFirst,
+    /// One of the values, in a text of its own that names neither the member nor the value.
+    Unnamed(&'static [&'static str], &'static str),
+    /// The same, and a wrong value ends the checks at once, with all of the text here.
+    UnnamedFirst(&'static [&'static str], &'static str),
 }
 
 /// A map with string keys.

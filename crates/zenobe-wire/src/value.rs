@@ -3,9 +3,11 @@
 //! What has the wrong JSON type ends the request. What is well-formed but wrong, such as an empty
 //! set, is an error that the operation raises where the service's order of checks has it; the first
 //! of an item is kept, and reading goes on. Source: API Reference, `AttributeValue`; the texts are
-//! those of `us-east-1` in August 2026.
+//! those of `us-east-1` in October 2026, as the public conformance suite records them. The service
+//! has two layers that check values, and which one an operation runs decides the words.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -27,13 +29,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
-/// How the operation words what is wrong with a value.
+/// How an operation words what is wrong with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ValueFaults {
-    /// The text alone.
-    Plain,
-    /// `1 validation error detected: ` before it, as the item writes have it since 2026.
-    Collected,
+    /// The newer layer, with `1 validation error detected: ` before its texts: writes of one item.
+    Enveloped,
+    /// The newer layer, bare: GetItem, BatchGetItem, Query.
+    Newer,
+    /// The older layer: BatchWriteItem, Scan.
+    Older,
 }
 
 /// Reads values and keeps the first error of those that are well-formed but wrong.
@@ -67,8 +71,8 @@ impl<'a> Values<'_, 'a> {
     fn wrong(&mut self, message: &str) {
         if self.fault.is_none() {
             let message = match self.faults {
-                ValueFaults::Plain => message.to_owned(),
-                ValueFaults::Collected => format!("1 validation error detected: {message}"),
+                ValueFaults::Newer | ValueFaults::Older => message.to_owned(),
+                ValueFaults::Enveloped => format!("1 validation error detected: {message}"),
             };
             self.fault = Some(Box::new(ServiceError::validation(message)));
         }
@@ -81,6 +85,9 @@ impl<'a> Values<'_, 'a> {
         let mut first = true;
         while let Some(name) = self.reader.key(first)? {
             first = false;
+            if name.is_empty() {
+                self.wrong("Empty attribute name");
+            }
             let value = self.element(depth)?;
             item.insert(name.into_owned(), value);
         }
@@ -149,8 +156,9 @@ impl<'a> Values<'_, 'a> {
             ValueType::B => AttributeValue::B(self.binary(token)?),
             ValueType::Bool => AttributeValue::Bool(node::boolean(self.reader, token)?),
             ValueType::Null => {
-                // `false` is taken as well, and reads back as true.
-                node::boolean(self.reader, token)?;
+                if !node::boolean(self.reader, token)? {
+                    self.wrong(NULL_FALSE);
+                }
                 AttributeValue::Null
             }
             ValueType::Ss => AttributeValue::Ss(self.string_set(token)?),
@@ -234,12 +242,8 @@ impl<'a> Values<'_, 'a> {
             );
         }
         if has_duplicates(&values) {
-            let listed = values.iter().map(|value| self.listed(value)).collect::<Vec<_>>();
-            self.wrong(&format!(
-                "One or more parameter values were invalid: Input collection [{}] contains \
-                 duplicates.",
-                listed.join(", ")
-            ));
+            let listed = self.listed(&values, ", ", Clone::clone);
+            self.wrong(&format!("{INVALID}Input collection [{listed}] contains duplicates."));
         }
         values.sort_unstable();
         values.dedup();
@@ -257,7 +261,12 @@ impl<'a> Values<'_, 'a> {
             );
         }
         if has_duplicates(&values) {
-            self.wrong("Input collection contains duplicates");
+            match self.faults {
+                ValueFaults::Older => self.wrong("Input collection contains duplicates"),
+                ValueFaults::Newer | ValueFaults::Enveloped => {
+                    self.wrong(&format!("{INVALID}Input collection contains duplicates."));
+                }
+            }
         }
         values.sort_unstable();
         values.dedup();
@@ -272,13 +281,10 @@ impl<'a> Values<'_, 'a> {
             );
         }
         if has_duplicates(&values) {
-            let listed: Vec<String> =
-                values.iter().map(|value| self.listed(&BASE64.encode(value))).collect();
-            let separator = if self.faults == ValueFaults::Plain { ", " } else { "," };
+            let separator = if self.faults == ValueFaults::Older { ", " } else { "," };
+            let listed = self.listed(&values, separator, |value| BASE64.encode(value));
             self.wrong(&format!(
-                "One or more parameter values were invalid: Input collection [{}]of type BS \
-                 contains duplicates.",
-                listed.join(separator)
+                "{INVALID}Input collection [{listed}]of type BS contains duplicates."
             ));
         }
         values.sort_unstable();
@@ -286,15 +292,28 @@ impl<'a> Values<'_, 'a> {
         Ok(values)
     }
 
-    /// An element of a collection as error texts list it: in quotes where the item writes do.
-    fn listed(&self, value: &str) -> String {
-        match self.faults {
-            ValueFaults::Plain => value.to_owned(),
-            ValueFaults::Collected => format!("\"{value}\""),
+    /// A set with duplicates as error texts list it. The older layer lists it as it was sent. The
+    /// newer one has put the elements up to the first repeated one in order, and quotes them all.
+    fn listed<T: Ord>(
+        &self,
+        values: &[T],
+        separator: &str,
+        print: impl Fn(&T) -> String,
+    ) -> String {
+        if self.faults == ValueFaults::Older {
+            return values.iter().map(print).collect::<Vec<_>>().join(separator);
         }
+        let mut seen = BTreeSet::new();
+        let distinct = values.iter().take_while(|value| seen.insert(*value)).count();
+        let rest = values.iter().skip(distinct);
+        let quoted = |value| format!("\"{}\"", print(value));
+        seen.into_iter().chain(rest).map(quoted).collect::<Vec<_>>().join(separator)
     }
 }
 
+const INVALID: &str = "One or more parameter values were invalid: ";
+const NULL_FALSE: &str = "One or more parameter values were invalid: Null attribute value types \
+                          must have the value of true";
 const EMPTY: &str =
     "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes";
 const SEVERAL: &str = "Supplied AttributeValue has more than one datatypes set, must contain \
@@ -312,9 +331,9 @@ fn has_duplicates<T: Ord>(values: &[T]) -> bool {
     sorted.iter().zip(sorted.iter().skip(1)).any(|(a, b)| a == b)
 }
 
-/// The service's text for a number that is none. An empty one is repeated by the item writes only.
+/// The service's text for a number that is none. An empty one is repeated by the newer layer only.
 fn number_fault(error: NumberError, digits: &str, faults: ValueFaults) -> String {
-    if error == NumberError::Malformed && faults == ValueFaults::Collected {
+    if error == NumberError::Malformed && faults != ValueFaults::Older {
         return format!("{NOT_NUMERIC}: {digits}");
     }
     error.message(digits)
