@@ -6,6 +6,7 @@
 //! in [`crate::shape`]. Source: answers of `us-east-1` in August 2026 as published, the service
 //! model for the rest.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
@@ -17,6 +18,8 @@ use crate::shape::{MapShape, Need, Rule, Shape, StructureShape};
 
 /// The most errors that one answer collects.
 const ERRORS_MAX: usize = 10;
+/// How much of a value an error text shows, about.
+const ECHO_BYTES_MAX: usize = 1 << 20;
 const TABLE_NAME_MAX: usize = 255;
 const TABLE_ARN_MAX: usize = 1024;
 
@@ -41,8 +44,8 @@ pub(crate) fn check(shape: &StructureShape, nodes: &[Node<'_>]) -> Result<(), Bo
             return Err(invalid(format!("The requestItems parameter is required for {operation}")));
         }
     }
-    let mut errors = Errors { path: String::new(), texts: Vec::new() };
-    errors.structure(shape, nodes);
+    let mut errors = Errors { texts: Vec::new() };
+    errors.structure(None, shape, nodes);
     errors.texts.truncate(ERRORS_MAX);
     match errors.texts.len() {
         0 => Ok(()),
@@ -124,29 +127,62 @@ fn utf16_length(text: &str) -> usize {
 }
 
 /// The name of a member as error texts have it.
-fn push_member(path: &mut String, name: &str) {
-    if !path.is_empty() {
-        path.push('.');
-    }
-    push_lower_first(path, name);
-}
-
-fn push_lower_first(path: &mut String, name: &str) {
+fn lower_first(name: &str) -> String {
     let mut characters = name.chars();
-    path.extend(characters.next().map(|first| first.to_ascii_lowercase()));
-    path.push_str(characters.as_str());
+    let first = characters.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(characters).collect()
 }
 
-/// The errors so far, and the path to the member that is being checked.
+/// Where the member that is being checked is. Only an error writes it out.
+#[derive(Clone, Copy)]
+struct Path<'p> {
+    parent: Option<&'p Path<'p>>,
+    step: Step<'p>,
+}
+
+/// The last step of a path.
+#[derive(Clone, Copy)]
+enum Step<'p> {
+    /// A member of a structure, by its name on the wire.
+    Member(&'p str),
+    /// An element of a list, counted from 1.
+    Element(usize),
+    /// The value of a map's key.
+    Value(&'p str),
+}
+
+impl<'p> Path<'p> {
+    const fn then(&'p self, step: Step<'p>) -> Self {
+        Path { parent: Some(self), step }
+    }
+}
+
+impl std::fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(parent) = self.parent {
+            write!(f, "{parent}.")?;
+        }
+        match self.step {
+            Step::Member(name) => f.write_str(&lower_first(name)),
+            Step::Element(index) => write!(f, "{index}.member"),
+            Step::Value(key) => write!(f, "{key}.member"),
+        }
+    }
+}
+
+/// The errors so far.
 struct Errors {
-    path: String,
     texts: Vec<String>,
 }
 
 impl Errors {
+    fn is_full(&self) -> bool {
+        self.texts.len() >= ERRORS_MAX
+    }
+
     /// Adds an error of the value at the path.
-    fn add(&mut self, shape: &Shape, value: &Node<'_>, constraint: &str) {
-        if self.texts.len() >= ERRORS_MAX {
+    fn add(&mut self, path: Path<'_>, shape: &Shape, value: &Node<'_>, constraint: &str) {
+        if self.is_full() {
             return;
         }
         let mut text = String::from("Value ");
@@ -157,180 +193,161 @@ impl Errors {
             describe(&mut text, shape, value);
             text.push('\'');
         }
-        let _ = write!(text, " at '{}' failed to satisfy constraint: {constraint}", self.path);
+        let _ = write!(text, " at '{path}' failed to satisfy constraint: {constraint}");
         self.texts.push(text);
     }
 
     /// Adds an error in the words that name the member with its capitals and not its value.
     fn add_unquoted(&mut self, path: &str, constraint: &str) {
-        if self.texts.len() < ERRORS_MAX {
+        if !self.is_full() {
             self.texts
                 .push(format!("Value at '{path}' failed to satisfy constraint: {constraint}"));
         }
     }
 
-    /// Runs `check` with `name` added to the path.
-    fn within(&mut self, push: impl FnOnce(&mut String), check: impl FnOnce(&mut Self)) {
-        let length = self.path.len();
-        push(&mut self.path);
-        check(self);
-        self.path.truncate(length);
-    }
-
-    fn structure(&mut self, shape: &StructureShape, nodes: &[Node<'_>]) {
+    fn structure(&mut self, parent: Option<&Path<'_>>, shape: &StructureShape, nodes: &[Node<'_>]) {
         for (member, node) in shape.members.iter().zip(nodes) {
-            if matches!(node, Node::Null) && member.need == Need::Optional {
-                continue;
+            let path = Path { parent, step: Step::Member(member.name) };
+            match node {
+                Node::Null if member.need == Need::Optional => {}
+                Node::Null => self.add(path, &member.shape, node, "Member must not be null"),
+                _ => self.value(path, &member.shape, node),
             }
-            self.within(
-                |path| push_member(path, member.name),
-                |errors| match node {
-                    Node::Null => errors.add(&member.shape, node, "Member must not be null"),
-                    _ => errors.value(&member.shape, node),
-                },
-            );
         }
     }
 
-    fn value(&mut self, shape: &Shape, node: &Node<'_>) {
+    fn value(&mut self, path: Path<'_>, shape: &Shape, node: &Node<'_>) {
         match (shape, node) {
-            (Shape::Text(rules), Node::Text(text)) => self.text(shape, rules, node, text),
+            (Shape::Text(rules), Node::Text(text)) => self.text(path, shape, rules, text),
             (Shape::Integer(min, max), Node::Integer(value)) => {
-                self.range(shape, *min..=*max, node, *value);
+                self.range(path, *min..=*max, *value);
             }
-            (Shape::Long(min), Node::Integer(value)) => {
-                self.range(shape, *min..=i64::MAX, node, *value)
-            }
+            (Shape::Long(min), Node::Integer(value)) => self.range(path, *min..=i64::MAX, *value),
             (Shape::PositiveLimit, Node::Integer(value)) if *value < 1 => {
                 self.add_unquoted("Limit", "Member must have value greater than or equal to 1");
             }
             (Shape::List(element, min, max), Node::List(values)) => {
-                self.length(shape, (*min, *max), node, values.len());
-                self.elements(element, values);
+                if let Some(text) = broken_length(*min, *max, values.len()) {
+                    self.add(path, shape, node, &text);
+                }
+                self.elements(path, element, values);
             }
-            (Shape::Keys, Node::List(values)) => self.keys(values.len()),
+            (Shape::Keys, Node::List(values)) => self.keys(path, values.len()),
             (Shape::Map(map), Node::Map(entries)) => {
-                self.length(shape, (map.min, map.max), node, entries.len());
-                self.map(shape, map, node);
+                if let Some(text) = broken_length(map.min, map.max, entries.len()) {
+                    self.add(path, shape, node, &text);
+                }
+                self.map(path, shape, map, node);
             }
             (Shape::Structure(structure), Node::Structure(nodes)) => {
-                self.structure(structure, nodes);
+                self.structure(Some(&path), structure, nodes);
             }
             _ => {}
         }
     }
 
-    fn text(&mut self, shape: &Shape, rules: &[Rule], node: &Node<'_>, text: &str) {
+    fn text(&mut self, path: Path<'_>, shape: &Shape, rules: &[Rule], text: &str) {
         for rule in rules {
             if let Rule::Unnamed(values, message) = rule {
-                if !values.contains(&text) && self.texts.len() < ERRORS_MAX {
+                if !values.contains(&text) && !self.is_full() {
                     self.texts.push((*message).to_owned());
                 }
             } else if let Some(constraint) = broken_rule(rule, text) {
-                self.add(shape, node, &constraint);
+                self.add(path, shape, &Node::Text(Cow::Borrowed(text)), &constraint);
             }
         }
     }
 
-    fn range(&mut self, shape: &Shape, range: RangeInclusive<i64>, node: &Node<'_>, value: i64) {
+    fn range(&mut self, path: Path<'_>, range: RangeInclusive<i64>, value: i64) {
         let (min, max) = range.into_inner();
-        if value < min {
-            self.add(
-                shape,
-                node,
-                &format!("Member must have value greater than or equal to {min}"),
-            );
-        }
-        if value > max {
-            self.add(shape, node, &format!("Member must have value less than or equal to {max}"));
-        }
-    }
-
-    fn length(
-        &mut self,
-        shape: &Shape,
-        (min, max): (usize, usize),
-        node: &Node<'_>,
-        length: usize,
-    ) {
-        if length < min {
-            self.add(shape, node, &min_length_text(min));
-        }
-        if length > max {
-            self.add(shape, node, &max_length_text(max));
-        }
-    }
-
-    /// The keys of one table of BatchGetItem. The path begins with `requestItems`, which these
-    /// words have with a capital.
-    fn keys(&mut self, length: usize) {
-        let constraint = match length {
-            0 => min_length_text(1),
-            1..=100 => return,
-            _ => max_length_text(100),
+        let constraint = if value < min {
+            format!("Member must have value greater than or equal to {min}")
+        } else if value > max {
+            format!("Member must have value less than or equal to {max}")
+        } else {
+            return;
         };
-        let table = self.path.strip_prefix("requestItems.").unwrap_or(&self.path);
-        let table = table.strip_suffix(".member.keys").unwrap_or(table);
-        let path = format!("RequestItems.{table}.member.Keys");
+        self.add(path, &Shape::Long(min), &Node::Integer(value), &constraint);
+    }
+
+    /// The keys of one table of BatchGetItem. These words have the path with its capitals.
+    fn keys(&mut self, path: Path<'_>, length: usize) {
+        let Some(constraint) = broken_length(1, 100, length) else { return };
+        let table = path.parent.map(|table| match table.step {
+            Step::Member(name) | Step::Value(name) => name,
+            Step::Element(_) => "",
+        });
+        let path = format!("RequestItems.{}.member.Keys", table.unwrap_or_default());
         self.add_unquoted(&path, &constraint);
     }
 
-    fn elements(&mut self, element: &Shape, values: &[Node<'_>]) {
+    fn elements(&mut self, path: Path<'_>, element: &Shape, values: &[Node<'_>]) {
         for (index, value) in values.iter().enumerate() {
-            if self.texts.len() >= ERRORS_MAX {
+            if self.is_full() {
                 return;
             }
-            self.within(
-                |path| {
-                    let _ = write!(path, ".{}.member", index + 1);
-                },
-                |errors| errors.value(element, value),
-            );
+            self.value(path.then(Step::Element(index + 1)), element, value);
         }
     }
 
-    fn map(&mut self, shape: &Shape, map: &MapShape, node: &Node<'_>) {
+    fn map(&mut self, path: Path<'_>, shape: &Shape, map: &MapShape, node: &Node<'_>) {
         let Node::Map(entries) = node else { return };
-        for (key, value) in entries {
-            if self.texts.len() >= ERRORS_MAX {
-                return;
-            }
-            if map.tables_of.is_some() {
-                self.table_key(shape, node, key);
-            }
-            if let (Shape::List(_, min, max), Node::List(values)) = (&map.value, value) {
-                // The lengths of lists in a map are constraints of the map.
-                if values.len() < *min || values.len() > *max {
-                    let (most, least) = (max_length_text(*max), min_length_text(*min));
-                    let text = format!("Map value must satisfy constraint: [{most}, {least}]");
-                    self.add(shape, node, &text);
-                    continue;
-                }
-            }
-            self.within(
-                |path| {
-                    let _ = write!(path, ".{key}.member");
-                },
-                |errors| errors.value(&map.value, value),
-            );
-        }
-    }
-
-    /// A name of a table as the key of a map: the constraints of keys are listed as one.
-    fn table_key(&mut self, shape: &Shape, node: &Node<'_>, key: &str) {
-        let max = if is_arn(key) { TABLE_ARN_MAX } else { TABLE_NAME_MAX };
-        let length = utf16_length(key);
-        if !(is_arn(key) || is_name(key)) || length < 3 || length > max {
+        if let (Some(_), Some((key, _))) =
+            (map.tables_of, entries.iter().find(|(key, _)| !is_table(key)))
+        {
+            let max = if is_arn(key) { TABLE_ARN_MAX } else { TABLE_NAME_MAX };
             let (most, least) = (max_length_text(max), min_length_text(3));
             let text =
                 format!("Map keys must satisfy constraint: [{most}, {least}, {PATTERN_TEXT}]");
-            self.add(shape, node, &text);
+            self.add(path, shape, node, &text);
+        }
+        // The lengths of lists in a map are constraints of the map.
+        if let Shape::List(_, min, max) = map.value {
+            let length = |value: &Node<'_>| match value {
+                Node::List(values) => broken_length(min, max, values.len()),
+                _ => None,
+            };
+            if entries.iter().any(|(_, value)| length(value).is_some()) {
+                let (most, least) = (max_length_text(max), min_length_text(min));
+                let text = format!("Map value must satisfy constraint: [{most}, {least}]");
+                self.add(path, shape, node, &text);
+                return;
+            }
+        }
+        for (key, value) in entries {
+            if self.is_full() {
+                return;
+            }
+            self.value(path.then(Step::Value(key)), &map.value, value);
         }
     }
 }
 
-/// How error texts show a value: as the service's own types print themselves.
+/// The text of the constraint that a length breaks.
+fn broken_length(min: usize, max: usize, length: usize) -> Option<String> {
+    if length < min {
+        Some(min_length_text(min))
+    } else {
+        (length > max).then(|| max_length_text(max))
+    }
+}
+
+/// Whether the key of a map names a table.
+fn is_table(key: &str) -> bool {
+    let length = utf16_length(key);
+    if is_arn(key) {
+        length <= TABLE_ARN_MAX
+    } else {
+        is_name(key) && (3..=TABLE_NAME_MAX).contains(&length)
+    }
+}
+
+/// How error texts show a value: as the service's own types print themselves. What is longer than
+/// the limit is cut, because these prints are many times longer than what was sent.
 fn describe(out: &mut String, shape: &Shape, node: &Node<'_>) {
+    if out.len() > ECHO_BYTES_MAX {
+        return;
+    }
     match (shape, node) {
         (_, Node::Boolean(value)) => {
             let _ = write!(out, "{value}");
@@ -362,7 +379,7 @@ fn describe(out: &mut String, shape: &Shape, node: &Node<'_>) {
             out.push('(');
             for (index, (member, node)) in structure.members.iter().zip(nodes).enumerate() {
                 separate(out, index);
-                push_lower_first(out, member.name);
+                out.push_str(&lower_first(member.name));
                 out.push('=');
                 describe(out, &member.shape, node);
             }
@@ -412,6 +429,9 @@ const VALUE_FIELDS: [(&str, Option<ValueType>); 16] = [
 ];
 
 fn describe_value(out: &mut String, value: &AttributeValue) {
+    if out.len() > ECHO_BYTES_MAX {
+        return;
+    }
     out.push_str("AttributeValue(");
     for (index, (name, value_type)) in VALUE_FIELDS.into_iter().enumerate() {
         separate(out, index);

@@ -238,6 +238,9 @@ fn map<'a>(
 
 /// Of entries with the same key keeps the last, in the place of the first.
 fn keep_last<'a>(entries: Vec<(Cow<'a, str>, Node<'a>)>) -> Vec<(Cow<'a, str>, Node<'a>)> {
+    if entries.len() < 2 {
+        return entries;
+    }
     let mut sorted: Vec<&str> = entries.iter().map(|(key, _)| key.as_ref()).collect();
     sorted.sort_unstable();
     if !sorted.iter().zip(sorted.iter().skip(1)).any(|(a, b)| a == b) {
