@@ -11,15 +11,14 @@ use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
 use zenobe_model::ServiceError;
-use zenobe_model::value::{AttributeValue, Item, ValueType};
+use zenobe_model::operation::Operation;
 
+use crate::echo;
 use crate::node::Node;
-use crate::shape::{MapShape, Need, Rule, Shape, StructureShape};
+use crate::shape::{MapShape, Member, Need, Rule, Shape, StructureShape, lower_first};
 
 /// The most errors that one answer collects.
 const ERRORS_MAX: usize = 10;
-/// How much of a value an error text shows, about.
-const ECHO_BYTES_MAX: usize = 1 << 20;
 const TABLE_NAME_MAX: usize = 255;
 const TABLE_ARN_MAX: usize = 1024;
 
@@ -28,23 +27,24 @@ const TABLE_ARN_MAX: usize = 1024;
 /// # Errors
 /// A `ValidationException` with all errors that the service reports together.
 pub(crate) fn check(shape: &StructureShape, nodes: &[Node<'_>]) -> Result<(), Box<ServiceError>> {
-    for (member, node) in shape.members.iter().zip(nodes) {
-        if member.need == Need::First && matches!(node, Node::Null) {
-            return Err(invalid(format!(
-                "The parameter '{}' is required but was not present in the request",
-                member.name
-            )));
+    let members = || shape.members.iter().zip(nodes);
+    let missing = |need: Need| {
+        move |(member, node): &(&Member, &Node<'_>)| {
+            member.need == need && matches!(node, Node::Null)
         }
-        if let (Shape::Text(rules), Node::Text(text)) = (&member.shape, node) {
-            check_first(member.name, rules, text)?;
-        }
-        if let (Shape::Map(map), Node::Map(entries)) = (&member.shape, node)
-            && let (Some(operation), true) = (map.tables_of, entries.is_empty())
-        {
-            return Err(invalid(format!("The requestItems parameter is required for {operation}")));
-        }
+    };
+    if let Some((member, _)) = members().find(missing(Need::First)) {
+        return Err(invalid(format!(
+            "The parameter '{}' is required but was not present in the request",
+            member.name
+        )));
     }
-    let mut errors = Errors { texts: Vec::new() };
+    // Where a required member is missing, the service has only the older words for the others.
+    let older = members().any(|member| missing(Need::Collected)(&member));
+    if !older {
+        members().try_for_each(|(member, node)| check_first(member, node))?;
+    }
+    let mut errors = Errors { texts: Vec::new(), older };
     errors.structure(None, shape, nodes);
     errors.texts.truncate(ERRORS_MAX);
     match errors.texts.len() {
@@ -55,22 +55,38 @@ pub(crate) fn check(shape: &StructureShape, nodes: &[Node<'_>]) -> Result<(), Bo
 }
 
 /// Checks the rules that end the checks at once.
-fn check_first(name: &str, rules: &[Rule], text: &str) -> Result<(), Box<ServiceError>> {
-    for rule in rules {
-        match rule {
-            Rule::NotEmptyFirst if text.is_empty() => {
-                return Err(invalid(format!(
-                    "1 validation error detected: Value at '{name}' failed to satisfy constraint: \
-                     Member must have length greater than or equal to 1"
-                )));
+fn check_first(member: &Member, node: &Node<'_>) -> Result<(), Box<ServiceError>> {
+    match (&member.shape, node) {
+        (Shape::Text(rules), Node::Text(text)) => {
+            for rule in *rules {
+                match rule {
+                    Rule::NotEmptyFirst if text.is_empty() => return Err(empty(member.name)),
+                    Rule::UnnamedFirst(values, message) if !values.contains(&text.as_ref()) => {
+                        return Err(invalid((*message).to_owned()));
+                    }
+                    _ => {}
+                }
             }
-            Rule::UnnamedFirst(values, message) if !values.contains(&text) => {
-                return Err(invalid((*message).to_owned()));
-            }
-            _ => {}
+            Ok(())
         }
+        (Shape::Map(map), Node::Map(entries)) if entries.is_empty() => match map.tables_of {
+            Some(Operation::BatchGetItem) => Err(empty(member.name)),
+            Some(operation) => Err(invalid(format!(
+                "The requestItems parameter is required for {}",
+                operation.name()
+            ))),
+            None => Ok(()),
+        },
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// An empty value where there must be something, in the newer words.
+fn empty(name: &str) -> Box<ServiceError> {
+    invalid(format!(
+        "1 validation error detected: Value at '{name}' failed to satisfy constraint: Member must \
+         have length greater than or equal to 1"
+    ))
 }
 
 fn invalid(message: String) -> Box<ServiceError> {
@@ -108,7 +124,11 @@ fn broken_rule(rule: &Rule, text: &str) -> Option<String> {
         Rule::TableMaxLength => too_long(if is_arn(text) { TABLE_ARN_MAX } else { TABLE_NAME_MAX }),
         Rule::OneOf(values) => (!values.contains(&text))
             .then(|| format!("Member must satisfy enum value set: [{}]", values.join(", "))),
-        Rule::NotEmptyFirst | Rule::Unnamed(..) | Rule::UnnamedFirst(..) => None,
+        // An empty value has been refused before, unless the words are the older ones.
+        Rule::NotEmptyFirst => too_short(1),
+        Rule::Unnamed(values, _) | Rule::UnnamedFirst(values, _) => {
+            broken_rule(&Rule::OneOf(values), text)
+        }
     }
 }
 
@@ -124,13 +144,6 @@ fn max_length_text(max: usize) -> String {
 
 fn utf16_length(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
-}
-
-/// The name of a member as error texts have it.
-fn lower_first(name: &str) -> String {
-    let mut characters = name.chars();
-    let first = characters.next().map(|first| first.to_ascii_lowercase());
-    first.into_iter().chain(characters).collect()
 }
 
 /// Where the member that is being checked is. Only an error writes it out.
@@ -173,6 +186,8 @@ impl std::fmt::Display for Path<'_> {
 /// The errors so far.
 struct Errors {
     texts: Vec<String>,
+    /// Whether all errors have the older words, which name the member and the value.
+    older: bool,
 }
 
 impl Errors {
@@ -190,7 +205,12 @@ impl Errors {
             text.push_str("null");
         } else {
             text.push('\'');
-            describe(&mut text, shape, value);
+            match shape {
+                Shape::Map(map) if map.tables_of == Some(Operation::BatchGetItem) => {
+                    echo::json(&mut text, shape, value);
+                }
+                _ => echo::describe(&mut text, shape, value),
+            }
             text.push('\'');
         }
         let _ = write!(text, " at '{path}' failed to satisfy constraint: {constraint}");
@@ -248,12 +268,16 @@ impl Errors {
 
     fn text(&mut self, path: Path<'_>, shape: &Shape, rules: &[Rule], text: &str) {
         for rule in rules {
-            if let Rule::Unnamed(values, message) = rule {
-                if !values.contains(&text) && !self.is_full() {
-                    self.texts.push((*message).to_owned());
+            match (rule, broken_rule(rule, text)) {
+                (_, None) => {}
+                (Rule::Unnamed(_, message), Some(_)) if !self.older => {
+                    if !self.is_full() {
+                        self.texts.push((*message).to_owned());
+                    }
                 }
-            } else if let Some(constraint) = broken_rule(rule, text) {
-                self.add(path, shape, &Node::Text(Cow::Borrowed(text)), &constraint);
+                (_, Some(constraint)) => {
+                    self.add(path, shape, &Node::Text(Cow::Borrowed(text)), &constraint);
+                }
             }
         }
     }
@@ -292,8 +316,9 @@ impl Errors {
 
     fn map(&mut self, path: Path<'_>, shape: &Shape, map: &MapShape, node: &Node<'_>) {
         let Node::Map(entries) = node else { return };
-        if let (Some(_), Some((key, _))) =
+        if let (Some(operation), Some((key, _))) =
             (map.tables_of, entries.iter().find(|(key, _)| !is_table(key)))
+            && (operation == Operation::BatchGetItem || self.texts.is_empty())
         {
             let max = if is_arn(key) { TABLE_ARN_MAX } else { TABLE_NAME_MAX };
             let (most, least) = (max_length_text(max), min_length_text(3));
@@ -340,148 +365,4 @@ fn is_table(key: &str) -> bool {
     } else {
         is_name(key) && (3..=TABLE_NAME_MAX).contains(&length)
     }
-}
-
-/// How error texts show a value: as the service's own types print themselves. What is longer than
-/// the limit is cut, because these prints are many times longer than what was sent.
-fn describe(out: &mut String, shape: &Shape, node: &Node<'_>) {
-    if out.len() > ECHO_BYTES_MAX {
-        return;
-    }
-    match (shape, node) {
-        (_, Node::Boolean(value)) => {
-            let _ = write!(out, "{value}");
-        }
-        (_, Node::Integer(value)) => {
-            let _ = write!(out, "{value}");
-        }
-        (_, Node::Text(text)) => out.push_str(text),
-        (Shape::List(element, ..), Node::List(values)) => {
-            out.push('[');
-            for (index, value) in values.iter().enumerate() {
-                separate(out, index);
-                describe(out, element, value);
-            }
-            out.push(']');
-        }
-        (Shape::Map(map), Node::Map(entries)) => {
-            out.push('{');
-            for (index, (key, value)) in entries.iter().enumerate() {
-                separate(out, index);
-                out.push_str(key);
-                out.push('=');
-                describe(out, &map.value, value);
-            }
-            out.push('}');
-        }
-        (Shape::Structure(structure), Node::Structure(nodes)) => {
-            out.push_str(structure.name);
-            out.push('(');
-            for (index, (member, node)) in structure.members.iter().zip(nodes).enumerate() {
-                separate(out, index);
-                out.push_str(&lower_first(member.name));
-                out.push('=');
-                describe(out, &member.shape, node);
-            }
-            out.push(')');
-        }
-        (_, Node::Value(Ok(value))) => describe_value(out, value),
-        (_, Node::Item(Ok(item))) => describe_item(out, item),
-        _ => out.push_str("null"),
-    }
-}
-
-fn separate(out: &mut String, index: usize) {
-    if index > 0 {
-        out.push_str(", ");
-    }
-}
-
-fn describe_item(out: &mut String, item: &Item) {
-    out.push('{');
-    for (index, (name, value)) in item.iter().enumerate() {
-        separate(out, index);
-        out.push_str(name);
-        out.push('=');
-        describe_value(out, value);
-    }
-    out.push('}');
-}
-
-/// The fields of the service's own type, of which one is set.
-const VALUE_FIELDS: [(&str, Option<ValueType>); 16] = [
-    ("s", Some(ValueType::S)),
-    ("n", Some(ValueType::N)),
-    ("b", Some(ValueType::B)),
-    ("iNT", None),
-    ("dECIMAL", None),
-    ("dOUBLE", None),
-    ("sS", Some(ValueType::Ss)),
-    ("nS", Some(ValueType::Ns)),
-    ("bS", Some(ValueType::Bs)),
-    ("iNTSET", None),
-    ("dECIMALSET", None),
-    ("dOUBLESET", None),
-    ("m", Some(ValueType::M)),
-    ("l", Some(ValueType::L)),
-    ("nULL", Some(ValueType::Null)),
-    ("bOOL", Some(ValueType::Bool)),
-];
-
-fn describe_value(out: &mut String, value: &AttributeValue) {
-    if out.len() > ECHO_BYTES_MAX {
-        return;
-    }
-    out.push_str("AttributeValue(");
-    for (index, (name, value_type)) in VALUE_FIELDS.into_iter().enumerate() {
-        separate(out, index);
-        out.push_str(name);
-        out.push('=');
-        if value_type == Some(value.value_type()) {
-            describe_content(out, value);
-        } else {
-            out.push_str("null");
-        }
-    }
-    out.push(')');
-}
-
-fn describe_content(out: &mut String, value: &AttributeValue) {
-    let _ = match value {
-        AttributeValue::S(text) => write!(out, "{text}"),
-        AttributeValue::N(number) => write!(out, "{number}"),
-        AttributeValue::B(bytes) => describe_bytes(out, bytes),
-        AttributeValue::Bool(value) => write!(out, "{value}"),
-        AttributeValue::Null => write!(out, "true"),
-        AttributeValue::Ss(values) => write!(out, "[{}]", values.join(", ")),
-        AttributeValue::Ns(values) => {
-            let digits: Vec<String> = values.iter().map(ToString::to_string).collect();
-            write!(out, "[{}]", digits.join(", "))
-        }
-        AttributeValue::Bs(values) => {
-            out.push('[');
-            for (index, bytes) in values.iter().enumerate() {
-                separate(out, index);
-                let _ = describe_bytes(out, bytes);
-            }
-            write!(out, "]")
-        }
-        AttributeValue::L(values) => {
-            out.push('[');
-            for (index, value) in values.iter().enumerate() {
-                separate(out, index);
-                describe_value(out, value);
-            }
-            write!(out, "]")
-        }
-        AttributeValue::M(item) => {
-            describe_item(out, item);
-            Ok(())
-        }
-    };
-}
-
-fn describe_bytes(out: &mut String, bytes: &[u8]) -> std::fmt::Result {
-    let size = bytes.len();
-    write!(out, "java.nio.HeapByteBuffer[pos=0 lim={size} cap={size}]")
 }

@@ -24,6 +24,7 @@
 //! ```
 
 mod constraint;
+mod echo;
 mod encode;
 mod json;
 mod model;

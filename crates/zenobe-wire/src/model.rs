@@ -11,6 +11,7 @@ use crate::shape::{
 };
 
 const MAX: usize = usize::MAX;
+const INTEGER_MAX: i64 = 0x7FFF_FFFF;
 
 const TEXT: Shape = Shape::Text(&[]);
 const NAME: Shape = Shape::Text(&[Rule::NamePattern, Rule::MinLength(3), Rule::MaxLength(255)]);
@@ -200,8 +201,8 @@ const UPDATE_ITEM: StructureShape = StructureShape {
         required("TableName", WRITE_TABLE),
         RETURN_METRICS,
         RETURN_VALUES_FIRST,
-        required("Key", Shape::Item),
         CONDITIONAL_OPERATOR,
+        required("Key", Shape::Item),
         EXPECTED,
         UPDATES,
         optional("ConditionExpression", TEXT),
@@ -238,7 +239,7 @@ const QUERY: StructureShape = StructureShape {
 const SCAN: StructureShape = StructureShape {
     name: "ScanInput",
     members: &[
-        LIMIT,
+        optional("Limit", Shape::Integer(1, INTEGER_MAX)),
         optional("TotalSegments", Shape::Integer(1, 1_000_000)),
         optional("ExclusiveStartKey", Shape::Item),
         RETURN_CAPACITY,
@@ -260,7 +261,6 @@ const SCAN: StructureShape = StructureShape {
 const BATCH_GET_ITEM: StructureShape = StructureShape {
     name: "BatchGetItemInput",
     members: &[
-        RETURN_CAPACITY,
         required(
             "RequestItems",
             Shape::Map(&MapShape {
@@ -276,9 +276,10 @@ const BATCH_GET_ITEM: StructureShape = StructureShape {
                 }),
                 min: 1,
                 max: 100,
-                tables_of: Some("BatchGetItem"),
+                tables_of: Some(Operation::BatchGetItem),
             }),
         ),
+        RETURN_CAPACITY,
     ],
 };
 
@@ -315,7 +316,7 @@ const BATCH_WRITE_ITEM: StructureShape = StructureShape {
                 ),
                 min: 1,
                 max: 25,
-                tables_of: Some("BatchWriteItem"),
+                tables_of: Some(Operation::BatchWriteItem),
             }),
         ),
     ],

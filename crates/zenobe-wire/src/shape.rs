@@ -4,6 +4,8 @@
 //! operation looks at it. The shapes themselves are in [`crate::model`]; [`crate::decode`] reads
 //! JSON by them and [`crate::constraint`] checks what was read.
 
+use zenobe_model::operation::Operation;
+
 /// What a member of a request holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
@@ -68,7 +70,7 @@ pub(crate) struct MapShape {
     /// The most entries.
     pub(crate) max: usize,
     /// The operation whose tables the keys name. Without any, it fails in words of its own.
-    pub(crate) tables_of: Option<&'static str>,
+    pub(crate) tables_of: Option<Operation>,
 }
 
 /// A structure: its members in the order in which the service reports their errors.
@@ -127,4 +129,11 @@ impl Shape {
             _ => None,
         }
     }
+}
+
+/// The name of a member as error texts have it.
+pub(crate) fn lower_first(name: &str) -> String {
+    let mut characters = name.chars();
+    let first = characters.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(characters).collect()
 }
