@@ -1,0 +1,9 @@
+//! Tables and their indexes over the in-memory engine: one behaviour per module.
+
+mod create_table_refuses_with_the_service_s_texts;
+mod indexes_are_built_online;
+mod support;
+mod tables_live_and_die;
+mod tags_are_kept_with_the_table;
+mod the_catalogue_survives_restarts;
+mod update_table_changes_one_thing;

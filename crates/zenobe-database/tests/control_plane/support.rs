@@ -1,0 +1,271 @@
+//! What the tests of tables share: a database in memory with a clock that the test moves, and short
+//! ways to write requests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use zenobe_database::environment::Environment;
+use zenobe_database::{Database, DatabaseConfig};
+use zenobe_model::operation::*;
+use zenobe_model::value::ValueType;
+use zenobe_model::{AttributeValue, Item, ServiceError};
+use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
+use zenobe_storage::{BoxFuture, Engine};
+
+/// 2026-10-08T23:07:31.275Z
+pub(crate) const START_MS: u64 = 1_791_500_851_275;
+
+pub(crate) struct TestEnvironment {
+    now_ms: AtomicU64,
+    random: AtomicU64,
+}
+
+impl TestEnvironment {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { now_ms: AtomicU64::new(START_MS), random: AtomicU64::new(1) })
+    }
+
+    pub(crate) fn advance(&self, ms: u64) {
+        self.now_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Environment for TestEnvironment {
+    fn now_ms(&self) -> u64 {
+        self.now_ms.load(Ordering::Relaxed)
+    }
+
+    fn random(&self) -> u128 {
+        u128::from(self.random.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::task::yield_now())
+    }
+}
+
+pub(crate) fn engine() -> Arc<dyn Engine> {
+    Arc::new(MemoryEngine::new(MemoryOptions::default()))
+}
+
+pub(crate) async fn open(engine: &Arc<dyn Engine>) -> Database {
+    open_at(engine, TestEnvironment::new()).await
+}
+
+pub(crate) async fn open_at(engine: &Arc<dyn Engine>, environment: Arc<TestEnvironment>) -> Database {
+    Database::open(Arc::clone(engine), environment, DatabaseConfig::default()).await.unwrap()
+}
+
+/// Attribute definitions from `pk:S sk:N`.
+pub(crate) fn definitions(text: &str) -> Vec<AttributeDefinition> {
+    text.split_whitespace()
+        .map(|part| {
+            let (name, ty) = part.split_once(':').unwrap();
+            AttributeDefinition {
+                attribute_name: name.to_owned(),
+                attribute_type: ValueType::from_name(ty).unwrap(),
+            }
+        })
+        .collect()
+}
+
+/// A key schema from `H:pk R:sk`.
+pub(crate) fn key(text: &str) -> Vec<KeySchemaElement> {
+    text.split_whitespace()
+        .map(|part| {
+            let (kind, name) = part.split_once(':').unwrap();
+            let key_type = if kind == "H" { KeyType::Hash } else { KeyType::Range };
+            KeySchemaElement { attribute_name: name.to_owned(), key_type }
+        })
+        .collect()
+}
+
+/// A projection from `ALL`, `KEYS_ONLY`, `INCLUDE a b`, or nothing.
+pub(crate) fn projection(text: &str) -> Projection {
+    let mut words = text.split_whitespace();
+    let projection_type = words.next().map(|word| match word {
+        "ALL" => ProjectionType::All,
+        "KEYS_ONLY" => ProjectionType::KeysOnly,
+        _ => ProjectionType::Include,
+    });
+    let names: Vec<String> = words.map(str::to_owned).collect();
+    Projection { projection_type, non_key_attributes: (!names.is_empty()).then_some(names) }
+}
+
+pub(crate) fn gsi(name: &str, schema: &str, projected: &str) -> GlobalSecondaryIndex {
+    GlobalSecondaryIndex {
+        index_name: name.to_owned(),
+        key_schema: key(schema),
+        projection: projection(projected),
+        provisioned_throughput: None,
+        on_demand_throughput: None,
+        warm_throughput: None,
+    }
+}
+
+pub(crate) fn lsi(name: &str, schema: &str, projected: &str) -> LocalSecondaryIndex {
+    LocalSecondaryIndex {
+        index_name: name.to_owned(),
+        key_schema: key(schema),
+        projection: projection(projected),
+    }
+}
+
+pub(crate) fn units(read: u64, write: u64) -> ProvisionedThroughput {
+    ProvisionedThroughput { read_capacity_units: read, write_capacity_units: write }
+}
+
+/// A CreateTable on demand.
+pub(crate) fn create(name: &str, defined: &str, schema: &str) -> CreateTableRequest {
+    CreateTableRequest {
+        table_name: name.to_owned(),
+        attribute_definitions: Some(definitions(defined)),
+        key_schema: Some(key(schema)),
+        billing_mode: Some(BillingMode::PayPerRequest),
+        ..CreateTableRequest::default()
+    }
+}
+
+pub(crate) fn update(name: &str) -> UpdateTableRequest {
+    UpdateTableRequest { table_name: name.to_owned(), ..UpdateTableRequest::default() }
+}
+
+pub(crate) fn create_index(index: GlobalSecondaryIndex) -> Vec<GlobalSecondaryIndexUpdate> {
+    vec![GlobalSecondaryIndexUpdate {
+        create: Some(index),
+        ..GlobalSecondaryIndexUpdate::default()
+    }]
+}
+
+pub(crate) fn delete_index(name: &str) -> Vec<GlobalSecondaryIndexUpdate> {
+    vec![GlobalSecondaryIndexUpdate {
+        delete: Some(name.to_owned()),
+        ..GlobalSecondaryIndexUpdate::default()
+    }]
+}
+
+pub(crate) async fn create_table(
+    db: &Database,
+    request: CreateTableRequest,
+) -> Result<TableDescription, ServiceError> {
+    match db.execute(Request::CreateTable(Box::new(request))).await? {
+        Response::CreateTable(description) => Ok(description),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn update_table(
+    db: &Database,
+    request: UpdateTableRequest,
+) -> Result<TableDescription, ServiceError> {
+    match db.execute(Request::UpdateTable(Box::new(request))).await? {
+        Response::UpdateTable(description) => Ok(description),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn describe(db: &Database, name: &str) -> Result<TableDescription, ServiceError> {
+    let request = DescribeTableRequest { table_name: name.to_owned() };
+    match db.execute(Request::DescribeTable(Box::new(request))).await? {
+        Response::DescribeTable(description) => Ok(description),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn delete_table(db: &Database, name: &str) -> Result<TableDescription, ServiceError> {
+    let request = DeleteTableRequest { table_name: name.to_owned() };
+    match db.execute(Request::DeleteTable(Box::new(request))).await? {
+        Response::DeleteTable(description) => Ok(description),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn list(db: &Database, after: Option<&str>, limit: Option<u32>) -> ListTablesResponse {
+    let request = ListTablesRequest {
+        exclusive_start_table_name: after.map(str::to_owned),
+        limit,
+    };
+    match db.execute(Request::ListTables(Box::new(request))).await.unwrap() {
+        Response::ListTables(response) => response,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An item of strings from `pk=1 g=x`.
+pub(crate) fn item(text: &str) -> Item {
+    text.split_whitespace()
+        .map(|part| {
+            let (name, value) = part.split_once('=').unwrap();
+            (name.to_owned(), AttributeValue::S(value.to_owned()))
+        })
+        .collect()
+}
+
+pub(crate) async fn put(db: &Database, table: &str, text: &str) -> Result<(), ServiceError> {
+    put_item(db, table, item(text)).await
+}
+
+pub(crate) async fn put_item(db: &Database, table: &str, item: Item) -> Result<(), ServiceError> {
+    let request = PutItemRequest {
+        table_name: table.to_owned(),
+        item: Ok(item),
+        options: WriteOptions::default(),
+    };
+    db.execute(Request::PutItem(Box::new(request))).await.map(drop)
+}
+
+pub(crate) async fn delete(db: &Database, table: &str, text: &str) -> Result<(), ServiceError> {
+    let request = DeleteItemRequest {
+        table_name: table.to_owned(),
+        key: Ok(item(text)),
+        options: WriteOptions::default(),
+    };
+    db.execute(Request::DeleteItem(Box::new(request))).await.map(drop)
+}
+
+/// The items of a table or index in no order, each as text.
+pub(crate) async fn scan(
+    db: &Database,
+    table: &str,
+    index: Option<&str>,
+) -> Result<Vec<String>, ServiceError> {
+    let mut found = Vec::new();
+    let mut start = None;
+    loop {
+        let request = ScanRequest {
+            options: ReadOptions {
+                table_name: table.to_owned(),
+                index_name: index.map(str::to_owned),
+                exclusive_start_key: start,
+                ..ReadOptions::default()
+            },
+            ..ScanRequest::default()
+        };
+        let response = match db.execute(Request::Scan(Box::new(request))).await? {
+            Response::Scan(response) => response,
+            other => panic!("{other:?}"),
+        };
+        for item in response.items.unwrap_or_default() {
+            let words: Vec<String> = item
+                .to_item()
+                .into_iter()
+                .map(|(name, value)| match value {
+                    AttributeValue::S(text) => format!("{name}={text}"),
+                    other => format!("{name}={other:?}"),
+                })
+                .collect();
+            found.push(words.join(" "));
+        }
+        match response.last_evaluated_key {
+            Some(key) => start = Some(Ok(key)),
+            None => break,
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+pub(crate) fn message<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> String {
+    result.unwrap_err().message
+}
