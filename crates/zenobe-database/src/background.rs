@@ -25,17 +25,20 @@
 //!
 //! Item counts and sizes are counters in memory ([`crate::catalog::Counters`]). They are saved every
 //! minute if they changed. After a process that did not end in order, tables are read once, slowly,
-//! to count again.
+//! to count again; so is an index when its backfill is over, because writes that replace an entry
+//! which the backfill has not made yet count it as replaced.
 
 mod backfill;
 mod figures;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use zenobe_model::ServiceError;
-use zenobe_storage::EngineError;
+use zenobe_storage::{EngineError, SpaceId};
 
 use self::figures::Recount;
 use crate::catalog::{Edit, Figures, IndexState, Table};
@@ -151,9 +154,12 @@ impl Database {
 
 /// Does one piece of work: the first that there is.
 async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundError> {
+    if figures::decide(db, state).await? {
+        return Ok(Step::Done);
+    }
     let mut waiting = false;
     for table in db.catalog.tables() {
-        let Some(state) = table
+        let Some(unfinished) = table
             .global_indexes
             .iter()
             .find(|index| index.state != IndexState::Active)
@@ -161,7 +167,7 @@ async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundErro
         else {
             continue;
         };
-        match index_step(db, table, state).await? {
+        match index_step(db, table, unfinished, state).await? {
             Step::Done => return Ok(Step::Done),
             Step::Waiting => waiting = true,
             Step::Idle => {}
@@ -183,11 +189,18 @@ async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundErro
 async fn index_step(
     db: &Arc<Inner>,
     table: Arc<Table>,
-    (space, state): (zenobe_storage::SpaceId, IndexState),
+    (space, index_state): (SpaceId, IndexState),
+    state: &mut State,
 ) -> Result<Step, BackgroundError> {
-    match state {
+    match index_state {
         IndexState::Active => Ok(Step::Idle),
-        IndexState::Creating { backfilling: true } => backfill::page(db, &table, space).await,
+        IndexState::Creating { backfilling: true } => {
+            let is_over = backfill::page(db, &table, space).await?;
+            if is_over {
+                figures::count_index(state, &table, space);
+            }
+            Ok(Step::Done)
+        }
         IndexState::Creating { backfilling: false } | IndexState::Deleting => {
             if !db.catalog.is_superseded(&table.id) {
                 return Ok(Step::Waiting);
@@ -195,7 +208,7 @@ async fn index_step(
             let name = table.name.clone();
             // Not to be waited for by the next one who asks the same question.
             drop(table);
-            let deleting = state == IndexState::Deleting;
+            let deleting = index_state == IndexState::Deleting;
             change_index(db, &name, space, |table| {
                 if deleting {
                     forget_index(table, space)
@@ -214,7 +227,7 @@ async fn index_step(
 async fn change_index(
     db: &Arc<Inner>,
     name: &str,
-    space: zenobe_storage::SpaceId,
+    space: SpaceId,
     change: impl Fn(&mut Table) -> Edit,
 ) -> Result<(), BackgroundError> {
     let changer = db.catalog.change(db.engine.as_ref()).await;
@@ -232,14 +245,14 @@ async fn change_index(
     Ok(())
 }
 
-fn set_state(table: &mut Table, space: zenobe_storage::SpaceId, state: IndexState) {
+fn set_state(table: &mut Table, space: SpaceId, state: IndexState) {
     for index in table.global_indexes.iter_mut().filter(|index| index.space == space) {
         index.state = state;
     }
 }
 
 /// Takes an index off a table, with the definitions of attributes that were only its keys.
-fn forget_index(table: &mut Table, space: zenobe_storage::SpaceId) -> Edit {
+fn forget_index(table: &mut Table, space: SpaceId) -> Edit {
     table.global_indexes.retain(|index| index.space != space);
     let Table { key, local_indexes, global_indexes, attribute_definitions, .. } = table;
     attribute_definitions.retain(|definition| {

@@ -10,7 +10,7 @@ use zenobe_storage::{
     Precondition, Read, RowPlace, ScanRead, SpaceId, Version,
 };
 
-use super::{BackgroundError, Step, change_index, set_state};
+use super::{BackgroundError, change_index, set_state};
 use crate::Inner;
 use crate::catalog::{Catalog, Edit, GlobalIndex, IndexState, Table};
 use crate::index::{self, IndexEntry};
@@ -19,27 +19,52 @@ use crate::index::{self, IndexEntry};
 const PAGE: PageLimit = PageLimit { rows: 200, bytes: 512 << 10 };
 
 /// An item that an entry is made for.
-struct Candidate {
+pub(super) struct Candidate {
     item_key: Key,
     item_version: Version,
     entry: IndexEntry,
 }
 
-/// Adds the entries of one page of items.
+/// Adds the entries of one page of items; says whether it was the last.
 pub(super) async fn page(
     db: &Arc<Inner>,
     table: &Arc<Table>,
     space: SpaceId,
-) -> Result<Step, BackgroundError> {
+) -> Result<bool, BackgroundError> {
     let Some(index) = table.global_indexes.iter().find(|index| index.space == space) else {
-        return Ok(Step::Done);
+        return Ok(false);
     };
-    let after = db.catalog.backfill_place(db.engine.as_ref(), space).await?;
+    let (candidates, last, end) = read_page(db, table, index).await?;
+    if let Some(last) = last {
+        add(db, index, candidates, &last).await?;
+    }
+    if end {
+        change_index(db, &table.name, space, |table| {
+            // A deletion that came in between stands.
+            let index = table.global_indexes.iter().find(|index| index.space == space);
+            if index.is_some_and(|index| index.state == IndexState::Creating { backfilling: true })
+            {
+                set_state(table, space, IndexState::Active);
+            }
+            Edit { backfilled: vec![space], ..Edit::default() }
+        })
+        .await?;
+    }
+    Ok(end)
+}
+
+/// Reads the next page of items: those that belong into the index, the place of the last one that
+/// was looked at, and whether it was the table's last page.
+pub(super) async fn read_page(
+    db: &Arc<Inner>,
+    table: &Table,
+    index: &GlobalIndex,
+) -> Result<(Vec<Candidate>, Option<RowPlace>, bool), BackgroundError> {
     let scan = ScanRead {
         space: table.space,
         lane: Lane::ITEM,
         interval: HashInterval::ALL,
-        after,
+        after: db.catalog.backfill_place(db.engine.as_ref(), index.space).await?,
         limit: PAGE,
     };
     let page = db.engine.scan(scan, Read::Latest).await?;
@@ -57,22 +82,7 @@ pub(super) async fn page(
             candidates.push(Candidate { item_key, item_version: row.version, entry });
         }
     }
-    if let Some(last) = last {
-        add(db, index, candidates, &last).await?;
-    }
-    if page.end {
-        change_index(db, &table.name, space, |table| {
-            // A deletion that came in between stands.
-            let index = table.global_indexes.iter().find(|index| index.space == space);
-            if index.is_some_and(|index| index.state == IndexState::Creating { backfilling: true })
-            {
-                set_state(table, space, IndexState::Active);
-            }
-            Edit { backfilled: vec![space], ..Edit::default() }
-        })
-        .await?;
-    }
-    Ok(Step::Done)
+    Ok((candidates, last, page.end))
 }
 
 /// Whether the key attributes of an item that has them can be a key: neither empty nor too long.
@@ -91,7 +101,7 @@ fn can_be_in(index: &GlobalIndex, item: &EncodedItem) -> bool {
 
 /// Commits entries together with how far the backfill got. An item that is no longer as it was read
 /// was written by somebody who keeps the index, and is left out.
-async fn add(
+pub(super) async fn add(
     db: &Arc<Inner>,
     index: &GlobalIndex,
     mut candidates: Vec<Candidate>,

@@ -11,7 +11,7 @@ use zenobe_storage::{
 
 use super::{BackgroundError, State, Step};
 use crate::Inner;
-use crate::catalog::{Counters, Figures};
+use crate::catalog::{Counters, Figures, Table};
 
 /// How much is read at once when counting again.
 const PAGE: PageLimit = PageLimit { rows: 1000, bytes: 1 << 20 };
@@ -68,15 +68,27 @@ pub(super) async fn save(db: &Inner, state: &mut State, open: bool) -> Result<()
     Ok(())
 }
 
+/// Decides, once, whether to count everything again; says whether it did.
+pub(super) async fn decide(db: &Arc<Inner>, state: &mut State) -> Result<bool, EngineError> {
+    if state.recount.is_some() {
+        return Ok(false);
+    }
+    // From now on a crash is noticed.
+    save(db, state, true).await?;
+    state.recount = Some(if db.catalog.figures_lost { everything(db) } else { Recount::default() });
+    Ok(true)
+}
+
+/// Has an index counted again.
+pub(super) fn count_index(state: &mut State, table: &Table, space: SpaceId) {
+    let recount = state.recount.get_or_insert_default();
+    for index in table.global_indexes.iter().filter(|index| index.space == space) {
+        recount.left.push_back(Count::new(&index.counters, space, Lane::ITEM));
+    }
+}
+
 /// Counts on, if there is something to count.
 pub(super) async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundError> {
-    if state.recount.is_none() {
-        state.recount =
-            Some(if db.catalog.figures_lost { everything(db) } else { Recount::default() });
-        // From now on a crash is noticed.
-        save(db, state, true).await?;
-        return Ok(Step::Done);
-    }
     let Some(count) = state.recount.as_mut().and_then(|recount| recount.left.front_mut()) else {
         return Ok(Step::Idle);
     };

@@ -69,11 +69,7 @@ async fn local_indexes() {
             vec![lsi("Idx", "H:sk R:pk", "ALL")],
             "…Index KeySchema does not have the same leading hash key as table KeySchema for index: Idx. index hash key: sk, table hash key: pk",
         ),
-        (
-            "H:pk R:sk",
-            vec![lsi("Idx", "H:pk R:sk", "")],
-            "…Unknown ProjectionType: null",
-        ),
+        ("H:pk R:sk", vec![lsi("Idx", "H:pk R:sk", "")], "…Unknown ProjectionType: null"),
         (
             "H:pk R:sk",
             vec![lsi("Idx", "H:pk R:sk", "ALL x")],
@@ -153,7 +149,8 @@ async fn global_indexes() {
         ),
     ];
     for (defined, indexes, expected) in cases {
-        let schema = if defined.contains("sk") && !defined.contains('a') { "H:pk R:sk" } else { "H:pk" };
+        let schema =
+            if defined.contains("sk") && !defined.contains('a') { "H:pk R:sk" } else { "H:pk" };
         let mut request = create("Music", defined, schema);
         request.global_secondary_indexes = Some(indexes);
         check(request, expected).await;

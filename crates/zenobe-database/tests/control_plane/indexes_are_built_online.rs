@@ -63,7 +63,11 @@ async fn older_items_are_added_and_newer_ones_are_kept() {
         .await
         .unwrap()
         .into_iter()
-        .filter(|item| !["none", "number", "empty"].iter().any(|pk| item.ends_with(&format!("pk={pk}")) || item.contains(&format!("pk={pk} "))))
+        .filter(|item| {
+            !["none", "number", "empty"].iter().any(|pk| {
+                item.ends_with(&format!("pk={pk}")) || item.contains(&format!("pk={pk} "))
+            })
+        })
         .filter(|item| !item.starts_with("other"))
         .collect();
     assert_eq!(in_index, expected);

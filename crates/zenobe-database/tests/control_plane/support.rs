@@ -53,7 +53,10 @@ pub(crate) async fn open(engine: &Arc<dyn Engine>) -> Database {
     open_at(engine, TestEnvironment::new()).await
 }
 
-pub(crate) async fn open_at(engine: &Arc<dyn Engine>, environment: Arc<TestEnvironment>) -> Database {
+pub(crate) async fn open_at(
+    engine: &Arc<dyn Engine>,
+    environment: Arc<TestEnvironment>,
+) -> Database {
     Database::open(Arc::clone(engine), environment, DatabaseConfig::default()).await.unwrap()
 }
 
@@ -173,7 +176,10 @@ pub(crate) async fn describe(db: &Database, name: &str) -> Result<TableDescripti
     }
 }
 
-pub(crate) async fn delete_table(db: &Database, name: &str) -> Result<TableDescription, ServiceError> {
+pub(crate) async fn delete_table(
+    db: &Database,
+    name: &str,
+) -> Result<TableDescription, ServiceError> {
     let request = DeleteTableRequest { table_name: name.to_owned() };
     match db.execute(Request::DeleteTable(Box::new(request))).await? {
         Response::DeleteTable(description) => Ok(description),
@@ -181,11 +187,12 @@ pub(crate) async fn delete_table(db: &Database, name: &str) -> Result<TableDescr
     }
 }
 
-pub(crate) async fn list(db: &Database, after: Option<&str>, limit: Option<u32>) -> ListTablesResponse {
-    let request = ListTablesRequest {
-        exclusive_start_table_name: after.map(str::to_owned),
-        limit,
-    };
+pub(crate) async fn list(
+    db: &Database,
+    after: Option<&str>,
+    limit: Option<u32>,
+) -> ListTablesResponse {
+    let request = ListTablesRequest { exclusive_start_table_name: after.map(str::to_owned), limit };
     match db.execute(Request::ListTables(Box::new(request))).await.unwrap() {
         Response::ListTables(response) => response,
         other => panic!("{other:?}"),

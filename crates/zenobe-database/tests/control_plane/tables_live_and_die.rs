@@ -18,10 +18,7 @@ async fn a_table_can_be_used_at_once_and_is_described_in_full() {
     assert_eq!(created.table_status, ResourceStatus::Creating);
     assert_eq!(created.global_secondary_indexes[0].index_status, ResourceStatus::Creating);
     assert_eq!(created.warm_throughput, None);
-    assert_eq!(
-        created.billing_mode_summary.unwrap().last_update_to_pay_per_request_ms,
-        None
-    );
+    assert_eq!(created.billing_mode_summary.unwrap().last_update_to_pay_per_request_ms, None);
 
     let table = describe(&db, "Music").await.unwrap();
     let arn = "arn:aws:dynamodb:us-east-1:000000000000:table/Music";
@@ -37,10 +34,7 @@ async fn a_table_can_be_used_at_once_and_is_described_in_full() {
     assert_eq!(global.projection, projection("INCLUDE aa zz"));
     assert_eq!((global.index_status, global.backfilling), (ResourceStatus::Active, None));
     assert_eq!(table.latest_stream_label.as_deref(), Some("2026-10-08T23:07:31.275"));
-    assert_eq!(
-        table.latest_stream_arn.unwrap(),
-        format!("{arn}/stream/2026-10-08T23:07:31.275")
-    );
+    assert_eq!(table.latest_stream_arn.unwrap(), format!("{arn}/stream/2026-10-08T23:07:31.275"));
     let summary = table.billing_mode_summary.unwrap();
     assert_eq!(summary.last_update_to_pay_per_request_ms, Some(START_MS));
     let warm = table.warm_throughput.unwrap();

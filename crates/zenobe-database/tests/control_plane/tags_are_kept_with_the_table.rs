@@ -9,14 +9,10 @@ use super::support::*;
 const ARN: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/Music";
 
 async fn tag(db: &Database, arn: &str, tags: &[(&str, &str)]) -> Result<(), ServiceError> {
-    let tag = |(key, value): &(&str, &str)| Tag {
-        key: (*key).to_owned(),
-        value: (*value).to_owned(),
-    };
-    let request = TagResourceRequest {
-        resource_arn: arn.to_owned(),
-        tags: tags.iter().map(tag).collect(),
-    };
+    let tag =
+        |(key, value): &(&str, &str)| Tag { key: (*key).to_owned(), value: (*value).to_owned() };
+    let request =
+        TagResourceRequest { resource_arn: arn.to_owned(), tags: tags.iter().map(tag).collect() };
     db.execute(Request::TagResource(Box::new(request))).await.map(drop)
 }
 
@@ -29,8 +25,7 @@ async fn untag(db: &Database, arn: &str, keys: &[&str]) -> Result<(), ServiceErr
 }
 
 async fn tags(db: &Database, arn: &str) -> Result<String, ServiceError> {
-    let request =
-        ListTagsOfResourceRequest { resource_arn: arn.to_owned(), next_token: None };
+    let request = ListTagsOfResourceRequest { resource_arn: arn.to_owned(), next_token: None };
     match db.execute(Request::ListTagsOfResource(Box::new(request))).await? {
         Response::ListTagsOfResource(response) => {
             assert_eq!(response.next_token, None);
@@ -99,10 +94,7 @@ async fn what_is_refused() {
         assert_eq!(tag(&db, arn, &[("k", "v")]).await.map_err(found), Err(expected.clone()));
         assert_eq!(untag(&db, arn, &["k"]).await.map_err(found), Err(expected));
     }
-    assert_eq!(
-        message(tag(&db, ARN, &[]).await),
-        "Atleast one Tag needs to be provided as Input."
-    );
+    assert_eq!(message(tag(&db, ARN, &[]).await), "Atleast one Tag needs to be provided as Input.");
     assert_eq!(
         message(untag(&db, ARN, &[]).await),
         "Atleast one Tag Key needs to be provided as Input."

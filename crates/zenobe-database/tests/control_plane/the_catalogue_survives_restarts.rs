@@ -1,13 +1,11 @@
 //! What is stored about tables: it is there after a restart, and corruption is never absence.
 
-use bytes::Bytes;
 use super::support::*;
+use bytes::Bytes;
 use zenobe_database::catalog::SPACE;
 use zenobe_database::{Database, DatabaseConfig, OpenError};
 use zenobe_model::operation::*;
-use zenobe_storage::{
-    Commit, Direction, Lane, Mutation, PageLimit, RangeRead, Read, SortBound,
-};
+use zenobe_storage::{Commit, Direction, Lane, Mutation, PageLimit, RangeRead, Read, SortBound};
 
 fn everything() -> CreateTableRequest {
     let mut request = create("Music", "pk:S sk:N a:B b:S", "H:pk R:sk");

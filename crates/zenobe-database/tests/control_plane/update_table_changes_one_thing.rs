@@ -116,10 +116,8 @@ async fn billing_mode() {
     assert_eq!(index.provisioned_throughput.read_capacity_units, 20);
 
     environment.advance(5);
-    let back = UpdateTableRequest {
-        billing_mode: Some(BillingMode::PayPerRequest),
-        ..update("Music")
-    };
+    let back =
+        UpdateTableRequest { billing_mode: Some(BillingMode::PayPerRequest), ..update("Music") };
     let answer = update_table(&db, back.clone()).await.unwrap();
     assert_eq!(answer.provisioned_throughput.read_capacity_units, 0);
     let table = describe(&db, "Music").await.unwrap();
@@ -172,10 +170,8 @@ async fn on_demand_maxima() {
         max_read_request_units: read,
         max_write_request_units: write,
     };
-    let change = |given| UpdateTableRequest {
-        on_demand_throughput: Some(given),
-        ..update("Music")
-    };
+    let change =
+        |given| UpdateTableRequest { on_demand_throughput: Some(given), ..update("Music") };
     update_table(&db, change(maxima(Some(10), None))).await.unwrap();
     update_table(&db, change(maxima(None, Some(5)))).await.unwrap();
     let table = describe(&db, "Music").await.unwrap();
@@ -186,7 +182,9 @@ async fn on_demand_maxima() {
     assert_eq!(table.on_demand_throughput, Some(maxima(None, Some(5))));
     assert_eq!(
         message(update_table(&db, change(maxima(Some(-2), None))).await),
-        format!("{PREFIX}Requested MaxReadRequestUnits for OnDemandThroughput for table is outside of valid range")
+        format!(
+            "{PREFIX}Requested MaxReadRequestUnits for OnDemandThroughput for table is outside of valid range"
+        )
     );
 }
 
@@ -203,10 +201,8 @@ async fn what_is_refused() {
         "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, SSESpecification, ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required",
     )
     .await;
-    let protect = |request| UpdateTableRequest {
-        deletion_protection_enabled: Some(true),
-        ..request
-    };
+    let protect =
+        |request| UpdateTableRequest { deletion_protection_enabled: Some(true), ..request };
     check(
         UpdateTableRequest {
             global_secondary_index_updates: Some(vec![]),
@@ -232,10 +228,7 @@ async fn what_is_refused() {
     )
     .await;
     check(
-        UpdateTableRequest {
-            billing_mode: Some(BillingMode::Provisioned),
-            ..update("Music")
-        },
+        UpdateTableRequest { billing_mode: Some(BillingMode::Provisioned), ..update("Music") },
         "…ProvisionedThroughput must be specified when BillingMode is PROVISIONED",
     )
     .await;
@@ -262,9 +255,6 @@ async fn what_is_refused() {
         "…Only one global secondary index update per index is allowed simultaneously. Index: Idx",
     )
     .await;
-    check(
-        protect(update("Missing")),
-        "Requested resource not found: Table: Missing not found",
-    )
-    .await;
+    check(protect(update("Missing")), "Requested resource not found: Table: Missing not found")
+        .await;
 }
