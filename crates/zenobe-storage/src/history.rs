@@ -6,9 +6,9 @@
 //! the configurations that it met, and one shortcut: an operation that only observes and fits now is taken at
 //! once, for no later place suits it better.
 //!
-//! `stateright` has such a tester too. Its history is one object that every thread must lock, its search
-//! keeps no memory of configurations, so that a few hundred operations on one register do not end, and it
-//! brings a web server; this module is smaller than the glue would be.
+//! `stateright` has such a tester too. It keeps no memory of configurations and copies the rest of the
+//! history at every step, so that a few hundred operations do not end; every thread must lock it; a thread
+//! that had an unknown outcome can record nothing more; and it brings a web server.
 //!
 //! ```
 //! use zenobe_storage::history::{Action, Recorder, check};
@@ -295,6 +295,8 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn op(called: u64, returned: u64, action: Action) -> Operation {
@@ -401,5 +403,46 @@ mod tests {
         assert_eq!(check(None, &history), Ok(()));
         history.push(op(4_000, 4_001, read(Some(77))));
         assert!(check(None, &history).is_err());
+    }
+
+    /// Tries all orders.
+    fn explained_by_some_order(value: Value, rest: &[Operation]) -> bool {
+        rest.iter().all(|operation| operation.returned.is_none())
+            || rest.iter().enumerate().any(|(index, operation)| {
+                let others = [&rest[..index], &rest[index + 1..]].concat();
+                let first = others
+                    .iter()
+                    .all(|other| other.returned.is_none_or(|end| end > operation.called));
+                let next = apply(operation.action, value);
+                first && next.is_some_and(|next| explained_by_some_order(next, &others))
+            })
+    }
+
+    fn any_action() -> impl Strategy<Value = Action> {
+        let value = || proptest::option::of(0..2_u64);
+        let refused = prop_oneof![Just(None), value().prop_map(Some)]
+            .prop_map(|found| Swap::Refused { found });
+        prop_oneof![
+            3 => value().prop_map(|found| Action::Read { found }),
+            2 => value().prop_map(|value| Action::Write { value }),
+            2 => (value(), value(), prop_oneof![Just(Swap::Done), refused])
+                .prop_map(|(expected, new, swap)| Action::CompareAndSet { expected, new, swap }),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_search_agrees_with_trying_all_orders(
+            raw in proptest::collection::vec((0..20_u64, 1..12_u64, 0..6_u8, any_action()), 0..7),
+        ) {
+            // Distinct times, as a recorder gives them.
+            let history: Vec<_> = raw.into_iter().zip(0_u64..).map(|((called, length, fate, action), index)| {
+                let returned = (fate > 0).then_some((called + length) * 100 + 50 + index);
+                Operation { called: called * 100 + index, returned, action }
+            }).collect();
+            prop_assert_eq!(check(None, &history).is_ok(), explained_by_some_order(None, &history));
+        }
     }
 }

@@ -397,8 +397,9 @@ pub trait Engine: Send + Sync + 'static {
         limit: PageLimit,
     ) -> BoxFuture<'_, EngineResult<Vec<LoggedRecord>>>;
 
-    /// Lets the engine forget the records of a shard up to and with `up_to`. Until this is called
-    /// the records of a shard are kept.
+    /// Forgets the records of a shard up to and with `up_to`: later reads do not return them, and their
+    /// room is given back in the background. Until this is called the records of a shard are kept. A
+    /// crash may bring forgotten records back.
     fn log_trim(&self, shard: ShardId, up_to: Position) -> BoxFuture<'_, EngineResult<()>>;
 
     /// Writes what is held in memory to its place and releases log that nobody needs.
@@ -438,4 +439,36 @@ pub fn even_split(count: u32, ordinal: u32) -> HashInterval {
 #[must_use]
 pub fn hash_partition(partition: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(partition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_a_partition_stays_what_it_is() {
+        let cases: [(&[u8], u64); 4] = [
+            (b"", 0x2d06_8005_38d3_94c2),
+            (b"a", 0xe6c6_32b6_1e96_4e1f),
+            (b"customer-4711", 0xffb3_35d2_3681_05b4),
+            (&[0xff; 300], 0xa6eb_8a92_d637_e066),
+        ];
+        for (partition, hash) in cases {
+            assert_eq!(hash_partition(partition), hash, "{partition:?}");
+        }
+    }
+
+    #[test]
+    fn splits_have_about_the_same_size_and_no_gaps() {
+        for count in [0, 1, 2, 3, 10, 999_999] {
+            let splits = even_splits(count);
+            assert_eq!(splits.len(), usize::try_from(count.max(1)).unwrap());
+            assert_eq!((splits[0].first, splits[splits.len() - 1].last), (0, u64::MAX));
+            let sizes: Vec<_> = splits.iter().map(|split| split.last - split.first).collect();
+            assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1);
+            assert!(
+                splits.windows(2).all(|pair| pair[0].last.checked_add(1) == Some(pair[1].first))
+            );
+        }
+    }
 }
