@@ -22,6 +22,7 @@ TEXTS = [
     (r"Type mismatch for key", r"The provided key element does not match the schema|Type mismatch for key", KEYS),
     (r"Query condition missed key schema element", r"Query condition missed key schema element: ", KEYS),
     (r"Only scalar types can be used as Range Key values", r"Attempted conditional constraint is not an indexable operation", KEYS),
+    (r"(Two document paths .*path one: .*), path two: ", r"Two document paths .*path two: ", "the second path named is whichever a hash table has last"),
     (r"Return values set to invalid value", r"ReturnValues can only be ALL_OLD or NONE", "the service has another text"),
 ]
 
