@@ -73,9 +73,6 @@ fn decode_boxed(operation: Operation, body: &[u8]) -> Result<Request, Box<Servic
 /// Which layer of the service checks the values of an operation.
 const fn value_faults(operation: Operation) -> ValueFaults {
     match operation {
-        Operation::PutItem | Operation::UpdateItem | Operation::DeleteItem => {
-            ValueFaults::Enveloped
-        }
         Operation::BatchWriteItem | Operation::Scan => ValueFaults::Older,
         _ => ValueFaults::Newer,
     }

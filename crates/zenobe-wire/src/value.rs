@@ -29,12 +29,12 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
-/// How an operation words what is wrong with a value.
+/// How an operation words what is wrong with a value. Writes of one item put `1 validation error
+/// detected: ` before these texts, as before all that they check at that point; that is left to the
+/// operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ValueFaults {
-    /// The newer layer, with `1 validation error detected: ` before its texts: writes of one item.
-    Enveloped,
-    /// The newer layer, bare: GetItem, BatchGetItem, Query.
+    /// The newer layer: all operations on one item, BatchGetItem, Query.
     Newer,
     /// The older layer: BatchWriteItem, Scan.
     Older,
@@ -70,10 +70,6 @@ pub(crate) fn item(
 impl<'a> Values<'_, 'a> {
     fn wrong(&mut self, message: &str) {
         if self.fault.is_none() {
-            let message = match self.faults {
-                ValueFaults::Newer | ValueFaults::Older => message.to_owned(),
-                ValueFaults::Enveloped => format!("1 validation error detected: {message}"),
-            };
             self.fault = Some(Box::new(ServiceError::validation(message)));
         }
     }
@@ -263,7 +259,7 @@ impl<'a> Values<'_, 'a> {
         if has_duplicates(&values) {
             match self.faults {
                 ValueFaults::Older => self.wrong("Input collection contains duplicates"),
-                ValueFaults::Newer | ValueFaults::Enveloped => {
+                ValueFaults::Newer => {
                     self.wrong(&format!("{INVALID}Input collection contains duplicates."));
                 }
             }

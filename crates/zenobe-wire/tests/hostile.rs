@@ -26,7 +26,7 @@ fn put_item_error(body: &str) -> Option<String> {
 #[test]
 fn values_nest_thirty_two_deep() {
     assert_eq!(put_item_error(&nested(31)), None);
-    let text = "1 validation error detected: Nesting Levels have exceeded supported limits: \
+    let text = "Nesting Levels have exceeded supported limits: \
                 Attributes in the item have nested levels beyond supported limit";
     assert_eq!(put_item_error(&nested(32)).as_deref(), Some(text));
     assert_eq!(put_item_error(&nested(400)).as_deref(), Some(text));

@@ -56,7 +56,7 @@ pub(crate) async fn put_item(
     db: &Inner,
     request: PutItemRequest,
 ) -> Result<WriteItemResponse, ServiceError> {
-    let put = compile::put_item(request)?;
+    let put = compile::put_item(request).map_err(enveloped)?;
     let table = db.catalog.table(&put.table_name)?;
     let place = key::place_of_item(&table, &put.item)?;
     let write = ItemWrite {
@@ -77,7 +77,7 @@ pub(crate) async fn delete_item(
     db: &Inner,
     request: DeleteItemRequest,
 ) -> Result<WriteItemResponse, ServiceError> {
-    let delete = compile::delete_item(request)?;
+    let delete = compile::delete_item(request).map_err(enveloped)?;
     let table = db.catalog.table(&delete.table_name)?;
     let place = key::place_of_key(&table, &delete.key)?;
     let write = ItemWrite {
@@ -98,7 +98,7 @@ pub(crate) async fn update_item(
     db: &Inner,
     request: UpdateItemRequest,
 ) -> Result<WriteItemResponse, ServiceError> {
-    let update = compile::update_item(request)?;
+    let update = compile::update_item(request).map_err(enveloped)?;
     let table = db.catalog.table(&update.table_name)?;
     let place = key::place_of_key(&table, &update.key)?;
     if let Some(changes) = &update.update
@@ -118,6 +118,12 @@ pub(crate) async fn update_item(
         return_item_on_failure: wants_item(&update.answer),
     };
     single(db, write, &update.answer).await
+}
+
+/// The form in which the writes of one item report what they check before they look the table up.
+/// The service has it since 2026, and for these operations only.
+fn enveloped(error: ServiceError) -> ServiceError {
+    ServiceError { message: format!("1 validation error detected: {}", error.message), ..error }
 }
 
 fn wants_item(answer: &WriteAnswer) -> bool {
