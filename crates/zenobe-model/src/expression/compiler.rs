@@ -9,8 +9,8 @@
 //!    reserved, indexes are in range;
 //! 4. (updates) no section comes twice;
 //! 5. names and values are defined, operands fit in number and type. Conditions are read from the
-//!    left; updates and projections resolve their paths from the right, check that they are apart,
-//!    and then look at the operands of SET, ADD and DELETE, each section from the right;
+//!    left; updates and projections resolve their paths from the right and check that they are
+//!    apart, and then the operands of updates are looked at, from the right too;
 //! 6. (conditions) there are not too many operators.
 //!
 //! Source: observed; Developer Guide, "Expression limits".
@@ -728,18 +728,12 @@ impl<'a> Checker<'_, 'a> {
 impl<'a> Checker<'_, 'a> {
     fn update(&mut self, nodes: Vec<ActionNode<'a>>) -> Result<Update, ServiceError> {
         let paths = self.paths_apart(nodes.iter().map(|node| &node.path))?;
-        let mut pending: Vec<_> = nodes.into_iter().zip(paths).map(Some).collect();
-        let mut actions: Vec<(usize, Action)> = Vec::with_capacity(pending.len());
-        for section in [Section::Set, Section::Remove, Section::Add, Section::Delete] {
-            for (position, slot) in pending.iter_mut().enumerate().rev() {
-                let Some((node, path)) = slot.take_if(|(node, _)| node.section == section) else {
-                    continue;
-                };
-                actions.push((position, self.action(node, path)?));
-            }
+        let mut actions = Vec::with_capacity(nodes.len());
+        for (node, path) in nodes.into_iter().zip(paths).rev() {
+            actions.push(self.action(node, path)?);
         }
-        actions.sort_unstable_by_key(|(position, _)| *position);
-        Ok(Update::new(actions.into_iter().map(|(_, action)| action).collect()))
+        actions.reverse();
+        Ok(Update::new(actions))
     }
 
     fn action(&mut self, node: ActionNode<'a>, path: Path) -> Result<Action, ServiceError> {

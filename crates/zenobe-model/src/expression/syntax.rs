@@ -57,8 +57,8 @@ pub(super) enum ElementNode<'a> {
     Index(&'a str),
 }
 
-/// The sections of an update expression, in the order in which they are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// The sections of an update expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Section {
     Set,
     Remove,

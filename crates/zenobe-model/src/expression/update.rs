@@ -100,6 +100,19 @@ enum Change {
     Remove,
 }
 
+/// Why the right side of `SET` has no value.
+enum Failure {
+    /// It refers to what does not exist.
+    Missing,
+    Other(ServiceError),
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        Self::Other(error)
+    }
+}
+
 /// A change to a list that would move the indexes of others.
 struct ListChange<'a> {
     path: &'a Path,
@@ -211,11 +224,43 @@ impl Update {
     }
 
     /// Changes `new`, a copy of `old`.
+    ///
+    /// Of several errors the service reports the last one of the first kind that occurs: a value
+    /// of `SET` that cannot be computed, a place that cannot be, an operand of `ADD` or `DELETE`
+    /// of the wrong type, a value that does not exist.
     fn change(&self, old: &Item, new: &mut Item) -> Result<(), ServiceError> {
+        let mut changes = Vec::with_capacity(self.actions.len());
+        let mut is_missing = false;
+        for action in self.actions.iter().rev() {
+            let change = match action {
+                Action::Set { value, .. } => match value.evaluate(old) {
+                    Ok(value) => Some(Change::Put(value)),
+                    Err(Failure::Missing) => {
+                        is_missing = true;
+                        None
+                    }
+                    Err(Failure::Other(error)) => return Err(error),
+                },
+                _ => None,
+            };
+            changes.push((action, change));
+        }
+        for (action, _) in &changes {
+            check_place(old, action.path())?;
+        }
+        for (action, change) in &mut changes {
+            if change.is_none() {
+                *change = action.evaluate(old)?;
+            }
+        }
+        if is_missing {
+            return Err(missing());
+        }
         let mut list_changes = Vec::new();
-        for action in &self.actions {
-            let change = action.evaluate(old)?;
-            put(new, action.path(), change, &mut list_changes)?;
+        for (action, change) in changes {
+            if let Some(change) = change {
+                put(new, action.path(), change, &mut list_changes);
+            }
         }
         change_lists(new, list_changes);
         let too_deep = self.actions.iter().any(|action| match action {
@@ -259,38 +304,38 @@ impl Action {
         }
     }
 
-    fn evaluate(&self, old: &Item) -> Result<Change, ServiceError> {
-        match self {
-            Self::Set { value, .. } => value.evaluate(old).map(Change::Put),
-            Self::Remove { .. } => Ok(Change::Remove),
-            Self::Add { path, value } => {
-                let value = value.to_value();
-                match find(old, path) {
-                    None => Ok(Change::Put(value)),
-                    Some(current) => add(current, value)?.map(Change::Put).ok_or_else(wrong_type),
+    /// What any action but `SET` does.
+    fn evaluate(&self, old: &Item) -> Result<Option<Change>, ServiceError> {
+        Ok(Some(match self {
+            Self::Set { .. } => return Ok(None),
+            Self::Remove { .. } => Change::Remove,
+            Self::Add { path, value } => match find(old, path) {
+                None => Change::Put(value.to_value()),
+                Some(current) => {
+                    Change::Put(add(current, value.to_value())?.ok_or_else(wrong_type)?)
                 }
-            }
+            },
             Self::LegacyAdd { path, value } => match (find(old, path), value.to_value()) {
-                (None, value) => Ok(Change::Put(value)),
-                (Some(AttributeValue::L(current)), AttributeValue::L(value)) => Ok(Change::Put(
-                    AttributeValue::L(current.iter().cloned().chain(value).collect()),
-                )),
+                (None, value) => Change::Put(value),
+                (Some(AttributeValue::L(current)), AttributeValue::L(value)) => {
+                    Change::Put(AttributeValue::L(current.iter().cloned().chain(value).collect()))
+                }
                 (Some(current), value) => {
-                    add(current, value)?.map(Change::Put).ok_or_else(legacy_wrong_type)
+                    Change::Put(add(current, value)?.ok_or_else(legacy_wrong_type)?)
                 }
             },
             Self::Delete { path, value } => {
-                delete(find(old, path), &value.to_value()).ok_or_else(wrong_type)
+                delete(find(old, path), &value.to_value()).ok_or_else(wrong_type)?
             }
             Self::LegacyDelete { path, value } => {
-                delete(find(old, path), &value.to_value()).ok_or_else(legacy_wrong_type)
+                delete(find(old, path), &value.to_value()).ok_or_else(legacy_wrong_type)?
             }
-        }
+        }))
     }
 }
 
 impl UpdateValue {
-    fn evaluate(&self, old: &Item) -> Result<AttributeValue, ServiceError> {
+    fn evaluate(&self, old: &Item) -> Result<AttributeValue, Failure> {
         match self {
             Self::Operand(operand) => operand.evaluate(old),
             Self::Plus(left, right) => sum(left, right, old, Number::checked_add),
@@ -315,22 +360,23 @@ impl UpdateOperand {
         }
     }
 
-    fn evaluate(&self, old: &Item) -> Result<AttributeValue, ServiceError> {
+    fn evaluate(&self, old: &Item) -> Result<AttributeValue, Failure> {
         match self {
-            Self::Path(path) => find(old, path).cloned().ok_or_else(missing),
+            Self::Path(path) => find(old, path).cloned().ok_or(Failure::Missing),
             Self::Literal(literal) => Ok(literal.to_value()),
             Self::IfNotExists(path, otherwise) => match find(old, path) {
                 Some(value) => Ok(value.clone()),
                 None => otherwise.evaluate(old),
             },
             Self::ListAppend(first, second) => {
-                match (first.evaluate(old)?, second.evaluate(old)?) {
-                    (AttributeValue::L(mut list), AttributeValue::L(more)) => {
-                        list.extend(more);
-                        Ok(AttributeValue::L(list))
-                    }
-                    _ => Err(wrong_type()),
-                }
+                let AttributeValue::L(mut list) = first.evaluate(old)? else {
+                    return Err(wrong_type().into());
+                };
+                let AttributeValue::L(more) = second.evaluate(old)? else {
+                    return Err(wrong_type().into());
+                };
+                list.extend(more);
+                Ok(AttributeValue::L(list))
             }
         }
     }
@@ -341,13 +387,12 @@ fn sum(
     right: &UpdateOperand,
     old: &Item,
     operation: fn(Number, Number) -> Result<Number, crate::number::NumberError>,
-) -> Result<AttributeValue, ServiceError> {
-    match (left.evaluate(old)?, right.evaluate(old)?) {
-        (AttributeValue::N(left), AttributeValue::N(right)) => operation(left, right)
-            .map(AttributeValue::N)
-            .map_err(|error| error.into_service_error("")),
-        _ => Err(wrong_type()),
-    }
+) -> Result<AttributeValue, Failure> {
+    let AttributeValue::N(left) = left.evaluate(old)? else { return Err(wrong_type().into()) };
+    let AttributeValue::N(right) = right.evaluate(old)? else { return Err(wrong_type().into()) };
+    operation(left, right)
+        .map(AttributeValue::N)
+        .map_err(|error| Failure::Other(error.into_service_error("")))
 }
 
 /// `None` if the types do not fit.
@@ -408,7 +453,15 @@ fn difference<T: Ord + Clone>(current: &[T], value: &[T]) -> Option<Vec<T>> {
 }
 
 fn find<'a>(item: &'a Item, path: &Path) -> Option<&'a AttributeValue> {
-    path.elements.iter().try_fold(item.get(&path.root)?, |value, element| match (element, value) {
+    find_steps(item, &path.root, &path.elements)
+}
+
+fn find_steps<'a>(
+    item: &'a Item,
+    root: &str,
+    elements: &[PathElement],
+) -> Option<&'a AttributeValue> {
+    elements.iter().try_fold(item.get(root)?, |value, element| match (element, value) {
         (PathElement::Attribute(name), AttributeValue::M(map)) => map.get(name),
         (PathElement::Index(index), AttributeValue::L(list)) => list.get(*index),
         _ => None,
@@ -425,46 +478,51 @@ fn find_mut<'a>(item: &'a mut Item, path: &Path, length: usize) -> Option<&'a mu
     })
 }
 
-/// Carries out a change, or notes it if it moves the indexes of a list.
+/// The parent of the path's last element exists and is a map or a list, as the element needs it.
+fn check_place(item: &Item, path: &Path) -> Result<(), ServiceError> {
+    let Some((last, parents)) = path.elements.split_last() else { return Ok(()) };
+    match (last, find_steps(item, &path.root, parents)) {
+        (PathElement::Attribute(_), Some(AttributeValue::M(_)))
+        | (PathElement::Index(_), Some(AttributeValue::L(_))) => Ok(()),
+        _ => Err(ServiceError::validation(
+            "The document path provided in the update expression is invalid for update",
+        )),
+    }
+}
+
+/// Carries out a change at a place that was checked, or notes it if it moves the indexes of a list.
 fn put<'a>(
     item: &mut Item,
     path: &'a Path,
     change: Change,
     list_changes: &mut Vec<ListChange<'a>>,
-) -> Result<(), ServiceError> {
+) {
     let Some((last, parents)) = path.elements.split_last() else {
         match change {
-            Change::Put(value) => {
-                item.insert(path.root.clone(), value);
-            }
-            Change::Remove => {
-                item.remove(&path.root);
-            }
-        }
-        return Ok(());
+            Change::Put(value) => item.insert(path.root.clone(), value),
+            Change::Remove => item.remove(&path.root),
+        };
+        return;
     };
-    let parent = find_mut(item, path, parents.len()).ok_or_else(invalid_path)?;
-    match (last, parent, change) {
-        (PathElement::Attribute(name), AttributeValue::M(map), Change::Put(value)) => {
-            map.insert(name.clone(), value);
+    match (last, find_mut(item, path, parents.len())) {
+        (PathElement::Attribute(name), Some(AttributeValue::M(map))) => {
+            match change {
+                Change::Put(value) => map.insert(name.clone(), value),
+                Change::Remove => map.remove(name),
+            };
         }
-        (PathElement::Attribute(name), AttributeValue::M(map), Change::Remove) => {
-            map.remove(name);
-        }
-        (PathElement::Index(index), AttributeValue::L(list), Change::Put(value)) => {
-            match list.get_mut(*index) {
-                Some(element) => *element = value,
-                None => list_changes.push(ListChange { path, value: Some(value) }),
+        (PathElement::Index(index), Some(AttributeValue::L(list))) => {
+            match (change, list.get_mut(*index)) {
+                (Change::Put(value), Some(element)) => *element = value,
+                (Change::Put(value), None) => {
+                    list_changes.push(ListChange { path, value: Some(value) });
+                }
+                (Change::Remove, Some(_)) => list_changes.push(ListChange { path, value: None }),
+                (Change::Remove, None) => {}
             }
         }
-        (PathElement::Index(index), AttributeValue::L(list), Change::Remove) => {
-            if *index < list.len() {
-                list_changes.push(ListChange { path, value: None });
-            }
-        }
-        _ => return Err(invalid_path()),
+        _ => {}
     }
-    Ok(())
 }
 
 /// Appends from the lowest index up, then removes from the highest down: no change then moves an
@@ -523,10 +581,4 @@ fn wrong_type() -> ServiceError {
 
 fn legacy_wrong_type() -> ServiceError {
     ServiceError::validation("Type mismatch for attribute to update")
-}
-
-fn invalid_path() -> ServiceError {
-    ServiceError::validation(
-        "The document path provided in the update expression is invalid for update",
-    )
 }
