@@ -164,6 +164,11 @@ impl<'a> Compiler<'a> {
         kind.check_text(text)?;
         let parsed = syntax::condition(text).map_err(|error| kind.syntax_error(error))?;
         check_parentheses(kind, parsed.redundant_parentheses)?;
+        // Each of these parentheses needs an operator of its own. Checked here, because what
+        // follows recurses.
+        if parsed.depth > EXPRESSION_OPERATORS_MAX {
+            return Err(kind.too_many_operators());
+        }
         check_condition_words(kind, &parsed.tree, Place::Condition)?;
         let mut checker = Checker { compiler: self, kind, operators: 0 };
         let condition = checker.condition(parsed.tree)?;
@@ -516,6 +521,14 @@ impl<'a> Checker<'_, 'a> {
                 let negated = Condition::Not(Box::new(self.condition(*node)?));
                 Ok(if times % 2 == 0 { Condition::Not(Box::new(negated)) } else { negated })
             }
+            node => self.simple_condition(node),
+        }
+    }
+
+    /// A condition without conditions in it: apart, so that the stack does not hold its locals once
+    /// per parenthesis.
+    fn simple_condition(&mut self, node: Node<'a>) -> Result<Condition, ServiceError> {
+        match node {
             Node::Compare(operator, operands) => {
                 self.operators += 1;
                 let [left, right] = *operands;
@@ -541,7 +554,7 @@ impl<'a> Checker<'_, 'a> {
             Node::In(nodes) => self.condition_in(nodes),
             Node::Function(name, arguments) => self.condition_function(name, arguments),
             // The parser has no such condition.
-            Node::Path(_) | Node::Value(_) => Err(ServiceError::internal()),
+            _ => Err(ServiceError::internal()),
         }
     }
 

@@ -7,9 +7,8 @@
 use super::condition::Comparison;
 use super::lexer::{Lexer, Token, TokenKind};
 
-/// How deep parentheses and functions nest at most. Anything that is valid stays far below: each
-/// level needs an operator of its own, and there may be 300.
-const NESTING_MAX: usize = 310;
+/// How deep functions nest at most. Only `if_not_exists` has a use for it, and needs two or three.
+const FUNCTIONS_MAX: usize = 100;
 
 /// What is wrong with a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +20,7 @@ pub(super) enum SyntaxError {
         /// The text from the token before to the token after.
         near: String,
     },
-    /// Beyond [`NESTING_MAX`].
+    /// Functions nest deeper than is read.
     Nesting,
 }
 
@@ -40,6 +39,13 @@ pub(super) enum Node<'a> {
     Or(Vec<Node<'a>>),
     /// So many times.
     Not(usize, Box<Node<'a>>),
+}
+
+impl Node<'_> {
+    /// Whether a comparison may follow.
+    const fn is_operand(&self) -> bool {
+        matches!(self, Self::Path(_) | Self::Value(_) | Self::Function(..))
+    }
 }
 
 /// A document path as written: `#name` with its `#`.
@@ -96,13 +102,15 @@ pub(super) struct UpdateNode<'a> {
 pub(super) struct Parsed<T> {
     pub(super) tree: T,
     pub(super) redundant_parentheses: bool,
+    /// How deep parentheses nest in a condition.
+    pub(super) depth: usize,
 }
 
 /// Parses a condition, a filter or a key condition.
 pub(super) fn condition(text: &str) -> Result<Parsed<Node<'_>>, SyntaxError> {
     let mut parser = Parser::new(text);
-    let item = parser.disjunction(false)?;
-    parser.end(item.node)
+    let node = parser.condition()?;
+    parser.end(node)
 }
 
 /// Parses a projection.
@@ -160,7 +168,10 @@ struct Parser<'a> {
     lexer: Lexer<'a>,
     previous: Option<Token>,
     current: Token,
+    /// The deepest parenthesis of a condition so far.
     depth: usize,
+    /// The functions around the current token.
+    functions: usize,
     redundant_parentheses: bool,
 }
 
@@ -168,7 +179,15 @@ impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Self {
         let mut lexer = Lexer::new(text);
         let current = lexer.next();
-        Self { text, lexer, previous: None, current, depth: 0, redundant_parentheses: false }
+        Self {
+            text,
+            lexer,
+            previous: None,
+            current,
+            depth: 0,
+            functions: 0,
+            redundant_parentheses: false,
+        }
     }
 
     fn advance(&mut self) -> Token {
@@ -215,71 +234,63 @@ impl<'a> Parser<'a> {
 
     fn end<T>(&self, tree: T) -> Result<Parsed<T>, SyntaxError> {
         if self.current.kind == TokenKind::End {
-            Ok(Parsed { tree, redundant_parentheses: self.redundant_parentheses })
+            Ok(Parsed {
+                tree,
+                redundant_parentheses: self.redundant_parentheses,
+                depth: self.depth,
+            })
         } else {
             Err(self.unexpected())
         }
     }
 
-    fn enter(&mut self) -> Result<(), SyntaxError> {
-        self.depth += 1;
-        if self.depth > NESTING_MAX { Err(SyntaxError::Nesting) } else { Ok(()) }
+    /// A whole condition. Parentheses are kept on a stack of our own, because a text may hold
+    /// thousands of them.
+    fn condition(&mut self) -> Result<Node<'a>, SyntaxError> {
+        let mut outer: Vec<Level<'a>> = Vec::new();
+        let mut level = Level::default();
+        loop {
+            while self.accept(TokenKind::Not) {
+                level.negations += 1;
+            }
+            if self.accept(TokenKind::OpenParenthesis) {
+                outer.push(std::mem::take(&mut level));
+                continue;
+            }
+            let operand = Item::bare(self.bare_operand()?);
+            let mut item = self.after_operand(operand, !outer.is_empty() && level.is_empty())?;
+            // What ends here may end any number of parentheses, too.
+            loop {
+                if let Some(next) = level.add(item, self.current.kind) {
+                    item = next;
+                } else {
+                    self.advance();
+                    break;
+                }
+                let Some(parent) = outer.pop() else { return Ok(item.node) };
+                self.expect(TokenKind::CloseParenthesis)?;
+                level = parent;
+                self.depth = self.depth.max(outer.len());
+                item = self.parenthesized(item);
+                if item.node.is_operand() {
+                    item = self.after_operand(item, !outer.is_empty() && level.is_empty())?;
+                }
+            }
+        }
     }
 
-    /// Conditions joined by `OR`. Within parentheses an operand alone is allowed too.
-    fn disjunction(&mut self, operand_allowed: bool) -> Result<Item<'a>, SyntaxError> {
-        let first = self.conjunction(operand_allowed)?;
-        if self.current.kind != TokenKind::Or {
-            return Ok(first);
-        }
-        let mut nodes = vec![first.node];
-        while self.accept(TokenKind::Or) {
-            nodes.push(self.conjunction(false)?.node);
-        }
-        Ok(Item::bare(Node::Or(nodes)))
-    }
-
-    fn conjunction(&mut self, operand_allowed: bool) -> Result<Item<'a>, SyntaxError> {
-        let first = self.negation(operand_allowed)?;
-        if self.current.kind != TokenKind::And {
-            return Ok(first);
-        }
-        let mut nodes = vec![first.node];
-        while self.accept(TokenKind::And) {
-            nodes.push(self.negation(false)?.node);
-        }
-        Ok(Item::bare(Node::And(nodes)))
-    }
-
-    fn negation(&mut self, operand_allowed: bool) -> Result<Item<'a>, SyntaxError> {
-        let mut times = 0;
-        while self.accept(TokenKind::Not) {
-            times += 1;
-        }
-        if times == 0 {
-            return self.comparison(operand_allowed);
-        }
-        let item = self.comparison(false)?;
-        Ok(Item::bare(Node::Not(times, Box::new(item.node))))
-    }
-
-    fn comparison(&mut self, operand_allowed: bool) -> Result<Item<'a>, SyntaxError> {
-        let left = if self.current.kind == TokenKind::OpenParenthesis {
-            self.parenthesis()?
-        } else {
-            Item::bare(self.bare_operand()?)
-        };
-        let is_operand = match left.node {
-            Node::Path(_) | Node::Value(_) => true,
-            Node::Function(..) => false,
-            _ => return Ok(left),
-        };
+    /// The comparison that an operand begins.
+    fn after_operand(
+        &mut self,
+        left: Item<'a>,
+        operand_allowed: bool,
+    ) -> Result<Item<'a>, SyntaxError> {
         match self.current.kind {
             TokenKind::Between => {
                 self.advance();
-                let low = self.operand()?.node;
+                let low = self.operand()?;
                 self.expect(TokenKind::And)?;
-                let high = self.operand()?.node;
+                let high = self.operand()?;
                 Ok(Item::bare(Node::Between(Box::new([left.node, low, high]))))
             }
             TokenKind::In => {
@@ -292,27 +303,19 @@ impl<'a> Parser<'a> {
             kind => match comparison_operator(kind) {
                 Some(operator) => {
                     self.advance();
-                    let right = self.operand()?.node;
+                    let right = self.operand()?;
                     Ok(Item::bare(Node::Compare(operator, Box::new([left.node, right]))))
                 }
                 // A path or value is not a condition, unless a comparison may still follow the
-                // parenthesis that closes here.
-                None if is_operand && !(operand_allowed && kind == TokenKind::CloseParenthesis) => {
-                    Err(self.unexpected())
+                // parenthesis that closes here; a function may be one.
+                None if matches!(left.node, Node::Function(..))
+                    || (operand_allowed && kind == TokenKind::CloseParenthesis) =>
+                {
+                    Ok(left)
                 }
-                None => Ok(left),
+                None => Err(self.unexpected()),
             },
         }
-    }
-
-    /// A condition or an operand in parentheses.
-    fn parenthesis(&mut self) -> Result<Item<'a>, SyntaxError> {
-        self.enter()?;
-        self.expect(TokenKind::OpenParenthesis)?;
-        let inner = self.disjunction(true)?;
-        self.expect(TokenKind::CloseParenthesis)?;
-        self.depth -= 1;
-        Ok(self.parenthesized(inner))
     }
 
     fn parenthesized(&mut self, inner: Item<'a>) -> Item<'a> {
@@ -321,16 +324,17 @@ impl<'a> Parser<'a> {
     }
 
     /// An operand, in parentheses or not.
-    fn operand(&mut self) -> Result<Item<'a>, SyntaxError> {
-        if self.current.kind != TokenKind::OpenParenthesis {
-            return Ok(Item::bare(self.bare_operand()?));
+    fn operand(&mut self) -> Result<Node<'a>, SyntaxError> {
+        let mut parentheses = 0usize;
+        while self.accept(TokenKind::OpenParenthesis) {
+            parentheses += 1;
         }
-        self.enter()?;
-        self.advance();
-        let inner = self.operand()?;
-        self.expect(TokenKind::CloseParenthesis)?;
-        self.depth -= 1;
-        Ok(self.parenthesized(inner))
+        let node = self.bare_operand()?;
+        for _ in 0..parentheses {
+            self.expect(TokenKind::CloseParenthesis)?;
+        }
+        self.redundant_parentheses |= parentheses > 1;
+        Ok(node)
     }
 
     fn bare_operand(&mut self) -> Result<Node<'a>, SyntaxError> {
@@ -341,11 +345,14 @@ impl<'a> Parser<'a> {
                 if self.current.kind != TokenKind::OpenParenthesis {
                     return Ok(Node::Path(self.path_from(word)?));
                 }
-                self.enter()?;
                 self.advance();
+                self.functions += 1;
+                if self.functions > FUNCTIONS_MAX {
+                    return Err(SyntaxError::Nesting);
+                }
                 let mut arguments = Vec::with_capacity(2);
                 self.arguments(&mut arguments)?;
-                self.depth -= 1;
+                self.functions -= 1;
                 Ok(Node::Function(word, arguments))
             }
             TokenKind::Name => Ok(Node::Path(self.path()?)),
@@ -355,9 +362,9 @@ impl<'a> Parser<'a> {
 
     /// One or more operands and the closing parenthesis.
     fn arguments(&mut self, arguments: &mut Vec<Node<'a>>) -> Result<(), SyntaxError> {
-        arguments.push(self.operand()?.node);
+        arguments.push(self.operand()?);
         while self.accept(TokenKind::Comma) {
-            arguments.push(self.operand()?.node);
+            arguments.push(self.operand()?);
         }
         self.expect(TokenKind::CloseParenthesis)?;
         Ok(())
@@ -395,7 +402,7 @@ impl<'a> Parser<'a> {
         let value = match section {
             Section::Set => {
                 self.expect(TokenKind::Equal)?;
-                Some(self.set_value()?.0)
+                Some(self.set_value()?)
             }
             Section::Remove => None,
             Section::Add | Section::Delete => {
@@ -406,34 +413,82 @@ impl<'a> Parser<'a> {
         Ok(ActionNode { section, path, value })
     }
 
-    /// The right side of `SET`, and whether it is nothing but a pair of parentheses.
-    fn set_value(&mut self) -> Result<(ValueNode<'a>, bool), SyntaxError> {
-        let left = if self.current.kind == TokenKind::OpenParenthesis {
-            self.enter()?;
-            self.advance();
-            let (inner, parenthesized) = self.set_value()?;
-            self.expect(TokenKind::CloseParenthesis)?;
-            self.depth -= 1;
-            self.redundant_parentheses |= parenthesized;
-            match inner {
-                ValueNode::Operand(node) => Item { node, parenthesized: true },
-                // A sum is no operand of another one.
-                sum => return Ok((sum, true)),
-            }
-        } else {
-            Item::bare(self.bare_operand()?)
-        };
-        match self.current.kind {
+    /// The right side of `SET`: an operand or a sum, within parentheses or not.
+    fn set_value(&mut self) -> Result<ValueNode<'a>, SyntaxError> {
+        let mut open = 0usize;
+        while self.accept(TokenKind::OpenParenthesis) {
+            open += 1;
+        }
+        let left = self.bare_operand()?;
+        let around_left = self.close(&mut open);
+        let value = match self.current.kind {
             TokenKind::Plus => {
                 self.advance();
-                Ok((ValueNode::Plus(left.node, self.operand()?.node), false))
+                ValueNode::Plus(left, self.operand()?)
             }
             TokenKind::Minus => {
                 self.advance();
-                Ok((ValueNode::Minus(left.node, self.operand()?.node), false))
+                ValueNode::Minus(left, self.operand()?)
             }
-            _ => Ok((ValueNode::Operand(left.node), left.parenthesized)),
+            _ => ValueNode::Operand(left),
+        };
+        let around_sum = self.close(&mut open);
+        if open > 0 {
+            return Err(self.unexpected());
         }
+        self.redundant_parentheses |= around_left > 1 || around_sum > 1;
+        Ok(value)
+    }
+
+    /// Closes as many of the open parentheses as there are, and says how many.
+    fn close(&mut self, open: &mut usize) -> usize {
+        let before = *open;
+        while *open > 0 && self.accept(TokenKind::CloseParenthesis) {
+            *open -= 1;
+        }
+        before - *open
+    }
+}
+
+/// What stands before the current operand between two parentheses.
+#[derive(Default)]
+struct Level<'a> {
+    /// Conditions that are joined by `OR`.
+    alternatives: Vec<Node<'a>>,
+    /// Conditions that are joined by `AND`.
+    factors: Vec<Node<'a>>,
+    /// How often the next condition is negated.
+    negations: usize,
+}
+
+impl<'a> Level<'a> {
+    const fn is_empty(&self) -> bool {
+        self.alternatives.is_empty() && self.factors.is_empty() && self.negations == 0
+    }
+
+    /// Adds a condition. Returns all of the level if no `AND` and no `OR` follows.
+    fn add(&mut self, mut item: Item<'a>, next: TokenKind) -> Option<Item<'a>> {
+        match std::mem::take(&mut self.negations) {
+            0 => {}
+            times => item = Item::bare(Node::Not(times, Box::new(item.node))),
+        }
+        if next == TokenKind::And {
+            self.factors.push(item.node);
+            return None;
+        }
+        if !self.factors.is_empty() {
+            self.factors.push(item.node);
+            item = Item::bare(Node::And(std::mem::take(&mut self.factors)));
+        }
+        if next == TokenKind::Or {
+            self.alternatives.push(item.node);
+            return None;
+        }
+        if !self.alternatives.is_empty() {
+            self.alternatives.push(item.node);
+            item = Item::bare(Node::Or(std::mem::take(&mut self.alternatives)));
+        }
+        Some(item)
     }
 }
 
