@@ -5,18 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::task::JoinHandle;
 use zenobe_database::environment::Environment;
 use zenobe_database::{Database, DatabaseConfig};
 use zenobe_model::ServiceError;
 use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
-use zenobe_storage::{BoxFuture, Engine, Figure};
+use zenobe_storage::{BoxFuture, Engine, EngineError, Figure};
 
 use crate::clock;
 use crate::config::Config;
+use crate::metrics::Metrics;
 use crate::service::{ApiRequest, ApiResponse, Service};
 
 /// Most answers are shorter than this, in bytes; longer ones make the buffer grow.
 const ANSWER_BYTES: usize = 256;
+/// How long background work rests after a defect.
+const BACKGROUND_RESTART_DELAY: Duration = Duration::from_secs(1);
 
 /// The database behind the front door.
 pub(crate) struct DatabaseService {
@@ -38,9 +42,9 @@ impl DatabaseService {
         Ok(Self { database })
     }
 
-    /// The engine beneath, to be closed at the end.
-    pub(crate) fn engine(&self) -> Arc<dyn Engine> {
-        self.database.engine().clone()
+    /// The database behind this service.
+    pub(crate) fn database(&self) -> Database {
+        self.database.clone()
     }
 
     async fn execute(&self, request: &ApiRequest) -> Result<Vec<u8>, ServiceError> {
@@ -49,6 +53,56 @@ impl DatabaseService {
         let mut body = Vec::with_capacity(ANSWER_BYTES);
         zenobe_wire::encode(&response, &mut body);
         Ok(body)
+    }
+}
+
+/// Work that no request waits for, running until it is stopped.
+pub(crate) struct Background {
+    database: Database,
+    task: JoinHandle<()>,
+}
+
+impl Background {
+    /// Starts the work.
+    pub(crate) fn start(database: Database, metrics: Arc<Metrics>) -> Self {
+        let worker = database.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                // In a task of its own, so that a defect ends that and not this.
+                let worker = worker.clone();
+                let work = AbortOnDrop(tokio::spawn(async move { worker.run_background().await }));
+                work.ended().await;
+                metrics.count_panic();
+                tracing::error!("a defect: background work panicked; it starts again");
+                tokio::time::sleep(BACKGROUND_RESTART_DELAY).await;
+            }
+        });
+        Self { database, task }
+    }
+
+    /// Stops the work and closes the data: to be called when no more requests come.
+    pub(crate) async fn stop(self) -> Result<(), EngineError> {
+        self.task.abort();
+        let _ = self.task.await;
+        if let Err(error) = self.database.close_figures().await {
+            tracing::warn!(%error, "item counts were not saved and will be counted again");
+        }
+        self.database.engine().close().await
+    }
+}
+
+/// A task that ends when its owner does.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl AbortOnDrop {
+    async fn ended(mut self) {
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -22,7 +22,7 @@ use zenobe_auth::Verifier;
 
 use crate::clock;
 use crate::config::{Config, Limits};
-use crate::database::DatabaseService;
+use crate::database::{Background, DatabaseService};
 use crate::http::handler::{Authentication, Front};
 use crate::logging::LogBudget;
 use crate::metrics::Metrics;
@@ -133,8 +133,9 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
     let authentication = authentication(&config)?;
     let bound = bound_addresses(&listeners)?;
     let service = DatabaseService::open(&config, &bound).await.map_err(StartError::Data)?;
-    let engine = service.engine();
+    let database = service.database();
     let metrics = Arc::new(Metrics::new(threads, clock::unix_seconds().0));
+    let background = Background::start(database, metrics.clone());
     let front = Arc::new(Front {
         service,
         authentication,
@@ -161,7 +162,7 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
         port_file: config.port_file,
     };
     server.serve(listeners, tls, &mut signals).await;
-    engine.close().await.map_err(|error| StartError::Close(error.to_string()))?;
+    background.stop().await.map_err(|error| StartError::Close(error.to_string()))?;
     tracing::info!("stopped");
     Ok(())
 }
