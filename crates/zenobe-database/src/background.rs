@@ -154,6 +154,10 @@ impl Database {
 
 /// Does one piece of work: the first that there is.
 async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundError> {
+    if db.catalog.is_unsettled() {
+        db.catalog.change(db.engine.as_ref()).await.settle().await?;
+        return Ok(Step::Done);
+    }
     if figures::decide(db, state).await? {
         return Ok(Step::Done);
     }

@@ -83,6 +83,9 @@ pub struct Catalog {
     superseded: Mutex<HashMap<String, Vec<Weak<Table>>>>,
     /// Spaces that nothing refers to any more.
     dropped: Mutex<BTreeSet<SpaceId>>,
+    /// Tables whose change was begun: while nobody changes the catalogue, those whose change was
+    /// given up half-way, because the client went away or the engine failed.
+    unsettled: Mutex<BTreeSet<String>>,
     /// Wakes the background worker.
     pub(crate) work: Notify,
     /// Whether the process before this one ended without saving the tables' figures.
@@ -213,6 +216,8 @@ pub(crate) struct Changed {
 pub(crate) struct Changer<'a> {
     catalog: &'a Catalog,
     engine: &'a dyn Engine,
+    /// Whether a change before this one was given up and is still to be settled.
+    owing: bool,
     _alone: MutexGuard<'a, ()>,
 }
 
@@ -258,6 +263,7 @@ impl Catalog {
             changing: tokio::sync::Mutex::new(()),
             superseded: Mutex::default(),
             dropped: Mutex::new(dropped),
+            unsettled: Mutex::default(),
             work: Notify::new(),
             figures_lost,
         })
@@ -354,9 +360,15 @@ impl Catalog {
         self.dropped.lock().first().copied()
     }
 
+    /// Whether there is a change whose end nobody here saw.
+    pub(crate) fn is_unsettled(&self) -> bool {
+        !self.unsettled.lock().is_empty()
+    }
+
     /// Waits for the right to change the catalogue.
     pub(crate) async fn change<'a>(&'a self, engine: &'a dyn Engine) -> Changer<'a> {
-        Changer { catalog: self, engine, _alone: self.changing.lock().await }
+        let alone = self.changing.lock().await;
+        Changer { catalog: self, engine, owing: self.is_unsettled(), _alone: alone }
     }
 
     /// How far the backfill of the index in this space got.
@@ -420,10 +432,23 @@ impl Catalog {
     }
 }
 
+impl Drop for Changer<'_> {
+    fn drop(&mut self) {
+        if self.catalog.is_unsettled() {
+            self.catalog.work.notify_one();
+        }
+    }
+}
+
 impl Changer<'_> {
-    /// Takes space ids that were never used and creates their spaces. Until a change keeps them they
-    /// are among those to be dropped.
-    pub(crate) async fn allocate(&self, count: usize) -> Result<Vec<SpaceId>, ServiceError> {
+    /// Takes space ids that were never used and creates their spaces, for the table with this name.
+    /// Until a change keeps them they are among those to be dropped.
+    pub(crate) async fn allocate(
+        &self,
+        name: &str,
+        count: usize,
+    ) -> Result<Vec<SpaceId>, ServiceError> {
+        self.catalog.unsettled.lock().insert(name.to_owned());
         let counter = CatalogRow::NextSpace.key();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let row = self.engine.get(counter.clone(), Read::Latest).await.map_err(failed)?;
@@ -487,6 +512,25 @@ impl Changer<'_> {
         Ok(())
     }
 
+    /// Finds out how changes ended that were given up half-way.
+    pub(crate) async fn settle(&self) -> Result<(), ServiceError> {
+        loop {
+            let Some(name) = self.catalog.unsettled.lock().first().cloned() else {
+                return Ok(());
+            };
+            let before = self.catalog.find(&name);
+            self.reload(&name, before.as_deref()).await?;
+            // Nobody is creating a table now, so every such space is left over.
+            for (place, _) in read_all(self.engine).await.map_err(failed)? {
+                if let Some((b'd', space)) = place.sort.split_first() {
+                    let space = space_of(&place, space).map_err(|e| corrupt_row(e.to_string()))?;
+                    self.catalog.dropped.lock().insert(space);
+                }
+            }
+            self.catalog.unsettled.lock().remove(&name);
+        }
+    }
+
     /// Commits an edit and publishes it. `None`: the row is not as `before` says; it was read again.
     async fn commit(
         &self,
@@ -511,22 +555,23 @@ impl Changer<'_> {
         let expect = version.map_or(Expect::Absent, Expect::At);
         let preconditions = vec![Precondition { key: key.clone(), expect }];
         let commit = Commit { preconditions, mutations, records: Vec::new() };
+        self.catalog.unsettled.lock().insert(name.to_owned());
         match self.engine.commit(commit).await.map_err(failed)? {
             Outcome::Committed { position, version } => {
                 self.engine.durable(position).await.map_err(failed)?;
                 let after = edit.table.map(|table| self.snapshot(table, version));
                 self.catalog.publish(name, after.clone());
                 self.catalog.dropped.lock().extend(edit.drop);
+                if !self.owing {
+                    self.catalog.unsettled.lock().remove(name);
+                }
                 Ok(Some(after))
             }
             Outcome::Conflict { .. } => {
                 self.reload(name, before).await?;
                 Ok(None)
             }
-            Outcome::Unknown => {
-                self.reload(name, before).await?;
-                Err(unknown_outcome())
-            }
+            Outcome::Unknown => Err(unknown_outcome()),
         }
     }
 

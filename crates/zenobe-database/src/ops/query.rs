@@ -329,12 +329,8 @@ fn missing_names(
                 IndexProjection::Include(names) => names.iter().any(|known| known == name),
             }
     };
-    let mut missing: Vec<String> = wanted
-        .top_level_names()
-        .into_iter()
-        .filter(|name| !held(name))
-        .map(|name| name.to_string())
-        .collect();
+    let mut missing: Vec<String> =
+        wanted.top_level_names().filter(|name| !held(name)).map(|name| name.to_string()).collect();
     missing.dedup();
     missing
 }

@@ -71,7 +71,8 @@ pub(crate) async fn create_table(
     if db.catalog.find(&table.name).is_some() {
         return Err(catalog::table_exists(&table.name));
     }
-    let mut spaces = changer.allocate(1 + table.global_indexes.len()).await?.into_iter();
+    let mut spaces =
+        changer.allocate(&table.name, 1 + table.global_indexes.len()).await?.into_iter();
     let mut space = || spaces.next().ok_or_else(ServiceError::internal);
     table.space = space()?;
     for index in &mut table.global_indexes {

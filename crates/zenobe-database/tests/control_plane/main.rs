@@ -1,6 +1,7 @@
 //! Tables and their indexes over the in-memory engine: one behaviour per module.
 
 mod create_table_refuses_with_the_service_s_texts;
+mod every_fault_is_survived;
 mod indexes_are_built_online;
 mod support;
 mod tables_live_and_die;

@@ -58,7 +58,7 @@ pub(crate) async fn update_table(
         // Nothing is allocated for a request that is refused.
         let table = db.catalog.find(name).ok_or_else(|| catalog::table_not_found(name))?;
         plan.apply(&table)?;
-        keep = changer.allocate(1).await?;
+        keep = changer.allocate(name, 1).await?;
         plan.space = keep.first().copied().unwrap_or(plan.space);
     }
     let changed = changer
