@@ -28,19 +28,21 @@ const TABLE_ARN_MAX: usize = 1024;
 /// A `ValidationException` with all errors that the service reports together.
 pub(crate) fn check(shape: &StructureShape, nodes: &[Node<'_>]) -> Result<(), Box<ServiceError>> {
     let members = || shape.members.iter().zip(nodes);
-    let missing = |need: Need| {
-        move |(member, node): &(&Member, &Node<'_>)| {
-            member.need == need && matches!(node, Node::Null)
+    for (member, _) in members().filter(|(_, node)| matches!(node, Node::Null)) {
+        match member.need {
+            Need::Optional | Need::Collected => {}
+            Need::First => {
+                return Err(invalid(format!(
+                    "The parameter '{}' is required but was not present in the request",
+                    member.name
+                )));
+            }
+            Need::Saying(text) => return Err(invalid(text.to_owned())),
         }
-    };
-    if let Some((member, _)) = members().find(missing(Need::First)) {
-        return Err(invalid(format!(
-            "The parameter '{}' is required but was not present in the request",
-            member.name
-        )));
     }
     // Where a required member is missing, the service has only the older words for the others.
-    let older = members().any(|member| missing(Need::Collected)(&member));
+    let older = members()
+        .any(|(member, node)| member.need == Need::Collected && matches!(node, Node::Null));
     if !older {
         members().try_for_each(|(member, node)| check_first(member, node))?;
     }

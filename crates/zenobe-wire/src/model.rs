@@ -7,7 +7,7 @@
 use zenobe_model::operation::Operation;
 
 use crate::shape::{
-    MapShape, Member, Rule, Shape, StructureShape, optional, required, required_first,
+    MapShape, Member, Need, Rule, Shape, StructureShape, optional, required, required_first,
 };
 
 const MAX: usize = usize::MAX;
@@ -29,8 +29,12 @@ const WRITE_TABLE: Shape = Shape::Text(&[
     Rule::TableMinLength,
     Rule::TableMaxLength,
 ]);
-/// The ARN that tags belong to. The operation itself refuses what is no ARN, an absent one included.
-const RESOURCE: Member = optional("ResourceArn", Shape::Text(&[Rule::MaxLength(1283)]));
+/// The ARN that tags belong to. Whether it is one, and names a table, is checked by the operation.
+const RESOURCE: Member = Member {
+    name: "ResourceArn",
+    shape: Shape::Text(&[Rule::MaxLength(1283)]),
+    need: Need::Saying("Invalid TableArn"),
+};
 const KEY_ATTRIBUTE: Shape = Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(255)]);
 const ATTRIBUTE_NAME: Shape = Shape::Text(&[Rule::MaxLength(65535)]);
 
@@ -559,13 +563,13 @@ const LIST_TABLES: StructureShape = StructureShape {
 };
 
 const TAG_RESOURCE: StructureShape =
-    StructureShape { name: "TagResourceInput", members: &[RESOURCE, required("Tags", TAG_LIST)] };
+    StructureShape { name: "TagResourceInput", members: &[RESOURCE, optional("Tags", TAG_LIST)] };
 
 const UNTAG_RESOURCE: StructureShape = StructureShape {
     name: "UntagResourceInput",
     members: &[
         RESOURCE,
-        required(
+        optional(
             "TagKeys",
             Shape::List(&Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(128)]), 0, MAX),
         ),

@@ -102,6 +102,8 @@ pub(crate) enum Need {
     Collected,
     /// `The parameter '…' is required but was not present in the request`, before all else.
     First,
+    /// A text of its own, before all else.
+    Saying(&'static str),
 }
 
 /// A member that need not be given.
