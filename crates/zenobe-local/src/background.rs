@@ -1,0 +1,292 @@
+//! The background: flushing, compacting, preparing segments, releasing segments.
+//!
+//! None of it stops writers. What fails for lack of room is tried again and loses nothing: rows stay
+//! in memory and in the log until they are in the tree.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use zenobe_storage::{EngineError, EngineResult};
+
+use crate::core::Core;
+use crate::layout;
+use crate::log::Segment;
+use crate::log::frame::{SEGMENT_HEADER_BYTES, encode_segment_header};
+use crate::memtable::Memtable;
+
+/// How long to wait before trying again what failed.
+const RETRY: Duration = Duration::from_millis(200);
+/// How often a thread looks whether there is something to do without being told.
+const LOOK: Duration = Duration::from_secs(60);
+/// How often the flush looks whether the log has caught up with it.
+const CATCH_UP: Duration = Duration::from_millis(2);
+/// Released files that are kept for new segments.
+const SPARES_MAX: usize = 2;
+/// Zeros are written this many bytes at a time.
+const ZEROS_BYTES: usize = 1 << 20;
+
+fn sleep(core: &Core, patience: Duration, is_due: impl Fn(&crate::core::Work) -> bool) -> bool {
+    let deadline = (tokio::time::Instant::now() + patience).into_std();
+    let mut work = core.background.lock();
+    while !core.stopping.load(Ordering::Acquire) && !is_due(&work) {
+        if core.wake.wait_until(&mut work, deadline).timed_out() {
+            break;
+        }
+    }
+    !core.stopping.load(Ordering::Acquire)
+}
+
+/// Flushes full memtables until the engine stops.
+pub(crate) fn run_flushes(core: &Core) {
+    let mut failed = false;
+    loop {
+        let patience = if failed { RETRY } else { LOOK };
+        if !sleep(core, patience, |_| !failed && core.view.load().memtables.len() > 1) {
+            return;
+        }
+        while let Some(oldest) = sealed(core) {
+            let result = flush(core, &oldest);
+            failed = result.is_err();
+            note_flush(core, result);
+            if failed || core.stopping.load(Ordering::Acquire) {
+                break;
+            }
+        }
+    }
+}
+
+fn sealed(core: &Core) -> Option<Arc<Memtable>> {
+    let view = core.view.load();
+    if view.memtables.len() > 1 { view.memtables.last().cloned() } else { None }
+}
+
+fn note_flush(core: &Core, result: EngineResult<()>) {
+    let mut work = core.background.lock();
+    match &result {
+        Ok(()) => {
+            work.flush_failures = 0;
+            work.compact = true;
+        }
+        Err(EngineError::Closed) => {}
+        Err(error) => {
+            work.flush_failures += 1;
+            if work.flush_failures.is_power_of_two() {
+                tracing::error!(%error, "rows could not be flushed; this is tried again");
+            }
+        }
+    }
+    work.flush_error = result.err();
+    drop(work);
+    core.wake.notify_all();
+    core.room.notify_waiters();
+}
+
+fn flush(core: &Core, memtable: &Arc<Memtable>) -> EngineResult<()> {
+    let last_lsn = memtable.last_lsn();
+    while core.synced.load(Ordering::Acquire) < last_lsn {
+        if let Some(error) = core.durable.failure() {
+            return Err(error.clone());
+        }
+        if core.stopping.load(Ordering::Acquire) {
+            return Err(EngineError::Closed);
+        }
+        core.sync_wanted.store(true, Ordering::Release);
+        core.work.notify_one();
+        let mut work = core.background.lock();
+        core.wake.wait_for(&mut work, CATCH_UP);
+    }
+    core.tree.flush(memtable, &core.spaces.load())?;
+    core.change_view(|view| {
+        view.tree = Arc::new(core.tree.view());
+        view.memtables.retain(|other| !Arc::ptr_eq(other, memtable));
+    });
+    core.flushed_lsn.fetch_max(last_lsn, Ordering::AcqRel);
+    core.figures.flushes.fetch_add(1, Ordering::Relaxed);
+    release(core)
+}
+
+/// Gives segments back that neither the tree nor a reader of the change log needs.
+pub(crate) fn release(core: &Core) -> EngineResult<()> {
+    let current = core.sequencer.lock().segment.id;
+    let needed = core.needed_segment().unwrap_or(u64::MAX).min(current);
+    let flushed_lsn = core.flushed_lsn.load(Ordering::Acquire);
+    let released: Vec<Arc<Segment>> = {
+        let segments = core.segments.lock();
+        let is_done = |s: &&Arc<Segment>| s.id < needed && s.last_lsn() <= flushed_lsn;
+        segments.values().take_while(is_done).cloned().collect()
+    };
+    let Some(last) = released.last() else { return Ok(()) };
+    let (first_segment, lsn) =
+        (last.id + 1, released.iter().map(|s| s.last_lsn()).max().unwrap_or(0));
+    let trimmed = core.records.lock().trim_positions(lsn + 1);
+    core.manifest.lock().update(|manifest| {
+        manifest.first_segment = first_segment;
+        // An empty segment holds no LSN; then the log starts where it started.
+        manifest.first_lsn = manifest.first_lsn.max(lsn + 1);
+        manifest.flushed_lsn = flushed_lsn;
+        manifest.trimmed = trimmed;
+    })?;
+    for segment in released {
+        core.segments.lock().remove(&segment.id);
+        put_aside(core, &segment);
+    }
+    Ok(())
+}
+
+fn put_aside(core: &Core, segment: &Segment) {
+    let name = Segment::name(segment.id);
+    let mut spares = core.spares.lock();
+    let result = if segment.size_bytes == core.options.segment_bytes && spares.len() < SPARES_MAX {
+        let spare = format!("{:016x}.spare", segment.id);
+        core.directory.rename(&name, &spare).map(|()| spares.push(spare))
+    } else {
+        core.directory.remove(&name)
+    };
+    if let Err(error) = result {
+        tracing::warn!(%error, name, "a log segment that is not needed any more could not be put aside");
+    }
+}
+
+/// Compacts, and clears up after dropped spaces, until the engine stops.
+pub(crate) fn run_compactions(core: &Core) {
+    let mut patience = LOOK;
+    while sleep(core, patience, |work| {
+        (work.compact || !work.dropped.is_empty()) && patience == LOOK
+    }) {
+        let dropped = {
+            let mut work = core.background.lock();
+            work.compact = false;
+            std::mem::take(&mut work.dropped)
+        };
+        match compact(core, &dropped) {
+            Ok(()) => patience = LOOK,
+            Err(error) => {
+                if patience == LOOK {
+                    tracing::error!(%error, "a compaction failed; it is tried again");
+                }
+                core.background.lock().dropped.extend(dropped);
+                patience = RETRY;
+            }
+        }
+    }
+}
+
+fn compact(core: &Core, dropped: &[zenobe_storage::SpaceId]) -> EngineResult<()> {
+    for &space in dropped {
+        core.tree.drop_interval(&layout::space_interval(space))?;
+        refresh(core);
+    }
+    while !core.stopping.load(Ordering::Acquire) && core.tree.compact()? {
+        core.figures.compactions.fetch_add(1, Ordering::Relaxed);
+        refresh(core);
+    }
+    Ok(())
+}
+
+/// Lets readers see the tables as they are now.
+pub(crate) fn refresh(core: &Core) {
+    core.change_view(|view| view.tree = Arc::new(core.tree.view()));
+}
+
+/// Keeps one prepared segment ahead until the engine stops.
+pub(crate) fn run_preparation(core: &Core) {
+    let mut failed = false;
+    let is_due = || {
+        let sequencer = core.sequencer.lock();
+        let wanted = sequencer.wanted_bytes;
+        sequencer.ready.is_empty()
+            || (wanted > 0 && !sequencer.ready.iter().any(|s| s.size_bytes >= wanted))
+    };
+    loop {
+        let patience = if failed { RETRY } else { LOOK };
+        // The sequencer's lock comes before that of the background: it is not taken in there.
+        if !sleep(core, patience, |work| !failed && work.prepare) {
+            return;
+        }
+        core.background.lock().prepare = false;
+        if !is_due() {
+            failed = false;
+            continue;
+        }
+        let wanted = core.sequencer.lock().wanted_bytes;
+        let result = prepare(core, wanted.max(core.options.segment_bytes));
+        let mut sequencer = core.sequencer.lock();
+        match result {
+            Ok(segment) => {
+                failed = false;
+                sequencer.full = None;
+                sequencer.wanted_bytes = 0;
+                sequencer.ready.push_back(segment);
+            }
+            Err(error) => {
+                if !failed {
+                    tracing::error!(%error, "the log cannot grow; this is tried again");
+                }
+                failed = true;
+                sequencer.full = Some(format!("the log cannot grow: {error}"));
+            }
+        }
+        drop(sequencer);
+        core.room.notify_waiters();
+    }
+}
+
+/// Makes the next segment, from a spare file if there is one.
+fn prepare(core: &Core, size_bytes: u64) -> std::io::Result<Arc<Segment>> {
+    let id = core.manifest.lock().current().newest_segment + 1;
+    let spare =
+        if size_bytes == core.options.segment_bytes { core.spares.lock().pop() } else { None };
+    let segment = make_segment(core.directory.as_ref(), core.salt, id, size_bytes, spare)?;
+    core.manifest
+        .lock()
+        .update(|manifest| manifest.newest_segment = id)
+        .map_err(std::io::Error::other)?;
+    core.segments.lock().insert(id, segment.clone());
+    Ok(segment)
+}
+
+/// Writes a segment's file through, so that later syncs have only data to write, then names it.
+pub(crate) fn make_segment(
+    directory: &dyn crate::log::io::LogDirectory,
+    salt: u64,
+    id: u64,
+    size_bytes: u64,
+    spare: Option<String>,
+) -> std::io::Result<Arc<Segment>> {
+    let name = Segment::name(id);
+    let (from, file) = match spare {
+        Some(spare) => {
+            let file = directory.open(&spare)?;
+            (spare, file)
+        }
+        None => {
+            let beside = "preparing.tmp".to_owned();
+            let file = directory.create(&beside)?;
+            if let Err(error) = write_zeros(file.as_ref(), size_bytes) {
+                // The room that it took may be what others need.
+                let _ = directory.remove(&beside);
+                return Err(error);
+            }
+            (beside, file)
+        }
+    };
+    let mut header = encode_segment_header(id, size_bytes);
+    header.resize(usize::try_from(SEGMENT_HEADER_BYTES).unwrap_or(64), 0);
+    file.write_at(&header, 0)?;
+    file.sync()?;
+    directory.rename(&from, &name)?;
+    directory.sync()?;
+    Ok(Arc::new(Segment::new(id, file, size_bytes, salt)))
+}
+
+fn write_zeros(file: &dyn crate::log::io::LogFile, size_bytes: u64) -> std::io::Result<()> {
+    let zeros = vec![0; ZEROS_BYTES];
+    let mut at = 0;
+    while at < size_bytes {
+        let length = usize::try_from(size_bytes - at).unwrap_or(ZEROS_BYTES).min(ZEROS_BYTES);
+        file.write_at(zeros.get(..length).unwrap_or_default(), at)?;
+        at += length as u64;
+    }
+    Ok(())
+}

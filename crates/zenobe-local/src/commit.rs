@@ -1,0 +1,247 @@
+//! Commits: encode, check under the latches, order, queue.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use zenobe_storage::{Commit, EngineError, EngineResult, Expect, Key, Outcome, Position, Version};
+
+use crate::core::Core;
+use crate::latches::Latches;
+use crate::layout;
+use crate::log::frame::{self, Payload};
+use crate::sequencer::{NoRoom, PendingPayload};
+use crate::view::Found;
+
+/// The longest value.
+pub(crate) const VALUE_BYTES_MAX: usize = 16 << 20;
+/// The largest commit: a transaction of 4 MB on a table with 20 indexes fits.
+pub(crate) const COMMIT_BYTES_MAX: usize = 128 << 20;
+
+/// The longest that a writer is held up at a time while flushes lag behind.
+const SLOWEST: Duration = Duration::from_millis(4);
+
+struct Check {
+    index: usize,
+    key: Bytes,
+    expect: Expect,
+}
+
+struct Prepared {
+    payload: Payload,
+    hash: u64,
+    checks: Vec<Check>,
+    /// Sorted, each once.
+    stripes: Vec<usize>,
+    spaces: Vec<u64>,
+}
+
+enum Tried {
+    Committed(u64),
+    Conflict(usize, Found),
+    Wait(NoRoom),
+}
+
+fn prepare(commit: &Commit) -> EngineResult<Prepared> {
+    let mut rows = Vec::with_capacity(commit.mutations.len());
+    let mut size = 0_usize;
+    for mutation in &commit.mutations {
+        let key = layout::physical_key(&mutation.key)?;
+        let value_bytes = mutation.value.as_ref().map_or(0, Bytes::len);
+        if value_bytes > VALUE_BYTES_MAX {
+            return Err(EngineError::TooLarge(format!("a value of {value_bytes} bytes")));
+        }
+        size = size.saturating_add(key.len() + value_bytes);
+        rows.push((key, mutation.value.clone()));
+    }
+    size = commit.records.iter().fold(size, |sum, record| sum.saturating_add(record.payload.len()));
+    if size > COMMIT_BYTES_MAX {
+        return Err(EngineError::TooLarge(format!("a commit of {size} bytes")));
+    }
+    let mut checks = Vec::with_capacity(commit.preconditions.len());
+    for (index, precondition) in commit.preconditions.iter().enumerate() {
+        checks.push(Check {
+            index,
+            key: layout::physical_key(&precondition.key)?,
+            expect: precondition.expect,
+        });
+    }
+    let keys = rows.iter().map(|(key, _)| key).chain(checks.iter().map(|check| &check.key));
+    let mut stripes: Vec<usize> = keys.map(Latches::stripe).collect();
+    stripes.sort_unstable();
+    stripes.dedup();
+    let keys =
+        commit.mutations.iter().map(|m| &m.key).chain(commit.preconditions.iter().map(|p| &p.key));
+    let mut spaces: Vec<u64> = keys.map(|key: &Key| key.space.0).collect();
+    spaces.dedup();
+    let payload = frame::encode_payload(&rows, &commit.records);
+    Ok(Prepared { hash: frame::payload_hash(&payload.bytes), payload, checks, stripes, spaces })
+}
+
+impl Core {
+    pub(crate) async fn commit(&self, commit: Commit) -> EngineResult<Outcome> {
+        self.check_open()?;
+        let mut prepared = prepare(&commit)?;
+        self.warm(&prepared).await?;
+        self.slow_down().await?;
+        loop {
+            let tried = {
+                let first = self.try_commit(&mut prepared)?;
+                if let Tried::Wait(_) = first {
+                    // Registered before the second look, so that no change goes unnoticed.
+                    let mut changed = std::pin::pin!(self.room.notified());
+                    changed.as_mut().enable();
+                    let second = self.try_commit(&mut prepared)?;
+                    if let Tried::Wait(why) = second {
+                        if why == NoRoom::Segment {
+                            self.wake_background(|work| work.prepare = true);
+                        }
+                        changed.await;
+                        continue;
+                    }
+                    second
+                } else {
+                    first
+                }
+            };
+            match tried {
+                Tried::Committed(lsn) => {
+                    return Ok(Outcome::Committed {
+                        position: Position(lsn),
+                        version: Version(lsn),
+                    });
+                }
+                Tried::Conflict(index, found) => {
+                    self.figures.conflicts.fetch_add(1, Ordering::Relaxed);
+                    let Some(precondition) = commit.preconditions.into_iter().nth(index) else {
+                        return Err(EngineError::Unavailable("a precondition is gone".into()));
+                    };
+                    // Whoever is told of the row must not see a crash take it back.
+                    self.durable.wait(found.lsn).await?;
+                    return Ok(Outcome::Conflict {
+                        key: precondition.key,
+                        current: Some(found.row()),
+                    });
+                }
+                Tried::Wait(_) => {}
+            }
+        }
+    }
+
+    /// Brings the rows to be checked into memory, so that the check finds them there.
+    async fn warm(&self, prepared: &Prepared) -> EngineResult<()> {
+        for check in &prepared.checks {
+            let lsn = self.visible.load(Ordering::Acquire);
+            if self.cache.get(&check.key, lsn).is_none() {
+                self.read_row(&check.key, crate::read::Level::Visible).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds writers up when flushes lag behind: a little at first, entirely at the limit.
+    async fn slow_down(&self) -> EngineResult<()> {
+        let soft = self.options.memtable_bytes / 4 * 3;
+        let hard = self.options.memtable_bytes / 2 * 3;
+        loop {
+            let bytes = self.view.load().memtable_bytes();
+            if bytes < soft {
+                return Ok(());
+            }
+            self.figures.slowed_writes.fetch_add(1, Ordering::Relaxed);
+            if let Some(EngineError::Full(text)) = &self.background.lock().flush_error {
+                return Err(EngineError::Full(format!("rows cannot be flushed: {text}")));
+            }
+            let part = (bytes - soft).saturating_mul(1000) / (hard - soft).max(1);
+            tokio::time::sleep(SLOWEST * u32::try_from(part.min(1000)).unwrap_or(1000) / 1000)
+                .await;
+            if bytes < hard {
+                return Ok(());
+            }
+            self.check_open()?;
+        }
+    }
+
+    fn try_commit(&self, prepared: &mut Prepared) -> EngineResult<Tried> {
+        let mut latches = self.latches.lock(&prepared.stripes);
+        for check in &prepared.checks {
+            let found = self.current(&check.key)?;
+            let holds = match (check.expect, &found.value) {
+                (Expect::Absent, value) => value.is_none(),
+                (Expect::At(version), value) => value.is_some() && found.lsn == version.0,
+            };
+            if !holds {
+                // Only a space that exists has rows to conflict with.
+                self.check_spaces(&prepared.spaces)?;
+                return Ok(Tried::Conflict(check.index, found));
+            }
+        }
+        let payload = &prepared.payload;
+        if payload.rows.is_empty() && payload.shards.is_empty() {
+            self.check_spaces(&prepared.spaces)?;
+            return Ok(Tried::Committed(self.visible.load(Ordering::Acquire)));
+        }
+        let mut sequencer = self.sequencer.lock();
+        self.check_open()?;
+        if let Some(refused) = &sequencer.refused {
+            return Err(refused.clone());
+        }
+        self.check_spaces(&prepared.spaces)?;
+        let segment_id = sequencer.segment.id;
+        let room = sequencer.make_room(payload.bytes.len());
+        if sequencer.segment.id != segment_id {
+            self.wake_background(|work| work.prepare = true);
+        }
+        match room {
+            Ok(()) => {}
+            Err(NoRoom::Segment) => {
+                return match &sequencer.full {
+                    Some(text) => Err(EngineError::Full(text.clone())),
+                    None => Ok(Tried::Wait(NoRoom::Segment)),
+                };
+            }
+            Err(why) => return Ok(Tried::Wait(why)),
+        }
+        let lsn = sequencer.append(PendingPayload {
+            bytes: payload.bytes.clone(),
+            hash: prepared.hash,
+            shards: payload.shards.clone(),
+        });
+        for (key, value) in &payload.rows {
+            sequencer.active.insert(key.clone(), lsn, value.clone());
+            self.cache.replace(key, lsn, value.as_ref());
+        }
+        self.visible.store(lsn, Ordering::Release);
+        if sequencer.active.bytes() >= self.options.memtable_bytes / 4 {
+            self.rotate(&mut sequencer);
+        }
+        drop(sequencer);
+        self.work.notify_one();
+        // Stripes that were only checked are marked too: it costs a cache fill, no more.
+        latches.iter_mut().for_each(|last| **last = lsn);
+        self.figures.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(Tried::Committed(lsn))
+    }
+
+    fn check_spaces(&self, spaces: &[u64]) -> EngineResult<()> {
+        let live = self.spaces.load();
+        match spaces.iter().find(|space| !live.contains(space)) {
+            Some(&space) => Err(EngineError::NoSpace(zenobe_storage::SpaceId(space))),
+            None => Ok(()),
+        }
+    }
+
+    /// The row as it is now. The caller holds the key's latch.
+    fn current(&self, key: &Bytes) -> EngineResult<Found> {
+        let lsn = self.visible.load(Ordering::Acquire);
+        if let Some(found) = self.cache.get(key, lsn) {
+            return Ok(found);
+        }
+        let view = self.view.load();
+        let lsn = self.visible.load(Ordering::Acquire);
+        match view.in_memory(key, lsn) {
+            Some(found) => Ok(found),
+            None => view.on_disk(key),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The group commit: one thread writes and syncs what the sequencer queued.
+//!
+//! It takes everything that is queued, writes it, syncs once, wakes who waits, and starts over at
+//! once. When nothing is queued after a sync it writes a mark, which proves the last group to a later
+//! recovery; the mark itself is not synced. Before a new segment is written to, the old one's end is
+//! synced. After any failure nothing more is written.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use zenobe_storage::{EngineError, EngineResult};
+
+use crate::Durability;
+use crate::core::Core;
+use crate::log::frame::{ALIGN_BYTES, Header, Kind, payload_hash};
+use crate::log::records::Point;
+use crate::sequencer::Pending;
+
+/// How long the committer sleeps when it has nothing to do; it is woken when it has.
+const IDLE: Duration = Duration::from_secs(3600);
+
+struct Committer<'a> {
+    core: &'a Core,
+    buffer: Vec<u8>,
+    synced_lsn: u64,
+    written_lsn: u64,
+    marked_lsn: u64,
+    last_sync: Instant,
+    unsynced: Option<std::sync::Arc<crate::log::Segment>>,
+}
+
+/// Runs until the engine stops; what is queued then is still written.
+pub(crate) fn run(core: &Core) {
+    let start = core.durable.lsn();
+    let mut committer = Committer {
+        core,
+        buffer: Vec::new(),
+        synced_lsn: start,
+        written_lsn: start,
+        marked_lsn: start,
+        last_sync: Instant::now(),
+        unsynced: None,
+    };
+    loop {
+        let (group, stop) = committer.next_group();
+        if let Err(error) = committer.commit(group, stop) {
+            core.refuse(&error);
+            return;
+        }
+        if stop {
+            return;
+        }
+    }
+}
+
+impl Committer<'_> {
+    /// Waits for frames, for the time to sync, or for the end.
+    fn next_group(&self) -> (Vec<Pending>, bool) {
+        let mut sequencer = self.core.sequencer.lock();
+        loop {
+            let stop = self.core.stopping.load(Ordering::Acquire);
+            if !sequencer.pending.is_empty() || stop || self.sync_is_due() {
+                sequencer.pending_bytes = 0;
+                return (std::mem::take(&mut sequencer.pending), stop);
+            }
+            let patience = match self.core.options.durability {
+                Durability::Interval(interval) if self.unsynced.is_some() => {
+                    interval.saturating_sub(self.last_sync.elapsed()).max(Duration::from_millis(1))
+                }
+                _ => IDLE,
+            };
+            self.core.work.wait_for(&mut sequencer, patience);
+        }
+    }
+
+    fn sync_is_due(&self) -> bool {
+        let Durability::Interval(interval) = self.core.options.durability else { return false };
+        self.unsynced.is_some()
+            && (self.last_sync.elapsed() >= interval
+                || self.core.sync_wanted.load(Ordering::Acquire))
+    }
+
+    fn commit(&mut self, group: Vec<Pending>, stop: bool) -> EngineResult<()> {
+        let mut frames = group.as_slice();
+        while let Some(first) = frames.first() {
+            let count = frames.iter().take_while(|frame| frame.payload.is_some()).count();
+            let (run, rest) = frames.split_at(count);
+            if run.is_empty() {
+                self.end_segment(first)?;
+                frames = frames.get(1..).unwrap_or_default();
+            } else {
+                self.write_run(run)?;
+                frames = rest;
+            }
+        }
+        let by_interval = matches!(self.core.options.durability, Durability::Interval(_));
+        if !by_interval || stop || self.sync_is_due() {
+            self.sync()?;
+        }
+        self.publish();
+        self.core.room.notify_waiters();
+        if self.unsynced.is_none() {
+            self.mark()?;
+        }
+        Ok(())
+    }
+
+    /// Writes frames that lie next to each other.
+    fn write_run(&mut self, run: &[Pending]) -> EngineResult<()> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+        self.buffer.clear();
+        for frame in run {
+            let Some(payload) = &frame.payload else { continue };
+            let header = Header {
+                kind: Kind::Commit,
+                payload_bytes: u32::try_from(payload.bytes.len()).unwrap_or(u32::MAX),
+                lsn: frame.lsn,
+                synced: self.synced_lsn,
+                payload_hash: payload.hash,
+            };
+            header.encode(frame.segment.seed, &mut self.buffer);
+            self.buffer.extend_from_slice(&payload.bytes);
+            self.buffer.resize(self.buffer.len().next_multiple_of(ALIGN_BYTES), 0);
+        }
+        first
+            .segment
+            .file
+            .write_at(&self.buffer, first.offset)
+            .map_err(|e| failed("write the log", &e))?;
+        self.core.figures.log_bytes.fetch_add(self.buffer.len() as u64, Ordering::Relaxed);
+        self.core.figures.log_groups.fetch_add(1, Ordering::Relaxed);
+        self.unsynced = Some(first.segment.clone());
+        self.written_lsn = last.lsn;
+        if run.iter().any(|frame| frame.payload.as_ref().is_some_and(|p| !p.shards.is_empty())) {
+            let mut records = self.core.records.lock();
+            for frame in run {
+                let place =
+                    Point { lsn: frame.lsn, segment: frame.segment.id, offset: frame.offset };
+                for &shard in frame.payload.iter().flat_map(|payload| &payload.shards) {
+                    records.add(shard, place);
+                }
+            }
+        }
+        // A burst must not keep its buffer for ever.
+        self.buffer.shrink_to(1 << 20);
+        Ok(())
+    }
+
+    /// Syncs a full segment, then its end frame, so that the next one may be written to.
+    fn end_segment(&mut self, end: &Pending) -> EngineResult<()> {
+        self.sync()?;
+        self.write_bare(Kind::End, &end.segment, end.offset, end.lsn)?;
+        self.unsynced = Some(end.segment.clone());
+        self.sync()
+    }
+
+    fn mark(&mut self) -> EngineResult<()> {
+        if self.marked_lsn == self.synced_lsn {
+            return Ok(());
+        }
+        let placed = self.core.sequencer.lock().place_mark();
+        let Some((segment, offset, lsn)) = placed else { return Ok(()) };
+        self.marked_lsn = lsn;
+        self.write_bare(Kind::Mark, &segment, offset, lsn)
+    }
+
+    fn write_bare(
+        &self,
+        kind: Kind,
+        segment: &crate::log::Segment,
+        offset: u64,
+        lsn: u64,
+    ) -> EngineResult<()> {
+        let header = Header {
+            kind,
+            payload_bytes: 0,
+            lsn,
+            synced: self.synced_lsn,
+            payload_hash: payload_hash(&[]),
+        };
+        let mut bytes = Vec::new();
+        header.encode(segment.seed, &mut bytes);
+        segment.file.write_at(&bytes, offset).map_err(|e| failed("write the log", &e))
+    }
+
+    fn sync(&mut self) -> EngineResult<()> {
+        if let Some(segment) = self.unsynced.take() {
+            segment.file.sync().map_err(|e| failed("sync the log", &e))?;
+            self.core.figures.log_fsyncs.fetch_add(1, Ordering::Relaxed);
+        }
+        self.last_sync = Instant::now();
+        self.synced_lsn = self.written_lsn;
+        self.core.synced.store(self.synced_lsn, Ordering::Release);
+        self.core.sync_wanted.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    fn publish(&self) {
+        if self.core.durable.lsn() < self.written_lsn {
+            self.core.durable.advance(self.written_lsn);
+        }
+    }
+}
+
+fn failed(what: &str, error: &std::io::Error) -> EngineError {
+    EngineError::WritesRefused(format!("could not {what}: {error}"))
+}

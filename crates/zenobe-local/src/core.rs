@@ -1,0 +1,312 @@
+//! What the engine's calls and its threads share.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use zenobe_storage::{EngineError, EngineResult, Figure, SpaceId};
+
+use crate::cache::ItemCache;
+use crate::durability::Durable;
+use crate::latches::Latches;
+use crate::log::Segment;
+use crate::log::io::LogDirectory;
+use crate::log::records::RecordIndex;
+use crate::manifest::ManifestFile;
+use crate::memtable::Memtable;
+use crate::sequencer::Sequencer;
+use crate::tree::DiskTree;
+use crate::view::View;
+use crate::{LocalOptions, Spaces};
+
+/// A read from the tree that took longer than this touched the disk.
+const SLOW_READ: Duration = Duration::from_micros(500);
+/// After a slow read, reads from the tree go to other threads for this long.
+const SLOW_TIME: Duration = Duration::from_millis(50);
+
+/// Counters for the metrics page.
+#[derive(Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) commits: AtomicU64,
+    pub(crate) conflicts: AtomicU64,
+    pub(crate) log_fsyncs: AtomicU64,
+    pub(crate) log_groups: AtomicU64,
+    pub(crate) log_bytes: AtomicU64,
+    pub(crate) flushes: AtomicU64,
+    pub(crate) compactions: AtomicU64,
+    pub(crate) tree_reads: AtomicU64,
+    pub(crate) pooled_reads: AtomicU64,
+    pub(crate) slowed_writes: AtomicU64,
+}
+
+/// Work for the background threads.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) dropped: Vec<SpaceId>,
+    pub(crate) compact: bool,
+    pub(crate) prepare: bool,
+    /// Why the last flush failed.
+    pub(crate) flush_error: Option<EngineError>,
+    pub(crate) flush_failures: u64,
+}
+
+/// The shared state.
+pub(crate) struct Core {
+    pub(crate) options: LocalOptions,
+    pub(crate) salt: u64,
+    pub(crate) spaces: Arc<ArcSwap<Spaces>>,
+    pub(crate) view: ArcSwap<View>,
+    /// Held to replace the view. After the sequencer's lock in the order of locks.
+    pub(crate) view_lock: Mutex<()>,
+    pub(crate) sequencer: Mutex<Sequencer>,
+    /// Wakes the committer; goes with the sequencer's lock.
+    pub(crate) work: Condvar,
+    /// The last LSN that readers of the latest state see.
+    pub(crate) visible: AtomicU64,
+    pub(crate) durable: Durable,
+    /// The last LSN that survives a power loss.
+    pub(crate) synced: AtomicU64,
+    pub(crate) sync_wanted: AtomicBool,
+    pub(crate) latches: Latches,
+    pub(crate) cache: ItemCache,
+    pub(crate) segments: Mutex<BTreeMap<u64, Arc<Segment>>>,
+    pub(crate) records: Mutex<RecordIndex>,
+    pub(crate) manifest: Mutex<ManifestFile>,
+    pub(crate) flushed_lsn: AtomicU64,
+    pub(crate) tree: DiskTree,
+    pub(crate) directory: Arc<dyn LogDirectory>,
+    pub(crate) spares: Mutex<Vec<String>>,
+    /// Tells waiting writers and checkpoints that something has changed.
+    pub(crate) room: Notify,
+    /// The last in the order of locks.
+    pub(crate) background: Mutex<Work>,
+    /// Wakes the background threads; goes with `background`.
+    pub(crate) wake: Condvar,
+    pub(crate) stopping: AtomicBool,
+    pub(crate) closed: AtomicBool,
+    pub(crate) figures: Figures,
+    epoch: Instant,
+    slow_until_us: AtomicU64,
+    /// Held as long as the engine lives.
+    _lock: File,
+}
+
+/// What [`Core`] is made of when the engine opens.
+pub(crate) struct Parts {
+    pub(crate) options: LocalOptions,
+    pub(crate) salt: u64,
+    pub(crate) spaces: Arc<ArcSwap<Spaces>>,
+    pub(crate) view: View,
+    pub(crate) sequencer: Sequencer,
+    pub(crate) segments: BTreeMap<u64, Arc<Segment>>,
+    pub(crate) records: RecordIndex,
+    pub(crate) manifest: ManifestFile,
+    pub(crate) flushed_lsn: u64,
+    pub(crate) tree: DiskTree,
+    pub(crate) directory: Arc<dyn LogDirectory>,
+    pub(crate) spares: Vec<String>,
+    pub(crate) lock: File,
+}
+
+impl Core {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let last_lsn = parts.sequencer.next_lsn - 1;
+        Self {
+            cache: ItemCache::new(parts.options.item_cache_bytes, parts.salt),
+            options: parts.options,
+            salt: parts.salt,
+            spaces: parts.spaces,
+            view: ArcSwap::from_pointee(parts.view),
+            view_lock: Mutex::new(()),
+            sequencer: Mutex::new(parts.sequencer),
+            work: Condvar::new(),
+            visible: AtomicU64::new(last_lsn),
+            durable: Durable::starting_at(last_lsn),
+            synced: AtomicU64::new(last_lsn),
+            sync_wanted: AtomicBool::new(false),
+            latches: Latches::new(),
+            segments: Mutex::new(parts.segments),
+            records: Mutex::new(parts.records),
+            manifest: Mutex::new(parts.manifest),
+            flushed_lsn: AtomicU64::new(parts.flushed_lsn),
+            tree: parts.tree,
+            directory: parts.directory,
+            spares: Mutex::new(parts.spares),
+            room: Notify::new(),
+            background: Mutex::new(Work { compact: true, prepare: true, ..Work::default() }),
+            wake: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            figures: Figures::default(),
+            epoch: Instant::now(),
+            slow_until_us: AtomicU64::new(0),
+            _lock: parts.lock,
+        }
+    }
+
+    pub(crate) fn check_open(&self) -> EngineResult<()> {
+        if self.closed.load(Ordering::Acquire) { Err(EngineError::Closed) } else { Ok(()) }
+    }
+
+    pub(crate) fn check_space(&self, space: SpaceId) -> EngineResult<()> {
+        if self.spaces.load().contains(&space.0) {
+            Ok(())
+        } else {
+            Err(EngineError::NoSpace(space))
+        }
+    }
+
+    /// After this nothing is written until the engine is reopened.
+    pub(crate) fn refuse(&self, error: &EngineError) {
+        tracing::error!(%error, "writes are refused from now on");
+        let refused = match error {
+            EngineError::WritesRefused(text) => EngineError::WritesRefused(text.clone()),
+            other => EngineError::WritesRefused(other.to_string()),
+        };
+        self.sequencer.lock().refused = Some(refused.clone());
+        self.durable.fail(refused);
+        self.room.notify_waiters();
+    }
+
+    /// Starts a new memtable. The caller holds the sequencer's lock.
+    pub(crate) fn rotate(&self, sequencer: &mut Sequencer) {
+        if sequencer.active.is_empty() {
+            return;
+        }
+        let active = Arc::new(Memtable::default());
+        sequencer.active = active.clone();
+        self.change_view(|view| view.memtables.insert(0, active));
+        self.wake_background(|_| {});
+    }
+
+    pub(crate) fn change_view(&self, change: impl FnOnce(&mut View)) {
+        let _serial = self.view_lock.lock();
+        let mut view = View::clone(&self.view.load());
+        change(&mut view);
+        self.view.store(Arc::new(view));
+    }
+
+    pub(crate) fn wake_background(&self, change: impl FnOnce(&mut Work)) {
+        change(&mut self.background.lock());
+        self.wake.notify_all();
+    }
+
+    /// Runs work that reads from the tree: here, as long as the operating system has the pages; on
+    /// another thread for a while after it did not.
+    ///
+    /// A read that is answered from memory takes a few microseconds, less than handing it to another
+    /// thread; and whether it will be cannot be asked in advance.
+    pub(crate) async fn on_disk<T, F>(&self, work: F) -> EngineResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> EngineResult<T> + Send + 'static,
+    {
+        self.figures.tree_reads.fetch_add(1, Ordering::Relaxed);
+        let start = self.epoch.elapsed();
+        if micros(start) < self.slow_until_us.load(Ordering::Relaxed) {
+            self.figures.pooled_reads.fetch_add(1, Ordering::Relaxed);
+            return self.off_thread(work).await;
+        }
+        let result = work();
+        let end = self.epoch.elapsed();
+        if end.saturating_sub(start) > SLOW_READ {
+            self.slow_until_us.store(micros(end + SLOW_TIME), Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// Runs blocking work on a thread where that is possible.
+    pub(crate) async fn off_thread<T, F>(&self, work: F) -> EngineResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> EngineResult<T> + Send + 'static,
+    {
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => match runtime.spawn_blocking(work).await {
+                Ok(result) => result,
+                Err(error) => Err(EngineError::Unavailable(error.to_string())),
+            },
+            Err(_) => work(),
+        }
+    }
+
+    /// The oldest thing that the log must keep.
+    pub(crate) fn needed_segment(&self) -> Option<u64> {
+        self.records.lock().oldest_segment()
+    }
+
+    pub(crate) fn figure_list(&self) -> Vec<Figure> {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+        let figure = |name, help, value| Figure { name, help, value };
+        let (hits, misses) = self.cache.counts();
+        let (segments, segment_bytes) = {
+            let segments = self.segments.lock();
+            (segments.len(), segments.values().map(|segment| segment.size_bytes).sum::<u64>())
+        };
+        let f = &self.figures;
+        vec![
+            figure("commits_total", "Commits that were ordered.", count(&f.commits)),
+            figure(
+                "conflicts_total",
+                "Commits refused because a row was not as expected.",
+                count(&f.conflicts),
+            ),
+            figure("log_fsyncs_total", "Syncs of the log.", count(&f.log_fsyncs)),
+            figure(
+                "log_groups_total",
+                "Writes to the log, each of one or more commits.",
+                count(&f.log_groups),
+            ),
+            figure("log_bytes_written_total", "Bytes written to the log.", count(&f.log_bytes)),
+            figure("log_segments", "Log segments that are kept or prepared.", segments as f64),
+            figure("log_disk_bytes", "The length of the log's segments.", segment_bytes as f64),
+            figure("item_cache_hits_total", "Rows answered from the item cache.", hits as f64),
+            figure(
+                "item_cache_misses_total",
+                "Rows that the item cache did not have.",
+                misses as f64,
+            ),
+            figure("item_cache_bytes", "Bytes in the item cache.", self.cache.bytes() as f64),
+            figure(
+                "memtable_bytes",
+                "Rows in memory that are not in the tree yet.",
+                self.view.load().memtable_bytes() as f64,
+            ),
+            figure(
+                "memtables",
+                "Memtables, the one that is written to included.",
+                self.view.load().memtables.len() as f64,
+            ),
+            figure("flushes_total", "Memtables written into the tree.", count(&f.flushes)),
+            figure("compactions_total", "Compactions of the tree.", count(&f.compactions)),
+            figure("tree_reads_total", "Reads that went to the tree.", count(&f.tree_reads)),
+            figure(
+                "tree_pooled_reads_total",
+                "Reads that went to the tree on another thread.",
+                count(&f.pooled_reads),
+            ),
+            figure("tree_tables", "Table files of the tree.", self.tree.table_count() as f64),
+            figure(
+                "tree_level0_runs",
+                "Sorted runs on level 0 of the tree.",
+                self.tree.waiting_runs() as f64,
+            ),
+            figure("tree_disk_bytes", "Bytes in the tree's tables.", self.tree.disk_bytes() as f64),
+            figure(
+                "slowed_writes_total",
+                "Commits that were held up for flushes to catch up.",
+                count(&f.slowed_writes),
+            ),
+        ]
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

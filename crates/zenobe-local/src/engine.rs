@@ -1,0 +1,324 @@
+//! [`LocalEngine`]: the seam's calls, and the life of the threads.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use parking_lot::Mutex;
+use zenobe_storage::{
+    BoxFuture, Capabilities, Commit, Engine, EngineError, EngineResult, Figure, Key, LogCursor,
+    LoggedRecord, Outcome, Page, PageLimit, Position, RangeRead, Read, Row, ScanRead, ShardId,
+    Snapshot, SpaceId, SpaceStats,
+};
+
+use crate::core::Core;
+use crate::{LocalOptions, background, commit, committer, layout, open};
+
+/// The embedded engine on one directory.
+///
+/// Opening reads the log and starts the threads; it blocks. Dropping the engine stops them after what
+/// was committed is written and synced; [`Engine::close`] does the same and reports failures.
+///
+/// ```
+/// use zenobe_local::{LocalEngine, LocalOptions};
+/// use zenobe_storage::{Commit, Engine as _, Key, Lane, Mutation, Outcome, Read, SpaceId};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let directory = tempfile::tempdir()?;
+/// let engine = LocalEngine::open(LocalOptions::new(directory.path()))?;
+/// engine.create_space(SpaceId(1)).await?;
+/// let key = Key { space: SpaceId(1), partition: "p".into(), lane: Lane::ITEM, sort: "s".into() };
+/// let mutation = Mutation { key: key.clone(), value: Some("hello".into()) };
+/// let outcome = engine.commit(Commit { mutations: vec![mutation], ..Commit::default() }).await?;
+/// let Outcome::Committed { position, .. } = outcome else { panic!("nothing was expected") };
+/// engine.durable(position).await?;
+/// let row = engine.get(key, Read::Strong).await?;
+/// assert_eq!(row.map(|row| row.value), Some("hello".into()));
+/// # Ok(())
+/// # }
+/// ```
+pub struct LocalEngine {
+    core: Arc<Core>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for LocalEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalEngine").field("options", &self.core.options).finish_non_exhaustive()
+    }
+}
+
+impl LocalEngine {
+    /// Opens the engine on a directory, which it has to itself until it is dropped.
+    ///
+    /// # Errors
+    /// [`EngineError::Corrupt`] when stored data is damaged, [`EngineError::Unavailable`] when another
+    /// process has the directory, a newer version wrote it, or it cannot be read or written.
+    pub fn open(options: LocalOptions) -> EngineResult<Self> {
+        let core = Arc::new(open::open(options)?);
+        let engine = Self { core, threads: Mutex::new(Vec::new()) };
+        engine.start("zenobe-log", committer::run)?;
+        engine.start("zenobe-segments", background::run_preparation)?;
+        engine.start("zenobe-flush", background::run_flushes)?;
+        engine.start("zenobe-compact", background::run_compactions)?;
+        Ok(engine)
+    }
+
+    fn start(&self, name: &str, run: fn(&Core)) -> EngineResult<()> {
+        let core = self.core.clone();
+        let body = move || {
+            let guard = PanicGuard(&core);
+            run(&core);
+            drop(guard);
+        };
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(body)
+            .map_err(|e| EngineError::Unavailable(format!("thread {name}: {e}")))?;
+        self.threads.lock().push(thread);
+        Ok(())
+    }
+
+    fn stop(core: &Core, threads: Vec<JoinHandle<()>>) {
+        core.closed.store(true, Ordering::Release);
+        core.stopping.store(true, Ordering::Release);
+        // Under their locks, or a thread that is about to sleep would miss it.
+        {
+            let _sequencer = core.sequencer.lock();
+            core.work.notify_all();
+        }
+        core.wake_background(|_| {});
+        core.room.notify_waiters();
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the engine panicked");
+            }
+        }
+        core.durable.fail(EngineError::Closed);
+    }
+}
+
+/// A thread that panics leaves the engine without something it needs.
+struct PanicGuard<'a>(&'a Core);
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.refuse(&EngineError::WritesRefused("a thread of the engine panicked".into()));
+        }
+    }
+}
+
+impl Drop for LocalEngine {
+    fn drop(&mut self) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        Self::stop(&self.core, threads);
+    }
+}
+
+impl Engine for LocalEngine {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            global_commit: true,
+            snapshot_read: true,
+            native_log_order: true,
+            value_bytes_max: commit::VALUE_BYTES_MAX,
+            commit_bytes_max: commit::COMMIT_BYTES_MAX,
+        }
+    }
+
+    fn create_space(&self, space: SpaceId) -> BoxFuture<'_, EngineResult<()>> {
+        Box::pin(self.change_spaces(move |core| core.create_space(space)))
+    }
+
+    fn drop_space(&self, space: SpaceId) -> BoxFuture<'_, EngineResult<()>> {
+        Box::pin(self.change_spaces(move |core| core.drop_space(space)))
+    }
+
+    fn spaces(&self) -> BoxFuture<'_, EngineResult<Vec<SpaceId>>> {
+        Box::pin(async {
+            self.core.check_open()?;
+            Ok(self.core.spaces.load().iter().map(|&space| SpaceId(space)).collect())
+        })
+    }
+
+    fn get(&self, key: Key, read: Read) -> BoxFuture<'_, EngineResult<Option<Row>>> {
+        Box::pin(self.core.get(key, read))
+    }
+
+    fn multi_get(
+        &self,
+        keys: Vec<Key>,
+        read: Read,
+    ) -> BoxFuture<'_, EngineResult<Vec<Option<Row>>>> {
+        Box::pin(self.core.multi_get(keys, read))
+    }
+
+    fn range(&self, range: RangeRead, read: Read) -> BoxFuture<'_, EngineResult<Page>> {
+        Box::pin(self.core.range(range, read))
+    }
+
+    fn scan(&self, scan: ScanRead, read: Read) -> BoxFuture<'_, EngineResult<Page>> {
+        Box::pin(self.core.scan(scan, read))
+    }
+
+    fn partition_hash(&self, partition: &[u8]) -> u64 {
+        layout::partition_hash(partition)
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, EngineResult<Outcome>> {
+        Box::pin(self.core.commit(commit))
+    }
+
+    fn durable(&self, position: Position) -> BoxFuture<'_, EngineResult<()>> {
+        Box::pin(async move {
+            self.core.check_open()?;
+            if position.0 > self.core.visible.load(Ordering::Acquire) {
+                return Err(EngineError::Unavailable(format!(
+                    "position {} is not committed",
+                    position.0
+                )));
+            }
+            self.core.durable.wait(position.0).await
+        })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, EngineResult<Arc<dyn Snapshot>>> {
+        Box::pin(async { self.core.take_snapshot() })
+    }
+
+    fn log_read(
+        &self,
+        shard: ShardId,
+        after: Option<LogCursor>,
+        limit: PageLimit,
+    ) -> BoxFuture<'_, EngineResult<Vec<LoggedRecord>>> {
+        Box::pin(async move {
+            let core = self.core.clone();
+            self.core.on_disk(move || core.log_read(shard, after, limit)).await
+        })
+    }
+
+    fn log_trim(&self, shard: ShardId, up_to: Position) -> BoxFuture<'_, EngineResult<()>> {
+        Box::pin(async move {
+            self.core.check_open()?;
+            self.core.records.lock().trim(shard.0, up_to.0);
+            Ok(())
+        })
+    }
+
+    fn checkpoint(&self) -> BoxFuture<'_, EngineResult<()>> {
+        Box::pin(self.flush_everything())
+    }
+
+    fn space_stats(&self, space: SpaceId) -> BoxFuture<'_, EngineResult<SpaceStats>> {
+        Box::pin(async move {
+            self.core.check_open()?;
+            self.core.check_space(space)?;
+            Ok(SpaceStats {
+                disk_bytes: self.core.tree.interval_bytes(&layout::space_interval(space)),
+            })
+        })
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        self.core.figure_list()
+    }
+
+    fn close(&self) -> BoxFuture<'_, EngineResult<()>> {
+        Box::pin(async {
+            let threads = std::mem::take(&mut *self.threads.lock());
+            let core = self.core.clone();
+            let refused = self.core.durable.failure().cloned();
+            self.core
+                .off_thread(move || {
+                    Self::stop(&core, threads);
+                    Ok(())
+                })
+                .await?;
+            match refused {
+                Some(error @ EngineError::WritesRefused(_)) => Err(error),
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+impl LocalEngine {
+    async fn change_spaces(
+        &self,
+        change: impl FnOnce(&Core) -> EngineResult<()> + Send + 'static,
+    ) -> EngineResult<()> {
+        self.core.check_open()?;
+        let core = self.core.clone();
+        self.core.off_thread(move || change(&core)).await
+    }
+
+    async fn flush_everything(&self) -> EngineResult<()> {
+        self.core.check_open()?;
+        let core = &self.core;
+        let target = {
+            let mut sequencer = core.sequencer.lock();
+            core.rotate(&mut sequencer);
+            sequencer.next_lsn - 1
+        };
+        core.wake_background(|_| {});
+        let is_flushed = || {
+            let view = core.view.load();
+            view.memtables
+                .iter()
+                .all(|memtable| memtable.is_empty() || memtable.last_lsn() > target)
+        };
+        let failures = core.background.lock().flush_failures;
+        loop {
+            let mut changed = std::pin::pin!(core.room.notified());
+            changed.as_mut().enable();
+            core.check_open()?;
+            if is_flushed() {
+                break;
+            }
+            let failed = {
+                let work = core.background.lock();
+                work.flush_error.clone().filter(|_| work.flush_failures > failures)
+            };
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            changed.await;
+        }
+        core.flushed_lsn
+            .fetch_max(target.min(core.synced.load(Ordering::Acquire)), Ordering::AcqRel);
+        let core = self.core.clone();
+        self.core.off_thread(move || background::release(&core)).await
+    }
+}
+
+impl Core {
+    fn create_space(&self, space: SpaceId) -> EngineResult<()> {
+        let mut manifest = self.manifest.lock();
+        manifest.update(|manifest| {
+            manifest.spaces.insert(space.0);
+        })?;
+        self.spaces.store(Arc::new(manifest.current().spaces.clone()));
+        Ok(())
+    }
+
+    fn drop_space(&self, space: SpaceId) -> EngineResult<()> {
+        let mut manifest = self.manifest.lock();
+        if !manifest.current().spaces.contains(&space.0) {
+            return Ok(());
+        }
+        manifest.update(|manifest| {
+            manifest.spaces.remove(&space.0);
+        })?;
+        {
+            // Under the sequencer's lock, so that no commit gets in after this returns.
+            let _sequencer = self.sequencer.lock();
+            self.spaces.store(Arc::new(manifest.current().spaces.clone()));
+        }
+        drop(manifest);
+        self.wake_background(|work| work.dropped.push(space));
+        Ok(())
+    }
+}

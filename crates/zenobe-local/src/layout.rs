@@ -1,0 +1,169 @@
+//! How rows lie in the tree: the physical key and the stored value.
+//!
+//! A physical key is space u64, lane u8, partition hash u64, partition length u16 (all big-endian),
+//! partition, sort. The lane comes before the hash, so a scan of items meets no index rows; the
+//! length comes before the partition, so no partition is a prefix of another. A stored value is the
+//! row's version, u64 little-endian, and the value.
+
+use std::ops::Bound;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use xxhash_rust::xxh3::xxh3_64;
+use zenobe_storage::{
+    EngineError, EngineResult, Key, Lane, PARTITION_BYTES_MAX, RangeRead, Row, RowPlace,
+    SORT_BYTES_MAX, ScanRead, SpaceId, Version,
+};
+
+/// The bytes of a physical key before the partition.
+pub(crate) const PREFIX_BYTES: usize = 19;
+/// The tree's limit.
+const PHYSICAL_KEY_BYTES_MAX: usize = u16::MAX as usize;
+const VERSION_BYTES: usize = 8;
+
+const _: () = assert!(
+    PREFIX_BYTES + PARTITION_BYTES_MAX + SORT_BYTES_MAX <= PHYSICAL_KEY_BYTES_MAX,
+    "the longest key must fit into the tree"
+);
+
+/// An interval of physical keys.
+pub(crate) type Interval = (Bound<Bytes>, Bound<Bytes>);
+
+/// The place of a partition in the order of scans.
+pub(crate) fn partition_hash(partition: &[u8]) -> u64 {
+    xxh3_64(partition)
+}
+
+/// Checks the lengths of a key's parts.
+pub(crate) fn check_place(partition: &[u8], sort: &[u8]) -> EngineResult<()> {
+    if partition.is_empty() || partition.len() > PARTITION_BYTES_MAX {
+        return Err(EngineError::TooLarge(format!("a partition of {} bytes", partition.len())));
+    }
+    if sort.len() > SORT_BYTES_MAX {
+        return Err(EngineError::TooLarge(format!("sort bytes of {} bytes", sort.len())));
+    }
+    Ok(())
+}
+
+fn put_prefix(out: &mut BytesMut, space: SpaceId, lane: Lane, partition: &[u8]) {
+    out.put_u64(space.0);
+    out.put_u8(lane.0);
+    out.put_u64(partition_hash(partition));
+    out.put_u16(u16::try_from(partition.len()).unwrap_or(u16::MAX));
+    out.extend_from_slice(partition);
+}
+
+fn physical(space: SpaceId, lane: Lane, partition: &[u8], sort: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(PREFIX_BYTES + partition.len() + sort.len());
+    put_prefix(&mut out, space, lane, partition);
+    out.extend_from_slice(sort);
+    out.freeze()
+}
+
+/// The physical key of a row.
+pub(crate) fn physical_key(key: &Key) -> EngineResult<Bytes> {
+    check_place(&key.partition, &key.sort)?;
+    Ok(physical(key.space, key.lane, &key.partition, &key.sort))
+}
+
+/// The first key that does not start with `prefix`.
+fn after_prefix(prefix: &[u8]) -> Bound<Bytes> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return Bound::Excluded(Bytes::from(end));
+        }
+    }
+    Bound::Unbounded
+}
+
+/// The physical interval of a range; `None` when it is empty.
+pub(crate) fn range_interval(range: &RangeRead) -> Option<Interval> {
+    let key = |sort: &Bytes| physical(range.space, range.lane, &range.partition, sort);
+    let from = match &range.from {
+        Bound::Included(sort) => Bound::Included(key(sort)),
+        Bound::Excluded(sort) => Bound::Excluded(key(sort)),
+        Bound::Unbounded => Bound::Included(key(&Bytes::new())),
+    };
+    let to = match &range.to {
+        Bound::Included(sort) => Bound::Included(key(sort)),
+        Bound::Excluded(sort) => Bound::Excluded(key(sort)),
+        Bound::Unbounded => after_prefix(&key(&Bytes::new())),
+    };
+    ordered((from, to))
+}
+
+/// The physical interval of a scan; `None` when it is empty.
+pub(crate) fn scan_interval(scan: &ScanRead) -> Option<Interval> {
+    if scan.interval.first > scan.interval.last {
+        return None;
+    }
+    let prefix = |hash: u64| {
+        let mut out = BytesMut::with_capacity(17);
+        out.put_u64(scan.space.0);
+        out.put_u8(scan.lane.0);
+        out.put_u64(hash);
+        out.freeze()
+    };
+    let first = prefix(scan.interval.first);
+    let from = match &scan.after {
+        Some(place) => {
+            let after = physical(scan.space, scan.lane, &place.partition, &place.sort);
+            if after >= first { Bound::Excluded(after) } else { Bound::Included(first) }
+        }
+        None => Bound::Included(first),
+    };
+    ordered((from, after_prefix(&prefix(scan.interval.last))))
+}
+
+/// The physical interval of all rows of a space.
+pub(crate) fn space_interval(space: SpaceId) -> Interval {
+    let first = space.0.to_be_bytes();
+    (Bound::Included(Bytes::copy_from_slice(&first)), after_prefix(&first))
+}
+
+fn ordered(interval: Interval) -> Option<Interval> {
+    let (Bound::Included(low) | Bound::Excluded(low)) = &interval.0 else { return Some(interval) };
+    let (Bound::Included(high) | Bound::Excluded(high)) = &interval.1 else {
+        return Some(interval);
+    };
+    let both_included = matches!(interval, (Bound::Included(_), Bound::Included(_)));
+    let empty = low > high || (low == high && !both_included);
+    (!empty).then_some(interval)
+}
+
+/// The space that a physical key belongs to.
+pub(crate) fn space_of(physical_key: &[u8]) -> Option<SpaceId> {
+    Some(SpaceId(u64::from_be_bytes(physical_key.get(..8)?.try_into().ok()?)))
+}
+
+/// The place in a physical key.
+pub(crate) fn place_of(physical_key: &Bytes) -> EngineResult<RowPlace> {
+    let corrupt = || EngineError::Corrupt("a stored key is too short".into());
+    let length = physical_key.get(17..PREFIX_BYTES).ok_or_else(corrupt)?;
+    let length = usize::from(u16::from_be_bytes(length.try_into().map_err(|_| corrupt())?));
+    let end = PREFIX_BYTES + length;
+    if physical_key.len() < end {
+        return Err(corrupt());
+    }
+    Ok(RowPlace {
+        partition: physical_key.slice(PREFIX_BYTES..end),
+        sort: physical_key.slice(end..),
+    })
+}
+
+/// What the tree stores for a row.
+pub(crate) fn stored_value(version: u64, value: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(VERSION_BYTES + value.len());
+    out.put_u64_le(version);
+    out.extend_from_slice(value);
+    out.freeze()
+}
+
+/// The row in what the tree stores.
+pub(crate) fn stored_row(stored: &Bytes) -> EngineResult<Row> {
+    let corrupt = || EngineError::Corrupt("a stored value is too short".into());
+    let version = stored.get(..VERSION_BYTES).ok_or_else(corrupt)?;
+    let version = Version(u64::from_le_bytes(version.try_into().map_err(|_| corrupt())?));
+    Ok(Row { version, value: stored.slice(VERSION_BYTES..) })
+}

@@ -1,0 +1,286 @@
+//! The bytes of the log: segment headers and frames. This file is the format's only statement.
+//!
+//! A segment file starts with a header of [`SEGMENT_HEADER_BYTES`]: magic `ZNBLOG01`, id u64, size
+//! u64, XXH3-64 of the 24 bytes before it, zeros. Frames follow, each at a multiple of
+//! [`ALIGN_BYTES`]. All integers are little-endian. A frame is
+//!
+//! | offset | bytes | |
+//! |---|---|---|
+//! | 0 | 4 | magic |
+//! | 4 | 4 | payload length |
+//! | 8 | 8 | LSN: of the commit, or for a mark or an end of the last commit before it |
+//! | 16 | 8 | the last LSN that was known to be synced when this frame was written |
+//! | 24 | 8 | XXH3-64 of the payload |
+//! | 32 | 4 | kind: 1 commit, 2 mark, 3 end of segment |
+//! | 36 | 4 | zero |
+//! | 40 | 8 | XXH3-64 of the 40 bytes before it, seeded with the segment's seed |
+//! | 48 | | payload, then zeros up to the alignment |
+//!
+//! The seed mixes the database's salt with the segment's id, so frames that an earlier life of a
+//! recycled file left behind, or that a client hid in a value, are never taken for frames.
+//!
+//! A commit's payload is: mutation count u32, record count u32; for each mutation key length u16,
+//! value length u32 (`u32::MAX` deletes), key, value; for each record shard u64, length u32, bytes.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use zenobe_storage::{LogRecord, ShardId};
+
+/// The room for a segment's header.
+pub const SEGMENT_HEADER_BYTES: u64 = 64;
+/// The length of a frame's header.
+pub const FRAME_HEADER_BYTES: usize = 48;
+/// Frames start at multiples of this.
+pub const ALIGN_BYTES: usize = 8;
+
+const SEGMENT_MAGIC: &[u8; 8] = b"ZNBLOG01";
+const FRAME_MAGIC: u32 = 0x464e_425a;
+const DELETED: u32 = u32::MAX;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A commit.
+    Commit,
+    /// Says only what was synced: it proves the group before it after a quiet time.
+    Mark,
+    /// Nothing follows in this segment.
+    End,
+}
+
+impl Kind {
+    const fn code(self) -> u32 {
+        match self {
+            Self::Commit => 1,
+            Self::Mark => 2,
+            Self::End => 3,
+        }
+    }
+
+    const fn from_code(code: u32) -> Option<Self> {
+        match code {
+            1 => Some(Self::Commit),
+            2 => Some(Self::Mark),
+            3 => Some(Self::End),
+            _ => None,
+        }
+    }
+}
+
+/// A frame's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// What it is.
+    pub kind: Kind,
+    /// The length of the payload.
+    pub payload_bytes: u32,
+    /// The LSN.
+    pub lsn: u64,
+    /// The last LSN known to be synced when the frame was written.
+    pub synced: u64,
+    /// The hash of the payload.
+    pub payload_hash: u64,
+}
+
+/// The seed of a segment's frames.
+#[must_use]
+pub fn seed(salt: u64, segment: u64) -> u64 {
+    xxh3_64_with_seed(&segment.to_le_bytes(), salt)
+}
+
+/// The hash of a payload.
+#[must_use]
+pub fn payload_hash(payload: &[u8]) -> u64 {
+    xxh3_64(payload)
+}
+
+/// The room that a frame with such a payload takes.
+#[must_use]
+pub const fn frame_bytes(payload_bytes: usize) -> usize {
+    (FRAME_HEADER_BYTES + payload_bytes).next_multiple_of(ALIGN_BYTES)
+}
+
+impl Header {
+    /// Appends the header.
+    pub fn encode(&self, seed: u64, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.put_u32_le(FRAME_MAGIC);
+        out.put_u32_le(self.payload_bytes);
+        out.put_u64_le(self.lsn);
+        out.put_u64_le(self.synced);
+        out.put_u64_le(self.payload_hash);
+        out.put_u32_le(self.kind.code());
+        out.put_u32_le(0);
+        let hash = xxh3_64_with_seed(out.get(start..).unwrap_or_default(), seed);
+        out.put_u64_le(hash);
+    }
+
+    /// Reads a header; `None` when the bytes are not one of this segment.
+    #[must_use]
+    pub fn decode(bytes: &[u8], seed: u64) -> Option<Self> {
+        let bytes = bytes.get(..FRAME_HEADER_BYTES)?;
+        if read_u32(bytes, 0)? != FRAME_MAGIC || read_u32(bytes, 36)? != 0 {
+            return None;
+        }
+        if xxh3_64_with_seed(bytes.get(..40)?, seed) != read_u64(bytes, 40)? {
+            return None;
+        }
+        Some(Self {
+            kind: Kind::from_code(read_u32(bytes, 32)?)?,
+            payload_bytes: read_u32(bytes, 4)?,
+            lsn: read_u64(bytes, 8)?,
+            synced: read_u64(bytes, 16)?,
+            payload_hash: read_u64(bytes, 24)?,
+        })
+    }
+
+    /// The room that the frame takes.
+    #[must_use]
+    pub const fn frame_bytes(&self) -> usize {
+        frame_bytes(self.payload_bytes as usize)
+    }
+}
+
+/// Reads the frame that starts at `at`; `None` when there is no whole, intact one.
+#[must_use]
+pub fn read_frame(segment: &[u8], at: usize, seed: u64) -> Option<(Header, &[u8])> {
+    let bytes = segment.get(at..)?;
+    let header = Header::decode(bytes, seed)?;
+    let end = FRAME_HEADER_BYTES.checked_add(header.payload_bytes as usize)?;
+    let payload = bytes.get(FRAME_HEADER_BYTES..end)?;
+    (payload_hash(payload) == header.payload_hash).then_some((header, payload))
+}
+
+/// The header of a segment file.
+#[must_use]
+pub fn encode_segment_header(id: u64, size_bytes: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    out.extend_from_slice(SEGMENT_MAGIC);
+    out.put_u64_le(id);
+    out.put_u64_le(size_bytes);
+    let hash = xxh3_64(&out);
+    out.put_u64_le(hash);
+    out.resize(64, 0);
+    out
+}
+
+/// Whether the bytes start with the header of segment `id`.
+#[must_use]
+pub fn is_segment_header(bytes: &[u8], id: u64) -> bool {
+    let Some(head) = bytes.get(..24) else { return false };
+    head.starts_with(SEGMENT_MAGIC)
+        && read_u64(bytes, 8) == Some(id)
+        && read_u64(bytes, 24) == Some(xxh3_64(head))
+}
+
+/// A commit as it goes into the log: its payload, and where keys and values lie in it.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    /// The encoded bytes.
+    pub bytes: Bytes,
+    /// Slices of `bytes`: the rows to write.
+    pub rows: Vec<(Bytes, Option<Bytes>)>,
+    /// The shards that get records, each once.
+    pub shards: Vec<u64>,
+}
+
+/// Encodes a commit. The caller has checked that lengths fit.
+#[must_use]
+pub fn encode_payload(rows: &[(Bytes, Option<Bytes>)], records: &[LogRecord]) -> Payload {
+    let rows_bytes: usize =
+        rows.iter().map(|(k, v)| 6 + k.len() + v.as_ref().map_or(0, Bytes::len)).sum();
+    let records_bytes: usize = records.iter().map(|r| 12 + r.payload.len()).sum();
+    let mut out = BytesMut::with_capacity(8 + rows_bytes + records_bytes);
+    out.put_u32_le(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+    out.put_u32_le(u32::try_from(records.len()).unwrap_or(u32::MAX));
+    let mut places = Vec::with_capacity(rows.len());
+    for (key, value) in rows {
+        out.put_u16_le(u16::try_from(key.len()).unwrap_or(u16::MAX));
+        let length = value.as_ref().map_or(DELETED, |v| u32::try_from(v.len()).unwrap_or(DELETED));
+        out.put_u32_le(length);
+        let start = out.len();
+        out.extend_from_slice(key);
+        if let Some(value) = value {
+            out.extend_from_slice(value);
+        }
+        places.push((start, key.len(), out.len()));
+    }
+    let mut shards: Vec<u64> = Vec::new();
+    for record in records {
+        if !shards.contains(&record.shard.0) {
+            shards.push(record.shard.0);
+        }
+        out.put_u64_le(record.shard.0);
+        out.put_u32_le(u32::try_from(record.payload.len()).unwrap_or(u32::MAX));
+        out.extend_from_slice(&record.payload);
+    }
+    let bytes = out.freeze();
+    let rows = places
+        .into_iter()
+        .zip(rows)
+        .map(|((start, key_bytes, end), (_, value))| {
+            let key = bytes.slice(start..start + key_bytes);
+            (key, value.as_ref().map(|_| bytes.slice(start + key_bytes..end)))
+        })
+        .collect();
+    Payload { bytes, rows, shards }
+}
+
+/// Decodes a commit's payload; `None` when it is malformed.
+#[must_use]
+pub fn decode_payload(bytes: &Bytes) -> Option<(Payload, Vec<LogRecord>)> {
+    let rows_count = read_u32(bytes, 0)?;
+    let records_count = read_u32(bytes, 4)?;
+    let mut at = 8_usize;
+    let mut rows = Vec::new();
+    for _ in 0..rows_count {
+        let key_bytes = usize::from(read_u16(bytes, at)?);
+        let length = read_u32(bytes, at + 2)?;
+        at += 6;
+        let key = take(bytes, &mut at, key_bytes)?;
+        let value =
+            if length == DELETED { None } else { Some(take(bytes, &mut at, length as usize)?) };
+        rows.push((key, value));
+    }
+    let mut shards = Vec::new();
+    let mut records = Vec::new();
+    for _ in 0..records_count {
+        let shard = read_u64(bytes, at)?;
+        let length = read_u32(bytes, at + 8)?;
+        at += 12;
+        if !shards.contains(&shard) {
+            shards.push(shard);
+        }
+        records.push(LogRecord {
+            shard: ShardId(shard),
+            payload: take(bytes, &mut at, length as usize)?,
+        });
+    }
+    (at == bytes.len()).then(|| (Payload { bytes: bytes.clone(), rows, shards }, records))
+}
+
+fn take(bytes: &Bytes, at: &mut usize, length: usize) -> Option<Bytes> {
+    let end = at.checked_add(length)?;
+    if end > bytes.len() {
+        return None;
+    }
+    let part = bytes.slice(*at..end);
+    *at = end;
+    Some(part)
+}
+
+fn read_u16(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_le_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
+}
+
+/// Reads a little-endian u32 at `at`.
+#[must_use]
+pub fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+/// Reads a little-endian u64 at `at`.
+#[must_use]
+pub fn read_u64(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
+}

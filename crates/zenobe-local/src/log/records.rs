@@ -1,0 +1,122 @@
+//! Where the change-log records of each shard lie in the log.
+//!
+//! Kept in memory and sparse: one point for the first record of a shard in each stretch of
+//! [`STRETCH_BYTES`] of a segment. A reader goes from point to point and looks through one stretch at
+//! each. The records of a shard keep the log from its oldest untrimmed point on.
+
+use std::collections::{HashMap, VecDeque};
+
+/// A point covers the records of its shard in this many bytes of log from it on.
+pub const STRETCH_BYTES: u64 = 64 << 10;
+
+/// The place of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// The commit that appended it.
+    pub lsn: u64,
+    /// The segment.
+    pub segment: u64,
+    /// The offset of the commit's frame.
+    pub offset: u64,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    points: VecDeque<Point>,
+    last_lsn: u64,
+}
+
+/// The index over all shards.
+#[derive(Debug, Default)]
+pub struct RecordIndex {
+    shards: HashMap<u64, Shard>,
+    trimmed: HashMap<u64, u64>,
+}
+
+/// What a reader of a shard needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct Route {
+    /// The points to visit, in order.
+    pub points: Vec<Point>,
+    /// The last LSN with a record of the shard.
+    pub last_lsn: u64,
+    /// Records up to this LSN are forgotten.
+    pub trimmed: u64,
+}
+
+impl RecordIndex {
+    /// An index with the trim positions that the manifest remembered.
+    #[must_use]
+    pub fn with_trimmed(trimmed: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        Self { shards: HashMap::new(), trimmed: trimmed.into_iter().collect() }
+    }
+
+    /// Notes that the commit at `place` has records for `shard`.
+    pub fn add(&mut self, shard: u64, place: Point) {
+        if self.trimmed.get(&shard).is_some_and(|&trimmed| place.lsn <= trimmed) {
+            return;
+        }
+        let entry = self.shards.entry(shard).or_default();
+        entry.last_lsn = entry.last_lsn.max(place.lsn);
+        let covered = entry.points.back().is_some_and(|last| {
+            last.segment == place.segment && place.offset < last.offset + STRETCH_BYTES
+        });
+        if !covered {
+            entry.points.push_back(place);
+        }
+    }
+
+    /// The way to at most `stretches` stretches of records of `shard` after the LSN `after`, which
+    /// may still have records itself.
+    #[must_use]
+    pub fn route(&self, shard: u64, after: u64, stretches: usize) -> Route {
+        let trimmed = self.trimmed.get(&shard).copied().unwrap_or(0);
+        let Some(entry) = self.shards.get(&shard) else {
+            return Route { trimmed, ..Route::default() };
+        };
+        if entry.last_lsn < after {
+            return Route { points: Vec::new(), last_lsn: entry.last_lsn, trimmed };
+        }
+        let start = entry.points.partition_point(|p| p.lsn <= after).saturating_sub(1);
+        let points = entry.points.iter().skip(start).take(stretches).copied().collect();
+        Route { points, last_lsn: entry.last_lsn, trimmed }
+    }
+
+    /// Forgets the records of `shard` up to and with `up_to`.
+    pub fn trim(&mut self, shard: u64, up_to: u64) {
+        let trimmed = self.trimmed.entry(shard).or_default();
+        *trimmed = up_to.max(*trimmed);
+        let up_to = *trimmed;
+        let Some(entry) = self.shards.get_mut(&shard) else { return };
+        if entry.last_lsn <= up_to {
+            self.shards.remove(&shard);
+            return;
+        }
+        while entry.points.get(1).is_some_and(|next| next.lsn <= up_to + 1) {
+            entry.points.pop_front();
+        }
+    }
+
+    /// The oldest segment that has an untrimmed record.
+    #[must_use]
+    pub fn oldest_segment(&self) -> Option<u64> {
+        self.shards
+            .values()
+            .filter_map(|shard| shard.points.front())
+            .map(|point| point.segment)
+            .min()
+    }
+
+    /// The trim positions that still matter for a log that starts at `first_lsn`.
+    #[must_use]
+    pub fn trim_positions(&self, first_lsn: u64) -> Vec<(u64, u64)> {
+        let mut positions: Vec<_> = self
+            .trimmed
+            .iter()
+            .map(|(&shard, &lsn)| (shard, lsn))
+            .filter(|&(_, lsn)| lsn >= first_lsn)
+            .collect();
+        positions.sort_unstable();
+        positions
+    }
+}

@@ -1,0 +1,235 @@
+//! Reads the log after a start: replays what is whole, cuts what was never acknowledged, refuses
+//! what is damaged.
+//!
+//! Frames carry LSNs without a gap. Where the chain breaks off (a bad frame at LSN *n*), the question
+//! is whether *n* had been synced, and so perhaps acknowledged. Each frame says up to which LSN the log
+//! was synced when the frame was written. A frame after the break that says *n* or more proves that
+//! *n* was there: data was damaged, and opening is refused. Frames that say less belong to the same
+//! unsynced group, of which a power loss may leave any pages: they prove nothing, and the log ends
+//! before *n*. A segment is used only when the one before it has an end frame that was synced, so a
+//! break in one and any frame in a later one is damage too.
+//!
+//! What is cut is wiped, or frames of the lost group could come back to life behind new ones. Then
+//! an end frame is written there, and the log goes on in the next segment.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use zenobe_storage::{EngineError, EngineResult};
+
+use super::Segment;
+use super::frame::{self, Header, Kind, SEGMENT_HEADER_BYTES};
+use super::io::LogDirectory;
+
+/// The largest segment file that is read: one commit of the largest size fits with room to spare.
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// Where the log starts and ends, from the manifest.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// What the frames are salted with.
+    pub salt: u64,
+    /// The first segment that is still needed.
+    pub first_segment: u64,
+    /// The LSN of the first commit in it.
+    pub first_lsn: u64,
+    /// The last segment that was prepared.
+    pub newest_segment: u64,
+}
+
+/// A commit frame that was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// The segment.
+    pub segment: u64,
+    /// Where in it.
+    pub offset: u64,
+    /// The commit's LSN.
+    pub lsn: u64,
+    /// The commit's payload.
+    pub payload: &'a [u8],
+}
+
+/// The log after recovery.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// The segments that hold frames, in order.
+    pub used: Vec<Arc<Segment>>,
+    /// Prepared segments without frames, in order, right after the used ones.
+    pub ready: Vec<Arc<Segment>>,
+    /// The LSN of the next commit.
+    pub next_lsn: u64,
+    /// Files that are no part of the log.
+    pub leftovers: Vec<String>,
+}
+
+enum Walk {
+    Ended,
+    Broken(usize),
+}
+
+/// Recovers the log, calling `visit` for each commit in order.
+///
+/// # Errors
+/// [`EngineError::Corrupt`] naming file and offset where acknowledged data is damaged or missing,
+/// [`EngineError::Unavailable`] where files cannot be read or written.
+pub fn recover(
+    directory: &dyn LogDirectory,
+    extent: Extent,
+    visit: &mut dyn FnMut(Found<'_>) -> EngineResult<()>,
+) -> EngineResult<Recovered> {
+    let mut out = Recovered { next_lsn: extent.first_lsn, ..Recovered::default() };
+    let mut names = directory.list().map_err(|e| unavailable("list the log", &e))?;
+    names.retain(|name| {
+        let inside = Segment::id_of(name)
+            .is_some_and(|id| (extent.first_segment..=extent.newest_segment).contains(&id));
+        if !inside {
+            out.leftovers.push(name.clone());
+        }
+        inside
+    });
+    let mut broken = false;
+    let mut cut_at = None;
+    for id in extent.first_segment..=extent.newest_segment {
+        let name = Segment::name(id);
+        if !names.contains(&name) {
+            return Err(EngineError::Corrupt(format!("log segment {name} is missing")));
+        }
+        let file = directory.open(&name).map_err(|e| unavailable(&name, &e))?;
+        let size_bytes = file.len().map_err(|e| unavailable(&name, &e))?.min(SEGMENT_BYTES_MAX);
+        let mut bytes = vec![0; usize::try_from(size_bytes).unwrap_or(0)];
+        file.read_at(&mut bytes, 0).map_err(|e| unavailable(&name, &e))?;
+        let segment = Arc::new(Segment::new(id, file, size_bytes, extent.salt));
+        if broken {
+            expect_unused(&segment, &bytes)?;
+            if frame::is_segment_header(&bytes, id) {
+                out.ready.push(segment)
+            } else {
+                out.leftovers.push(name)
+            }
+            continue;
+        }
+        match walk(&segment, &bytes, &mut out.next_lsn, visit)? {
+            Walk::Ended => out.used.push(segment),
+            Walk::Broken(at) => {
+                let torn_end = torn_end(&segment, &bytes, at, out.next_lsn)?;
+                broken = true;
+                if segment.last_lsn() == 0 && torn_end == at && frame::is_segment_header(&bytes, id)
+                {
+                    out.ready.push(segment);
+                } else {
+                    out.used.push(segment);
+                    cut_at = Some((at, torn_end));
+                }
+            }
+        }
+    }
+    // Only now, when no later segment has contradicted it.
+    if let (Some((at, torn_end)), Some(segment)) = (cut_at, out.used.last()) {
+        cut(segment, at, torn_end, out.next_lsn)?;
+    }
+    Ok(out)
+}
+
+/// Follows the frames of a segment.
+fn walk(
+    segment: &Segment,
+    bytes: &[u8],
+    next_lsn: &mut u64,
+    visit: &mut dyn FnMut(Found<'_>) -> EngineResult<()>,
+) -> EngineResult<Walk> {
+    let mut at = usize::try_from(SEGMENT_HEADER_BYTES).unwrap_or(64);
+    loop {
+        let Some((header, payload)) = frame::read_frame(bytes, at, segment.seed) else {
+            return Ok(Walk::Broken(at));
+        };
+        let expected =
+            if header.kind == Kind::Commit { *next_lsn } else { next_lsn.saturating_sub(1) };
+        if header.lsn != expected {
+            return Err(damaged(
+                segment,
+                at,
+                &format!("LSN {} where {expected} belongs", header.lsn),
+            ));
+        }
+        match header.kind {
+            Kind::Commit => {
+                visit(Found { segment: segment.id, offset: at as u64, lsn: header.lsn, payload })?;
+                segment.last_lsn.store(header.lsn, Ordering::Release);
+                *next_lsn += 1;
+            }
+            Kind::Mark => {}
+            Kind::End => return Ok(Walk::Ended),
+        }
+        at += header.frame_bytes();
+    }
+}
+
+/// Looks behind a break for proof that what is missing had been synced. Returns the end of the last
+/// frame of the unsynced group, or `at`.
+fn torn_end(segment: &Segment, bytes: &[u8], at: usize, missing_lsn: u64) -> EngineResult<usize> {
+    let mut end = at;
+    for (place, header) in frames_from(bytes, at, segment.seed) {
+        if header.synced >= missing_lsn {
+            return Err(damaged(
+                segment,
+                at,
+                &format!("LSN {missing_lsn} was synced and is unreadable"),
+            ));
+        }
+        end = end.max((place + header.frame_bytes()).min(bytes.len()));
+    }
+    Ok(end)
+}
+
+fn expect_unused(segment: &Segment, bytes: &[u8]) -> EngineResult<()> {
+    match frames_from(bytes, 0, segment.seed).next() {
+        None => Ok(()),
+        Some((at, _)) => Err(damaged(segment, at, "the log breaks off before this frame")),
+    }
+}
+
+/// The headers at any aligned place from `at` on, whether their payload is whole or not.
+fn frames_from(bytes: &[u8], at: usize, seed: u64) -> impl Iterator<Item = (usize, Header)> + '_ {
+    (at..bytes.len())
+        .step_by(frame::ALIGN_BYTES)
+        .filter_map(move |place| Some((place, Header::decode(bytes.get(place..)?, seed)?)))
+}
+
+fn cut(segment: &Segment, at: usize, torn_end: usize, next_lsn: u64) -> EngineResult<()> {
+    let name = Segment::name(segment.id);
+    if torn_end > at {
+        tracing::warn!(
+            segment = name,
+            offset = at,
+            bytes = torn_end - at,
+            "the last commits before the crash were never acknowledged and are cut off"
+        );
+    }
+    let failed = |e: std::io::Error| unavailable(&name, &e);
+    segment.file.write_at(&vec![0; torn_end - at], at as u64).map_err(failed)?;
+    segment.file.sync().map_err(failed)?;
+    let mut end = Vec::new();
+    let lsn = next_lsn.saturating_sub(1);
+    Header {
+        kind: Kind::End,
+        payload_bytes: 0,
+        lsn,
+        synced: lsn,
+        payload_hash: frame::payload_hash(&[]),
+    }
+    .encode(segment.seed, &mut end);
+    segment.file.write_at(&end, at as u64).map_err(failed)?;
+    segment.file.sync().map_err(failed)
+}
+
+fn damaged(segment: &Segment, at: usize, what: &str) -> EngineError {
+    EngineError::Corrupt(format!(
+        "log segment {} at offset {at}: {what}",
+        Segment::name(segment.id)
+    ))
+}
+
+fn unavailable(what: &str, error: &std::io::Error) -> EngineError {
+    EngineError::Unavailable(format!("{what}: {error}"))
+}

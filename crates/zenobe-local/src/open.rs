@@ -1,0 +1,229 @@
+//! Opening: lock, manifest, tree, log, threads.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use zenobe_storage::{EngineError, EngineResult};
+
+use crate::background::make_segment;
+use crate::core::{Core, Parts};
+use crate::layout;
+use crate::log::Segment;
+use crate::log::frame::{self, SEGMENT_HEADER_BYTES};
+use crate::log::io::{DiskDirectory, LogDirectory};
+use crate::log::records::{Point, RecordIndex};
+use crate::log::recovery::{Extent, Found, Recovered, recover};
+use crate::manifest::{Manifest, ManifestFile};
+use crate::memtable::Memtable;
+use crate::sequencer::Sequencer;
+use crate::tree::DiskTree;
+use crate::view::View;
+use crate::{LocalOptions, Spaces};
+
+/// The first segment of a new database is short, so that it starts at once.
+const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
+const LOG: &str = "log";
+const TREE: &str = "tree";
+
+fn unavailable(what: &Path, error: &std::io::Error) -> EngineError {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            EngineError::Full(format!("{}: {error}", what.display()))
+        }
+        _ => EngineError::Unavailable(format!("{}: {error}", what.display())),
+    }
+}
+
+fn lock(directory: &Path) -> EngineResult<File> {
+    let path = directory.join("LOCK");
+    let file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|e| unavailable(&path, &e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(EngineError::Unavailable(format!(
+            "the data directory {} is in use by another process",
+            directory.display()
+        ))),
+        Err(TryLockError::Error(e)) => Err(unavailable(&path, &e)),
+    }
+}
+
+fn load_manifest(directory: &Path, log: &dyn LogDirectory) -> EngineResult<ManifestFile> {
+    if let Some(manifest) = Manifest::load(directory)? {
+        return Ok(ManifestFile::new(directory.to_owned(), manifest));
+    }
+    let names = log.list().map_err(|e| unavailable(directory, &e))?;
+    if directory.join(TREE).exists() || names.iter().any(|name| Segment::id_of(name).is_some()) {
+        return Err(EngineError::Corrupt(format!(
+            "{} has data and no manifest",
+            directory.display()
+        )));
+    }
+    // Any number will do that clients cannot know; it is written down, so nothing is lost to replay.
+    let salt = std::hash::RandomState::new().build_hasher().finish();
+    let manifest = Manifest { salt, first_segment: 1, first_lsn: 1, ..Manifest::default() };
+    let mut file = ManifestFile::new(directory.to_owned(), manifest);
+    file.update(|_| {})?;
+    Ok(file)
+}
+
+struct Replayed {
+    memtables: Vec<Arc<Memtable>>,
+    records: RecordIndex,
+    log: Recovered,
+}
+
+fn replay(
+    options: &LocalOptions,
+    log: &dyn LogDirectory,
+    manifest: &Manifest,
+    flushed_lsn: u64,
+) -> EngineResult<Replayed> {
+    let mut records = RecordIndex::with_trimmed(manifest.trimmed.iter().copied());
+    let mut memtables = vec![Arc::new(Memtable::default())];
+    let extent = Extent {
+        salt: manifest.salt,
+        first_segment: manifest.first_segment,
+        first_lsn: manifest.first_lsn,
+        newest_segment: manifest.newest_segment,
+    };
+    let recovered = recover(log, extent, &mut |found: Found<'_>| {
+        let damaged = || {
+            let name = Segment::name(found.segment);
+            EngineError::Corrupt(format!(
+                "log segment {name} at offset {}: malformed commit",
+                found.offset
+            ))
+        };
+        // A copy, or a single row would keep the whole segment in memory.
+        let bytes = Bytes::copy_from_slice(found.payload);
+        let (payload, _) = frame::decode_payload(&bytes).ok_or_else(damaged)?;
+        for &shard in &payload.shards {
+            records
+                .add(shard, Point { lsn: found.lsn, segment: found.segment, offset: found.offset });
+        }
+        if found.lsn <= flushed_lsn {
+            return Ok(());
+        }
+        let live = |key: &[u8]| {
+            layout::space_of(key).is_some_and(|space| manifest.spaces.contains(&space.0))
+        };
+        if let Some(active) = memtables.first() {
+            for (key, value) in payload.rows.into_iter().filter(|(key, _)| live(key)) {
+                active.insert(key, found.lsn, value);
+            }
+            if active.bytes() >= options.memtable_bytes / 4 {
+                memtables.insert(0, Arc::new(Memtable::default()));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Replayed { memtables, records, log: recovered })
+}
+
+/// Takes or makes the segment that is written to first.
+fn first_segment(
+    options: &LocalOptions,
+    log: &dyn LogDirectory,
+    manifest: &mut ManifestFile,
+    ready: &mut std::collections::VecDeque<Arc<Segment>>,
+) -> EngineResult<Arc<Segment>> {
+    if let Some(segment) = ready.pop_front() {
+        return Ok(segment);
+    }
+    let id = manifest.current().newest_segment + 1;
+    let size_bytes = options.segment_bytes.min(FIRST_SEGMENT_BYTES);
+    let segment = make_segment(log, manifest.current().salt, id, size_bytes, None)
+        .map_err(|e| unavailable(&options.data_dir.join(LOG), &e))?;
+    manifest.update(|manifest| manifest.newest_segment = id)?;
+    Ok(segment)
+}
+
+/// Files of released segments; all others that are no part of the log are removed.
+fn collect_spares(
+    options: &LocalOptions,
+    log: &dyn LogDirectory,
+    leftovers: Vec<String>,
+) -> Vec<String> {
+    let mut spares = Vec::new();
+    for name in leftovers {
+        let length = log.open(&name).and_then(|file| file.len()).unwrap_or(0);
+        if name.ends_with(".spare") && length == options.segment_bytes && spares.is_empty() {
+            spares.push(name);
+        } else if let Err(error) = log.remove(&name) {
+            tracing::warn!(%error, name, "a leftover of the log could not be removed");
+        }
+    }
+    spares
+}
+
+/// Opens the engine's state; the threads are the caller's affair.
+pub(crate) fn open(options: LocalOptions) -> EngineResult<Core> {
+    let directory = options.data_dir.clone();
+    std::fs::create_dir_all(&directory).map_err(|e| unavailable(&directory, &e))?;
+    let lock = lock(&directory)?;
+    let log: Arc<dyn LogDirectory> = match &options.log_directory {
+        Some(log) => log.clone(),
+        None => {
+            let path = directory.join(LOG);
+            Arc::new(DiskDirectory::open(path.clone()).map_err(|e| unavailable(&path, &e))?)
+        }
+    };
+    let mut manifest = load_manifest(&directory, log.as_ref())?;
+    let spaces: Arc<ArcSwap<Spaces>> =
+        Arc::new(ArcSwap::from_pointee(manifest.current().spaces.clone()));
+    let tree = DiskTree::open(&directory.join(TREE), options.block_cache_bytes, spaces.clone())?;
+    let flushed_lsn = tree.flushed_lsn().max(manifest.current().flushed_lsn);
+    let Replayed { memtables, records, log: recovered } =
+        replay(&options, log.as_ref(), manifest.current(), flushed_lsn)?;
+    if recovered.next_lsn <= flushed_lsn {
+        return Err(EngineError::Corrupt(format!(
+            "the log ends before LSN {flushed_lsn}, which is in the tree already"
+        )));
+    }
+    let mut ready: std::collections::VecDeque<_> = recovered.ready.into_iter().collect();
+    let segment = first_segment(&options, log.as_ref(), &mut manifest, &mut ready)?;
+    let all = recovered.used.iter().chain(&ready).chain([&segment]);
+    let segments: BTreeMap<u64, Arc<Segment>> =
+        all.map(|segment| (segment.id, segment.clone())).collect();
+    let spares = collect_spares(&options, log.as_ref(), recovered.leftovers);
+    let sequencer = Sequencer {
+        next_lsn: recovered.next_lsn,
+        active: memtables.first().cloned().unwrap_or_default(),
+        segment,
+        offset: SEGMENT_HEADER_BYTES,
+        ready,
+        pending: Vec::new(),
+        pending_bytes: 0,
+        wanted_bytes: 0,
+        full: None,
+        refused: None,
+    };
+    let view = View { memtables, tree: Arc::new(tree.view()) };
+    let salt = manifest.current().salt;
+    let parts = Parts {
+        options,
+        salt,
+        spaces,
+        view,
+        sequencer,
+        segments,
+        records,
+        manifest,
+        flushed_lsn,
+        tree,
+        directory: log,
+        spares,
+        lock,
+    };
+    Ok(Core::new(parts))
+}

@@ -1,0 +1,339 @@
+//! Reads: the cache, then the memtables, then the tree.
+//!
+//! The view is taken before the LSN. So everything up to the LSN that the view's tables can hold is
+//! in them, and nothing beyond it ([`crate::tree`]); and a commit is in the view as a whole or not at
+//! all, because memtables are changed between commits.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use zenobe_storage::{
+    Direction, EngineError, EngineResult, Key, LogCursor, LoggedRecord, Page, PageLimit, Position,
+    RangeRead, Read, ScanRead, ShardId, Snapshot,
+};
+
+use crate::core::Core;
+use crate::layout::{self, Interval};
+use crate::log::Segment;
+use crate::log::frame::{self, FRAME_HEADER_BYTES, Header, Kind};
+use crate::log::records::STRETCH_BYTES;
+use crate::view::{Found, View};
+
+/// How many stretches of log one read of records looks at before it takes a new route.
+const STRETCHES_AT_ONCE: usize = 64;
+
+/// Which state a read sees.
+#[derive(Clone, Debug)]
+pub(crate) enum Level {
+    Visible,
+    Durable,
+    At(Arc<View>, u64),
+}
+
+/// A view that is kept, with the LSN to read at.
+#[derive(Debug)]
+pub(crate) struct LocalSnapshot {
+    pub(crate) view: Arc<View>,
+    pub(crate) lsn: u64,
+}
+
+impl Snapshot for LocalSnapshot {
+    fn position(&self) -> Position {
+        Position(self.lsn)
+    }
+}
+
+impl Core {
+    fn level(&self, read: &Read) -> EngineResult<Level> {
+        Ok(match read {
+            Read::Eventual => Level::Durable,
+            Read::Strong | Read::Latest => Level::Visible,
+            Read::Snapshot(snapshot) => {
+                let any: &dyn std::any::Any = snapshot.as_ref();
+                let Some(own) = any.downcast_ref::<LocalSnapshot>() else {
+                    return Err(EngineError::Unsupported("a snapshot of another engine"));
+                };
+                Level::At(own.view.clone(), own.lsn)
+            }
+        })
+    }
+
+    fn lsn_now(&self, level: &Level) -> u64 {
+        match level {
+            Level::Visible => self.visible.load(Ordering::Acquire),
+            Level::Durable => self.durable.lsn(),
+            Level::At(_, lsn) => *lsn,
+        }
+    }
+
+    fn view_and_lsn(&self, level: &Level) -> (Arc<View>, u64) {
+        match level {
+            Level::At(view, lsn) => (view.clone(), *lsn),
+            _ => {
+                let view = self.view.load_full();
+                let lsn = self.lsn_now(level);
+                (view, lsn)
+            }
+        }
+    }
+
+    async fn wait_for(&self, read: &Read, seen_lsn: u64) -> EngineResult<()> {
+        if matches!(read, Read::Strong) && seen_lsn > self.durable.lsn() {
+            self.durable.wait(seen_lsn).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn get(
+        &self,
+        key: Key,
+        read: Read,
+    ) -> EngineResult<Option<zenobe_storage::Row>> {
+        self.check_open()?;
+        self.check_space(key.space)?;
+        let physical = layout::physical_key(&key)?;
+        let level = self.level(&read)?;
+        let cached = self.cache.get(&physical, self.lsn_now(&level));
+        let found = match cached {
+            Some(found) => found,
+            None => self.read_row(&physical, level).await?,
+        };
+        self.wait_for(&read, found.lsn).await?;
+        Ok(found.row())
+    }
+
+    /// Reads a row that the cache does not have, and puts it there.
+    pub(crate) async fn read_row(&self, key: &Bytes, level: Level) -> EngineResult<Found> {
+        let (view, lsn) = self.view_and_lsn(&level);
+        let found = match view.in_memory(key, lsn) {
+            Some(found) => found,
+            None if view.tree.is_empty() => Found { lsn: 0, value: None },
+            None => {
+                let key = key.clone();
+                self.on_disk(move || view.on_disk(&key)).await?
+            }
+        };
+        if let Some(_latch) = self.latches.try_lock_unwritten(key, lsn) {
+            // For an old snapshot's LSN the latch alone does not say that nothing newer exists.
+            if !matches!(level, Level::At(..)) {
+                self.cache.fill(key, &found);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn multi_get(
+        &self,
+        keys: Vec<Key>,
+        read: Read,
+    ) -> EngineResult<Vec<Option<zenobe_storage::Row>>> {
+        self.check_open()?;
+        let level = self.level(&read)?;
+        let mut rows = Vec::with_capacity(keys.len());
+        let mut seen_lsn = 0;
+        for key in &keys {
+            self.check_space(key.space)?;
+            let physical = layout::physical_key(key)?;
+            let found = match self.cache.get(&physical, self.lsn_now(&level)) {
+                Some(found) => found,
+                None => self.read_row(&physical, level.clone()).await?,
+            };
+            seen_lsn = seen_lsn.max(found.lsn);
+            rows.push(found.row());
+        }
+        self.wait_for(&read, seen_lsn).await?;
+        Ok(rows)
+    }
+
+    pub(crate) async fn range(&self, range: RangeRead, read: Read) -> EngineResult<Page> {
+        self.check_open()?;
+        self.check_space(range.space)?;
+        layout::check_place(&range.partition, &[])?;
+        let interval = layout::range_interval(&range);
+        self.page(interval, range.direction, range.limit, read).await
+    }
+
+    pub(crate) async fn scan(&self, scan: ScanRead, read: Read) -> EngineResult<Page> {
+        self.check_open()?;
+        self.check_space(scan.space)?;
+        if let Some(after) = &scan.after {
+            layout::check_place(&after.partition, &after.sort)?;
+        }
+        let interval = layout::scan_interval(&scan);
+        self.page(interval, Direction::Forward, scan.limit, read).await
+    }
+
+    async fn page(
+        &self,
+        interval: Option<Interval>,
+        direction: Direction,
+        limit: PageLimit,
+        read: Read,
+    ) -> EngineResult<Page> {
+        let Some(interval) = interval else { return Ok(Page { rows: Vec::new(), end: true }) };
+        let (view, lsn) = self.view_and_lsn(&self.level(&read)?);
+        let (page, seen_lsn) = if view.tree.is_empty() {
+            collect(&view, &interval, lsn, direction, limit)?
+        } else {
+            self.on_disk(move || collect(&view, &interval, lsn, direction, limit)).await?
+        };
+        self.wait_for(&read, seen_lsn).await?;
+        Ok(page)
+    }
+
+    /// A snapshot of the durable state.
+    pub(crate) fn take_snapshot(&self) -> EngineResult<Arc<dyn Snapshot>> {
+        self.check_open()?;
+        // No memtable is begun meanwhile, so everything up to the LSN is in the view.
+        let _serial = self.view_lock.lock();
+        let lsn = self.durable.lsn();
+        Ok(Arc::new(LocalSnapshot { view: self.view.load_full(), lsn }))
+    }
+}
+
+/// Reads a page, and says which LSN is the last that it depends on.
+fn collect(
+    view: &View,
+    interval: &Interval,
+    lsn: u64,
+    direction: Direction,
+    limit: PageLimit,
+) -> EngineResult<(Page, u64)> {
+    let mut page = Page { rows: Vec::new(), end: true };
+    let mut seen_lsn = 0;
+    let mut bytes = 0_usize;
+    for entry in view.range(interval, lsn, direction == Direction::Backward) {
+        let (key, found) = entry?;
+        seen_lsn = seen_lsn.max(found.lsn);
+        let Some(row) = found.row() else { continue };
+        let full =
+            !page.rows.is_empty() && (page.rows.len() >= limit.rows.max(1) || bytes >= limit.bytes);
+        if full {
+            page.end = false;
+            break;
+        }
+        bytes = bytes.saturating_add(row.value.len());
+        page.rows.push((layout::place_of(&key)?, row));
+    }
+    Ok((page, seen_lsn))
+}
+
+impl Core {
+    pub(crate) fn log_read(
+        &self,
+        shard: ShardId,
+        after: Option<LogCursor>,
+        limit: PageLimit,
+    ) -> EngineResult<Vec<LoggedRecord>> {
+        self.check_open()?;
+        let mut out = Collected { shard, after, limit, records: Vec::new(), bytes: 0 };
+        let mut from = after.map_or(0, |cursor| cursor.position.0);
+        loop {
+            let durable_lsn = self.durable.lsn();
+            let route = self.records.lock().route(shard.0, from, STRETCHES_AT_ONCE);
+            if route.trimmed >= from {
+                // What is forgotten is not given again, even while its log is still there.
+                let floor = LogCursor { position: Position(route.trimmed), ordinal: u32::MAX };
+                out.after = out.after.max(Some(floor));
+            }
+            let last_lsn = route.last_lsn.min(durable_lsn);
+            let Some(end) = route.points.last().copied() else { return Ok(out.records) };
+            for (index, point) in route.points.iter().enumerate() {
+                let until =
+                    route.points.get(index + 1).map_or(u64::MAX, |next| next.lsn - 1).min(last_lsn);
+                if point.lsn > last_lsn {
+                    return Ok(out.records);
+                }
+                let segment = self.segments.lock().get(&point.segment).cloned();
+                // A segment that is gone was trimmed meanwhile.
+                let Some(segment) = segment else { continue };
+                let finished = match read_stretch(&segment, point.offset, until, &mut out) {
+                    Ok(finished) => finished,
+                    Err(_) if !self.segments.lock().contains_key(&point.segment) => false,
+                    Err(error) => return Err(error),
+                };
+                if finished {
+                    return Ok(out.records);
+                }
+            }
+            if route.points.len() < STRETCHES_AT_ONCE {
+                return Ok(out.records);
+            }
+            from = end.lsn + 1;
+        }
+    }
+}
+
+struct Collected {
+    shard: ShardId,
+    after: Option<LogCursor>,
+    limit: PageLimit,
+    records: Vec<LoggedRecord>,
+    bytes: usize,
+}
+
+impl Collected {
+    /// Takes the records of a commit; says whether the page is full.
+    fn take(&mut self, lsn: u64, payload: &Bytes) -> Option<bool> {
+        let (_, records) = frame::decode_payload(payload)?;
+        let own = records.into_iter().filter(|record| record.shard == self.shard);
+        for (ordinal, record) in (0_u32..).zip(own) {
+            let cursor = LogCursor { position: Position(lsn), ordinal };
+            if self.after.is_some_and(|after| cursor <= after) {
+                continue;
+            }
+            if self.records.len() >= self.limit.rows.max(1)
+                || (self.bytes >= self.limit.bytes && self.bytes > 0)
+            {
+                return Some(true);
+            }
+            self.bytes += record.payload.len();
+            let payload = Bytes::copy_from_slice(&record.payload);
+            self.records.push(LoggedRecord { position: cursor.position, ordinal, payload });
+        }
+        Some(false)
+    }
+}
+
+/// Looks through the frames from `offset` on, at most a stretch of them, up to the LSN `until`.
+fn read_stretch(
+    segment: &Segment,
+    offset: u64,
+    until: u64,
+    out: &mut Collected,
+) -> EngineResult<bool> {
+    let corrupt = |at: u64| {
+        EngineError::Corrupt(format!(
+            "log segment {} at offset {at}: unreadable records",
+            Segment::name(segment.id)
+        ))
+    };
+    let mut at = offset;
+    while at < offset + STRETCH_BYTES {
+        let mut head = [0; FRAME_HEADER_BYTES];
+        segment.file.read_at(&mut head, at).map_err(|_| corrupt(at))?;
+        let header = Header::decode(&head, segment.seed).ok_or_else(|| corrupt(at))?;
+        if header.kind == Kind::End || header.lsn > until {
+            return Ok(false);
+        }
+        let mut payload = vec![0; header.payload_bytes as usize];
+        segment
+            .file
+            .read_at(&mut payload, at + FRAME_HEADER_BYTES as u64)
+            .map_err(|_| corrupt(at))?;
+        if frame::payload_hash(&payload) != header.payload_hash {
+            return Err(corrupt(at));
+        }
+        if header.kind == Kind::Commit
+            && out.take(header.lsn, &Bytes::from(payload)).ok_or_else(|| corrupt(at))?
+        {
+            return Ok(true);
+        }
+        if header.lsn == until {
+            return Ok(false);
+        }
+        at += header.frame_bytes() as u64;
+    }
+    Ok(false)
+}

@@ -1,0 +1,124 @@
+//! The order of commits: who gets which LSN and which place in the log.
+//!
+//! All of it is under one lock that is never held across I/O. The commit's bytes were encoded and
+//! hashed before; here it gets the next LSN and offset, goes into the memtable, and is queued for the
+//! committer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use zenobe_storage::EngineError;
+
+use crate::log::Segment;
+use crate::log::frame::{FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, frame_bytes};
+use crate::memtable::Memtable;
+
+/// Commits that wait for the committer, in bytes; more must wait outside.
+pub(crate) const PENDING_BYTES_MAX: usize = 16 << 20;
+
+const MARK_BYTES: u64 = FRAME_HEADER_BYTES as u64;
+
+/// A frame that has its place and is not written yet.
+pub(crate) struct Pending {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) offset: u64,
+    pub(crate) lsn: u64,
+    /// `None` ends the segment.
+    pub(crate) payload: Option<PendingPayload>,
+}
+
+pub(crate) struct PendingPayload {
+    pub(crate) bytes: Bytes,
+    pub(crate) hash: u64,
+    pub(crate) shards: Vec<u64>,
+}
+
+/// Why a commit must wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// The committer is behind.
+    Buffer,
+    /// No prepared segment can take the frame.
+    Segment,
+}
+
+/// What the lock protects.
+pub(crate) struct Sequencer {
+    pub(crate) next_lsn: u64,
+    pub(crate) active: Arc<Memtable>,
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) offset: u64,
+    pub(crate) ready: VecDeque<Arc<Segment>>,
+    pub(crate) pending: Vec<Pending>,
+    pub(crate) pending_bytes: usize,
+    /// The largest segment that somebody waits for.
+    pub(crate) wanted_bytes: u64,
+    /// Why no segment could be prepared last time.
+    pub(crate) full: Option<String>,
+    pub(crate) refused: Option<EngineError>,
+}
+
+/// The length that a segment must have to take a payload.
+pub(crate) fn segment_bytes_for(payload_bytes: usize) -> u64 {
+    SEGMENT_HEADER_BYTES + frame_bytes(payload_bytes) as u64 + MARK_BYTES
+}
+
+impl Sequencer {
+    /// Finds room for a payload, going to the next segment when this one is full.
+    pub(crate) fn make_room(&mut self, payload_bytes: usize) -> Result<(), NoRoom> {
+        if self.pending_bytes > 0 && self.pending_bytes + payload_bytes > PENDING_BYTES_MAX {
+            return Err(NoRoom::Buffer);
+        }
+        let frame = frame_bytes(payload_bytes) as u64;
+        if self.offset + frame + MARK_BYTES <= self.segment.size_bytes {
+            return Ok(());
+        }
+        let needed = segment_bytes_for(payload_bytes);
+        if !self.ready.iter().any(|segment| segment.size_bytes >= needed) {
+            self.wanted_bytes = self.wanted_bytes.max(needed);
+            return Err(NoRoom::Segment);
+        }
+        while self.offset + frame + MARK_BYTES > self.segment.size_bytes {
+            let Some(next) = self.ready.pop_front() else { return Err(NoRoom::Segment) };
+            let ended = std::mem::replace(&mut self.segment, next);
+            self.pending.push(Pending {
+                segment: ended,
+                offset: self.offset,
+                lsn: self.next_lsn - 1,
+                payload: None,
+            });
+            self.offset = SEGMENT_HEADER_BYTES;
+        }
+        Ok(())
+    }
+
+    /// Queues a commit for which there is room, and returns its LSN.
+    pub(crate) fn append(&mut self, payload: PendingPayload) -> u64 {
+        let lsn = self.next_lsn;
+        self.next_lsn += 1;
+        let length = payload.bytes.len();
+        self.segment.last_lsn.store(lsn, Ordering::Release);
+        let pending = Pending {
+            segment: self.segment.clone(),
+            offset: self.offset,
+            lsn,
+            payload: Some(payload),
+        };
+        self.offset += frame_bytes(length) as u64;
+        self.pending_bytes += length;
+        self.pending.push(pending);
+        lsn
+    }
+
+    /// Takes the place of a mark if nothing is queued and there is room.
+    pub(crate) fn place_mark(&mut self) -> Option<(Arc<Segment>, u64, u64)> {
+        if !self.pending.is_empty() || self.offset + 2 * MARK_BYTES > self.segment.size_bytes {
+            return None;
+        }
+        let offset = self.offset;
+        self.offset += MARK_BYTES;
+        Some((self.segment.clone(), offset, self.next_lsn - 1))
+    }
+}

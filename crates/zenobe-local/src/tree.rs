@@ -1,0 +1,258 @@
+//! The rows on disk: the `lsm-tree` crate, used for its tables and compaction only.
+//!
+//! Its memtables, its sequence numbers and its version history are not used. Its lock over the
+//! version history is held while a new version is synced to disk; so readers never take it: they go
+//! through a [`TreeView`], which holds one version with its files.
+//!
+//! Only the newest version of a row is ever flushed, and only when it is durable. A reader takes its
+//! view before it takes the LSN it reads at, so nothing in the tables of a view is too new for it.
+//! That is why compaction may drop every older version.
+
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use lsm_tree::compaction::filter::{CompactionFilter, Context, Factory, ItemAccessor, Verdict};
+use lsm_tree::compaction::{CompactionStrategy, Leveled};
+use lsm_tree::config::{BlockSizePolicy, HashRatioPolicy, PinningPolicy};
+use lsm_tree::{
+    AbstractTree as _, AnyTree, Cache, Config, DescriptorTable, InternalValue, SeqNo, Slice, Tree,
+    ValueType,
+};
+use zenobe_storage::{EngineError, EngineResult, Row};
+
+use crate::Spaces;
+use crate::layout::{self, Interval};
+use crate::memtable::Memtable;
+
+/// Above every LSN, below the numbers that the library keeps for itself.
+const ANY_LSN: SeqNo = 0x7fff_ffff_ffff_ffff;
+/// Table files kept open.
+const OPEN_TABLES_MAX: usize = 256;
+/// Four rows of 1 KB to a block: small enough for point reads.
+const BLOCK_BYTES: u32 = 4 << 10;
+
+type Rows = Box<dyn DoubleEndedIterator<Item = EngineResult<(Bytes, Row)>> + Send>;
+type PointRead = dyn Fn(&[u8]) -> lsm_tree::Result<Option<InternalValue>> + Send + Sync;
+type RangeReader = dyn Fn(&Interval) -> Rows + Send + Sync;
+
+/// The tables at one time, with their files.
+pub(crate) struct TreeView {
+    point: Box<PointRead>,
+    range: Box<RangeReader>,
+    table_count: usize,
+}
+
+impl TreeView {
+    /// Reads a row; may touch the disk.
+    pub(crate) fn get(&self, key: &[u8]) -> EngineResult<Option<Row>> {
+        let Some(found) = (self.point)(key).map_err(|e| tree_error(&e))? else { return Ok(None) };
+        layout::stored_row(&Bytes::from(found.value)).map(Some)
+    }
+
+    pub(crate) fn range(&self, interval: &Interval) -> Rows {
+        (self.range)(interval)
+    }
+
+    /// Whether there is nothing on disk.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table_count == 0
+    }
+}
+
+impl std::fmt::Debug for TreeView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TreeView").field("table_count", &self.table_count).finish_non_exhaustive()
+    }
+}
+
+/// The tree.
+pub(crate) struct DiskTree {
+    tree: Tree,
+    strategy: Arc<dyn CompactionStrategy + Send + Sync>,
+}
+
+impl DiskTree {
+    pub(crate) fn open(
+        path: &Path,
+        cache_bytes: u64,
+        spaces: Arc<ArcSwap<Spaces>>,
+    ) -> EngineResult<Self> {
+        let opened = Config::new(
+            path,
+            lsm_tree::SequenceNumberCounter::default(),
+            lsm_tree::SequenceNumberCounter::default(),
+        )
+        .use_cache(Arc::new(Cache::with_capacity_bytes(cache_bytes)))
+        .use_descriptor_table(Some(Arc::new(DescriptorTable::new(OPEN_TABLES_MAX))))
+        .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
+        .data_block_hash_ratio_policy(HashRatioPolicy::all(0.0))
+        .index_block_pinning_policy(PinningPolicy::all(true))
+        .filter_block_pinning_policy(PinningPolicy::all(true))
+        .with_compaction_filter_factory(Some(Arc::new(DroppedSpaces(spaces))))
+        .open()
+        .map_err(|e| tree_error(&e))?;
+        let AnyTree::Standard(tree) = opened else {
+            return Err(EngineError::Corrupt("the tree is of an unknown type".into()));
+        };
+        Ok(Self { tree, strategy: Arc::new(Leveled::default().with_table_target_size(32 << 20)) })
+    }
+
+    /// The newest LSN that was flushed, as far as the tables tell.
+    pub(crate) fn flushed_lsn(&self) -> u64 {
+        self.tree.get_highest_persisted_seqno().unwrap_or(0)
+    }
+
+    /// The tables as they are now.
+    pub(crate) fn view(&self) -> TreeView {
+        // The types behind these two have no public name; closures can hold them all the same.
+        let version = self.tree.current_version();
+        let table_count = version.table_count();
+        let point = move |key: &[u8]| {
+            let hash = lsm_tree::table::filter::standard_bloom::Builder::get_hash(key);
+            let runs = version.iter_levels().flat_map(|level| level.iter());
+            for table in runs.filter_map(|run| run.get_for_key(key)) {
+                if let Some(found) = table.get(key, ANY_LSN, hash)? {
+                    return Ok(if found.is_tombstone() { None } else { Some(found) });
+                }
+            }
+            Ok(None)
+        };
+        let whole = self.tree.get_version_history_lock().latest_version();
+        let range = move |interval: &Interval| -> Rows {
+            let rows = Tree::create_internal_range(whole.clone(), interval, ANY_LSN, None);
+            Box::new(rows.map(|found| {
+                let found = found.map_err(|e| tree_error(&e))?;
+                Ok((
+                    Bytes::from(found.key.user_key),
+                    layout::stored_row(&Bytes::from(found.value))?,
+                ))
+            }))
+        };
+        TreeView { point: Box::new(point), range: Box::new(range), table_count }
+    }
+
+    /// Writes a memtable, whose commits must be durable, into new tables.
+    pub(crate) fn flush(&self, memtable: &Memtable, spaces: &Spaces) -> EngineResult<()> {
+        let live =
+            |key: &[u8]| layout::space_of(key).is_some_and(|space| spaces.contains(&space.0));
+        let mut rows = memtable.newest().filter(|(key, _)| live(&key.key)).peekable();
+        if rows.peek().is_none() {
+            return Ok(());
+        }
+        let stream = rows.map(|(key, value)| {
+            let lsn = key.lsn.0;
+            Ok(match value {
+                Some(value) => InternalValue::from_components(
+                    Slice::from(key.key),
+                    Slice::from(layout::stored_value(lsn, &value)),
+                    lsn,
+                    ValueType::Value,
+                ),
+                None => InternalValue::new_tombstone(Slice::from(key.key), lsn),
+            })
+        });
+        let _serial = self.tree.get_flush_lock();
+        if let Some((tables, _)) = self.tree.flush_to_tables(stream).map_err(|e| tree_error(&e))?
+            && !tables.is_empty()
+        {
+            self.tree
+                .register_tables(&tables, None, None, &[], ANY_LSN)
+                .map_err(|e| tree_error(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Does one compaction if one is due, and says whether it did.
+    pub(crate) fn compact(&self) -> EngineResult<bool> {
+        let before = self.tree.current_version().id();
+        self.tree.compact(self.strategy.clone(), ANY_LSN).map_err(|e| tree_error(&e))?;
+        Ok(self.tree.current_version().id() != before)
+    }
+
+    /// Drops the tables that hold nothing but rows of the interval.
+    pub(crate) fn drop_interval(&self, interval: &Interval) -> EngineResult<()> {
+        self.tree.drop_range::<Bytes, _>(interval.clone()).map_err(|e| tree_error(&e))
+    }
+
+    /// How many sorted runs wait on level 0.
+    pub(crate) fn waiting_runs(&self) -> usize {
+        self.tree.l0_run_count()
+    }
+
+    pub(crate) fn table_count(&self) -> usize {
+        self.tree.table_count()
+    }
+
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.tree.disk_space()
+    }
+
+    /// The bytes of tables whose keys overlap the interval, each in proportion as far as is known: a
+    /// table that reaches beyond it counts by half.
+    pub(crate) fn interval_bytes(&self, interval: &Interval) -> u64 {
+        let version = self.tree.current_version();
+        let above = |key: &[u8]| match &interval.0 {
+            Bound::Included(low) => key >= low.as_ref(),
+            Bound::Excluded(low) => key > low.as_ref(),
+            Bound::Unbounded => true,
+        };
+        let below = |key: &[u8]| match &interval.1 {
+            Bound::Included(high) => key <= high.as_ref(),
+            Bound::Excluded(high) => key < high.as_ref(),
+            Bound::Unbounded => true,
+        };
+        let bytes = |table: &lsm_tree::Table| {
+            let range = &table.metadata.key_range;
+            let (min, max) = (range.min().as_ref(), range.max().as_ref());
+            match (above(min) && below(min), above(max) && below(max)) {
+                (true, true) => table.metadata.file_size,
+                (false, false) if !(below(min) && above(max)) => 0,
+                _ => table.metadata.file_size / 2,
+            }
+        };
+        version.iter_tables().map(bytes).sum()
+    }
+}
+
+/// Drops the rows of spaces that are no more. Space ids are never used again, so nothing older that
+/// comes to light below is ever seen.
+struct DroppedSpaces(Arc<ArcSwap<Spaces>>);
+
+impl std::panic::RefUnwindSafe for DroppedSpaces {}
+
+impl Factory for DroppedSpaces {
+    fn name(&self) -> &str {
+        "dropped spaces"
+    }
+
+    fn make_filter(&self, _: &Context) -> Box<dyn CompactionFilter> {
+        Box::new(LiveSpaces(self.0.load_full()))
+    }
+}
+
+struct LiveSpaces(Arc<Spaces>);
+
+impl CompactionFilter for LiveSpaces {
+    fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> lsm_tree::Result<Verdict> {
+        let live = layout::space_of(item.key()).is_some_and(|space| self.0.contains(&space.0));
+        Ok(if live { Verdict::Keep } else { Verdict::Destroy })
+    }
+}
+
+/// What the caller must do about an error of the library.
+pub(crate) fn tree_error(error: &lsm_tree::Error) -> EngineError {
+    use std::io::ErrorKind;
+    match error {
+        lsm_tree::Error::Io(e) => match e.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => EngineError::Full(e.to_string()),
+            ErrorKind::UnexpectedEof | ErrorKind::NotFound | ErrorKind::InvalidData => {
+                EngineError::Corrupt(format!("table: {e}"))
+            }
+            _ => EngineError::Unavailable(format!("table: {e}")),
+        },
+        other => EngineError::Corrupt(format!("table: {other}")),
+    }
+}

@@ -1,0 +1,162 @@
+//! Everything that can be read at one time: the memtables and the tree's tables.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use zenobe_storage::{EngineResult, Row, Version};
+
+use crate::layout::Interval;
+use crate::memtable::{Memtable, VersionKey};
+use crate::tree::TreeView;
+
+/// The memtables, newest first (the first is written to), and the tables.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) memtables: Vec<Arc<Memtable>>,
+    pub(crate) tree: Arc<TreeView>,
+}
+
+/// A version of a row: the LSN that wrote it, and its value unless that deleted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) lsn: u64,
+    pub(crate) value: Option<Bytes>,
+}
+
+impl Found {
+    pub(crate) fn row(self) -> Option<Row> {
+        let Self { lsn, value } = self;
+        value.map(|value| Row { version: Version(lsn), value })
+    }
+}
+
+type Entry = (Bytes, Found);
+type Entries<'a> = Box<dyn Iterator<Item = EngineResult<Entry>> + 'a>;
+
+impl View {
+    /// The newest version at `lsn` that is in memory.
+    pub(crate) fn in_memory(&self, key: &Bytes, lsn: u64) -> Option<Found> {
+        let (lsn, value) = self.memtables.iter().find_map(|memtable| memtable.get(key, lsn))?;
+        Some(Found { lsn, value })
+    }
+
+    /// The version on disk; asked when there is none in memory.
+    pub(crate) fn on_disk(&self, key: &Bytes) -> EngineResult<Found> {
+        Ok(match self.tree.get(key)? {
+            Some(row) => Found { lsn: row.version.0, value: Some(row.value) },
+            None => Found { lsn: 0, value: None },
+        })
+    }
+
+    pub(crate) fn memtable_bytes(&self) -> u64 {
+        self.memtables.iter().map(|memtable| memtable.bytes()).sum()
+    }
+
+    /// The rows of an interval at `lsn`, deletions included, in order or in reverse.
+    pub(crate) fn range<'a>(&'a self, interval: &Interval, lsn: u64, backward: bool) -> Merge<'a> {
+        let mut sources: Vec<Entries<'a>> = Vec::with_capacity(self.memtables.len() + 1);
+        for memtable in self.memtables.iter().filter(|memtable| !memtable.is_empty()) {
+            let versions = memtable.range(interval);
+            sources.push(if backward {
+                Box::new(Visible::new(versions.rev(), lsn, true))
+            } else {
+                Box::new(Visible::new(versions, lsn, false))
+            });
+        }
+        if !self.tree.is_empty() {
+            let rows = self.tree.range(interval);
+            let entry = |(key, row): (Bytes, Row)| {
+                (key, Found { lsn: row.version.0, value: Some(row.value) })
+            };
+            sources.push(if backward {
+                Box::new(rows.rev().map(move |row| row.map(entry)))
+            } else {
+                Box::new(rows.map(move |row| row.map(entry)))
+            });
+        }
+        Merge { heads: sources.iter_mut().map(Iterator::next).collect(), sources, backward }
+    }
+}
+
+/// The newest version at an LSN of every key of one memtable.
+struct Visible<I: Iterator> {
+    versions: std::iter::Peekable<I>,
+    lsn: u64,
+    backward: bool,
+}
+
+impl<I: Iterator<Item = (VersionKey, Option<Bytes>)>> Visible<I> {
+    fn new(versions: I, lsn: u64, backward: bool) -> Self {
+        Self { versions: versions.peekable(), lsn, backward }
+    }
+}
+
+impl<I: Iterator<Item = (VersionKey, Option<Bytes>)>> Iterator for Visible<I> {
+    type Item = EngineResult<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (first, value) = self.versions.next()?;
+            if first.lsn.0 > self.lsn {
+                continue;
+            }
+            let mut found = Found { lsn: first.lsn.0, value };
+            // Forward, the first visible version is the newest; backward, the last visible one is.
+            while let Some((version, value)) =
+                self.versions.next_if(|(next, _)| next.key == first.key)
+            {
+                if self.backward && version.lsn.0 <= self.lsn {
+                    found = Found { lsn: version.lsn.0, value };
+                }
+            }
+            return Some(Ok((first.key, found)));
+        }
+    }
+}
+
+/// Merges sorted sources; where they have the same key the first source wins.
+pub(crate) struct Merge<'a> {
+    heads: Vec<Option<EngineResult<Entry>>>,
+    sources: Vec<Entries<'a>>,
+    backward: bool,
+}
+
+impl Iterator for Merge<'_> {
+    type Item = EngineResult<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut best: Option<(usize, &Bytes)> = None;
+        for (index, head) in self.heads.iter().enumerate() {
+            match head {
+                None => {}
+                Some(Err(error)) => return Some(Err(error.clone())),
+                Some(Ok((key, _))) => {
+                    let better =
+                        best.is_none_or(
+                            |(_, least)| if self.backward { key > least } else { key < least },
+                        );
+                    if better {
+                        best = Some((index, key));
+                    }
+                }
+            }
+        }
+        let index = best?.0;
+        let taken = self.advance(index)?;
+        let Ok((key, _)) = &taken else { return Some(taken) };
+        for other in 0..self.heads.len() {
+            let same = matches!(self.heads.get(other), Some(Some(Ok((head, _)))) if head == key);
+            if same {
+                self.advance(other);
+            }
+        }
+        Some(taken)
+    }
+}
+
+impl Merge<'_> {
+    fn advance(&mut self, index: usize) -> Option<EngineResult<Entry>> {
+        let next = self.sources.get_mut(index)?.next();
+        std::mem::replace(self.heads.get_mut(index)?, next)
+    }
+}
