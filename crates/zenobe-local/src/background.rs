@@ -14,6 +14,7 @@ use crate::layout;
 use crate::log::Segment;
 use crate::log::frame::{SEGMENT_HEADER_BYTES, encode_segment_header};
 use crate::memtable::Memtable;
+use crate::spaces::Incarnation;
 
 /// How long to wait before trying again what failed.
 const RETRY: Duration = Duration::from_millis(200);
@@ -172,7 +173,7 @@ pub(crate) fn run_compactions(core: &Core) {
     }
 }
 
-fn compact(core: &Core, dropped: &[zenobe_storage::SpaceId]) -> EngineResult<()> {
+fn compact(core: &Core, dropped: &[Incarnation]) -> EngineResult<()> {
     for &space in dropped {
         core.tree.drop_interval(&layout::space_interval(space))?;
         refresh(core);

@@ -4,13 +4,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use zenobe_storage::{Commit, EngineError, EngineResult, Expect, Key, Outcome, Position, Version};
+use zenobe_storage::{
+    Commit, EngineError, EngineResult, Expect, Key, Outcome, Position, SpaceId, Version,
+};
 
 use crate::core::Core;
 use crate::latches::Latches;
 use crate::layout;
 use crate::log::frame::{self, Payload};
 use crate::sequencer::{NoRoom, PendingPayload};
+use crate::spaces::{Incarnation, Spaces};
 use crate::view::Found;
 
 /// The longest value.
@@ -33,7 +36,8 @@ struct Prepared {
     checks: Vec<Check>,
     /// Sorted, each once.
     stripes: Vec<usize>,
-    spaces: Vec<u64>,
+    /// The spaces that it names, as they were.
+    spaces: Vec<(SpaceId, Incarnation)>,
 }
 
 enum Tried {
@@ -42,11 +46,11 @@ enum Tried {
     Wait(NoRoom),
 }
 
-fn prepare(commit: &Commit) -> EngineResult<Prepared> {
+fn prepare(commit: &Commit, live: &Spaces) -> EngineResult<Prepared> {
     let mut rows = Vec::with_capacity(commit.mutations.len());
     let mut size = 0_usize;
     for mutation in &commit.mutations {
-        let key = layout::physical_key(&mutation.key)?;
+        let key = layout::physical_key(live.get(mutation.key.space)?, &mutation.key)?;
         let value_bytes = mutation.value.as_ref().map_or(0, Bytes::len);
         if value_bytes > VALUE_BYTES_MAX {
             return Err(EngineError::TooLarge(format!("a value of {value_bytes} bytes")));
@@ -62,7 +66,7 @@ fn prepare(commit: &Commit) -> EngineResult<Prepared> {
     for (index, precondition) in commit.preconditions.iter().enumerate() {
         checks.push(Check {
             index,
-            key: layout::physical_key(&precondition.key)?,
+            key: layout::physical_key(live.get(precondition.key.space)?, &precondition.key)?,
             expect: precondition.expect,
         });
     }
@@ -72,8 +76,12 @@ fn prepare(commit: &Commit) -> EngineResult<Prepared> {
     stripes.dedup();
     let keys =
         commit.mutations.iter().map(|m| &m.key).chain(commit.preconditions.iter().map(|p| &p.key));
-    let mut spaces: Vec<u64> = keys.map(|key: &Key| key.space.0).collect();
-    spaces.dedup();
+    let mut spaces = Vec::new();
+    for space in keys.map(|key: &Key| key.space) {
+        if spaces.last().is_none_or(|&(last, _)| last != space) {
+            spaces.push((space, live.get(space)?));
+        }
+    }
     let payload = frame::encode_payload(&rows, &commit.records);
     Ok(Prepared { hash: frame::payload_hash(&payload.bytes), payload, checks, stripes, spaces })
 }
@@ -81,7 +89,7 @@ fn prepare(commit: &Commit) -> EngineResult<Prepared> {
 impl Core {
     pub(crate) async fn commit(&self, commit: Commit) -> EngineResult<Outcome> {
         self.check_open()?;
-        let mut prepared = prepare(&commit)?;
+        let mut prepared = prepare(&commit, &self.spaces.load())?;
         self.warm(&prepared).await?;
         self.slow_down().await?;
         loop {
@@ -223,12 +231,15 @@ impl Core {
         Ok(Tried::Committed(lsn))
     }
 
-    fn check_spaces(&self, spaces: &[u64]) -> EngineResult<()> {
+    /// The spaces are still those for which the commit was prepared.
+    fn check_spaces(&self, spaces: &[(SpaceId, Incarnation)]) -> EngineResult<()> {
         let live = self.spaces.load();
-        match spaces.iter().find(|space| !live.contains(space)) {
-            Some(&space) => Err(EngineError::NoSpace(zenobe_storage::SpaceId(space))),
-            None => Ok(()),
+        for &(space, incarnation) in spaces {
+            if live.get(space)? != incarnation {
+                return Err(EngineError::NoSpace(space));
+            }
         }
+        Ok(())
     }
 
     /// The row as it is now. The caller holds the key's latch.

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use zenobe_storage::{EngineError, EngineResult, Figure, SpaceId};
 
+use crate::LocalOptions;
 use crate::cache::ItemCache;
 use crate::durability::Durable;
 use crate::latches::Latches;
@@ -21,9 +22,9 @@ use crate::log::records::RecordIndex;
 use crate::manifest::ManifestFile;
 use crate::memtable::Memtable;
 use crate::sequencer::Sequencer;
+use crate::spaces::{Incarnation, Spaces};
 use crate::tree::DiskTree;
 use crate::view::View;
-use crate::{LocalOptions, Spaces};
 
 /// A read from the tree that took longer than this touched the disk.
 const SLOW_READ: Duration = Duration::from_micros(500);
@@ -48,7 +49,7 @@ pub(crate) struct Figures {
 /// Work for the background threads.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
-    pub(crate) dropped: Vec<SpaceId>,
+    pub(crate) dropped: Vec<Incarnation>,
     pub(crate) compact: bool,
     pub(crate) prepare: bool,
     /// Why the last flush failed.
@@ -154,12 +155,9 @@ impl Core {
         if self.closed.load(Ordering::Acquire) { Err(EngineError::Closed) } else { Ok(()) }
     }
 
-    pub(crate) fn check_space(&self, space: SpaceId) -> EngineResult<()> {
-        if self.spaces.load().contains(&space.0) {
-            Ok(())
-        } else {
-            Err(EngineError::NoSpace(space))
-        }
+    /// The incarnation of a space that exists.
+    pub(crate) fn incarnation(&self, space: SpaceId) -> EngineResult<Incarnation> {
+        self.spaces.load().get(space)
     }
 
     /// After this nothing is written until the engine is reopened.

@@ -139,7 +139,7 @@ impl Engine for LocalEngine {
     fn spaces(&self) -> BoxFuture<'_, EngineResult<Vec<SpaceId>>> {
         Box::pin(async {
             self.core.check_open()?;
-            Ok(self.core.spaces.load().iter().map(|&space| SpaceId(space)).collect())
+            Ok(self.core.spaces.load().iter().map(|(space, _)| space).collect())
         })
     }
 
@@ -215,7 +215,7 @@ impl Engine for LocalEngine {
     fn space_stats(&self, space: SpaceId) -> BoxFuture<'_, EngineResult<SpaceStats>> {
         Box::pin(async move {
             self.core.check_open()?;
-            self.core.check_space(space)?;
+            let space = self.core.incarnation(space)?;
             Ok(SpaceStats {
                 disk_bytes: self.core.tree.interval_bytes(&layout::space_interval(space)),
             })
@@ -298,7 +298,7 @@ impl Core {
     fn create_space(&self, space: SpaceId) -> EngineResult<()> {
         let mut manifest = self.manifest.lock();
         manifest.update(|manifest| {
-            manifest.spaces.insert(space.0);
+            manifest.spaces.create(space);
         })?;
         self.spaces.store(Arc::new(manifest.current().spaces.clone()));
         Ok(())
@@ -306,11 +306,9 @@ impl Core {
 
     fn drop_space(&self, space: SpaceId) -> EngineResult<()> {
         let mut manifest = self.manifest.lock();
-        if !manifest.current().spaces.contains(&space.0) {
-            return Ok(());
-        }
+        let Ok(incarnation) = manifest.current().spaces.get(space) else { return Ok(()) };
         manifest.update(|manifest| {
-            manifest.spaces.remove(&space.0);
+            manifest.spaces.remove(space);
         })?;
         {
             // Under the sequencer's lock, so that no commit gets in after this returns.
@@ -318,7 +316,7 @@ impl Core {
             self.spaces.store(Arc::new(manifest.current().spaces.clone()));
         }
         drop(manifest);
-        self.wake_background(|work| work.dropped.push(space));
+        self.wake_background(|work| work.dropped.push(incarnation));
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! How rows lie in the tree: the physical key and the stored value.
 //!
-//! A physical key is space u64, lane u8, partition hash u64, partition length u16 (all big-endian),
+//! A physical key is incarnation of the space u64, lane u8, partition hash u64, partition length u16 (all big-endian),
 //! partition, sort. The lane comes before the hash, so a scan of items meets no index rows; the
 //! length comes before the partition, so no partition is a prefix of another. A stored value is the
 //! row's version, u64 little-endian, and the value.
@@ -11,8 +11,10 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use xxhash_rust::xxh3::xxh3_64;
 use zenobe_storage::{
     EngineError, EngineResult, Key, Lane, PARTITION_BYTES_MAX, RangeRead, Row, RowPlace,
-    SORT_BYTES_MAX, ScanRead, SpaceId, Version,
+    SORT_BYTES_MAX, ScanRead, Version,
 };
+
+use crate::spaces::Incarnation;
 
 /// The bytes of a physical key before the partition.
 pub(crate) const PREFIX_BYTES: usize = 19;
@@ -44,7 +46,7 @@ pub(crate) fn check_place(partition: &[u8], sort: &[u8]) -> EngineResult<()> {
     Ok(())
 }
 
-fn put_prefix(out: &mut BytesMut, space: SpaceId, lane: Lane, partition: &[u8]) {
+fn put_prefix(out: &mut BytesMut, space: Incarnation, lane: Lane, partition: &[u8]) {
     out.put_u64(space.0);
     out.put_u8(lane.0);
     out.put_u64(partition_hash(partition));
@@ -52,7 +54,7 @@ fn put_prefix(out: &mut BytesMut, space: SpaceId, lane: Lane, partition: &[u8]) 
     out.extend_from_slice(partition);
 }
 
-fn physical(space: SpaceId, lane: Lane, partition: &[u8], sort: &[u8]) -> Bytes {
+fn physical(space: Incarnation, lane: Lane, partition: &[u8], sort: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(PREFIX_BYTES + partition.len() + sort.len());
     put_prefix(&mut out, space, lane, partition);
     out.extend_from_slice(sort);
@@ -60,9 +62,9 @@ fn physical(space: SpaceId, lane: Lane, partition: &[u8], sort: &[u8]) -> Bytes 
 }
 
 /// The physical key of a row.
-pub(crate) fn physical_key(key: &Key) -> EngineResult<Bytes> {
+pub(crate) fn physical_key(space: Incarnation, key: &Key) -> EngineResult<Bytes> {
     check_place(&key.partition, &key.sort)?;
-    Ok(physical(key.space, key.lane, &key.partition, &key.sort))
+    Ok(physical(space, key.lane, &key.partition, &key.sort))
 }
 
 /// The first key that does not start with `prefix`.
@@ -78,8 +80,8 @@ fn after_prefix(prefix: &[u8]) -> Bound<Bytes> {
 }
 
 /// The physical interval of a range; `None` when it is empty.
-pub(crate) fn range_interval(range: &RangeRead) -> Option<Interval> {
-    let key = |sort: &Bytes| physical(range.space, range.lane, &range.partition, sort);
+pub(crate) fn range_interval(space: Incarnation, range: &RangeRead) -> Option<Interval> {
+    let key = |sort: &Bytes| physical(space, range.lane, &range.partition, sort);
     let from = match &range.from {
         Bound::Included(sort) => Bound::Included(key(sort)),
         Bound::Excluded(sort) => Bound::Excluded(key(sort)),
@@ -94,13 +96,13 @@ pub(crate) fn range_interval(range: &RangeRead) -> Option<Interval> {
 }
 
 /// The physical interval of a scan; `None` when it is empty.
-pub(crate) fn scan_interval(scan: &ScanRead) -> Option<Interval> {
+pub(crate) fn scan_interval(space: Incarnation, scan: &ScanRead) -> Option<Interval> {
     if scan.interval.first > scan.interval.last {
         return None;
     }
     let prefix = |hash: u64| {
         let mut out = BytesMut::with_capacity(17);
-        out.put_u64(scan.space.0);
+        out.put_u64(space.0);
         out.put_u8(scan.lane.0);
         out.put_u64(hash);
         out.freeze()
@@ -108,7 +110,7 @@ pub(crate) fn scan_interval(scan: &ScanRead) -> Option<Interval> {
     let first = prefix(scan.interval.first);
     let from = match &scan.after {
         Some(place) => {
-            let after = physical(scan.space, scan.lane, &place.partition, &place.sort);
+            let after = physical(space, scan.lane, &place.partition, &place.sort);
             if after >= first { Bound::Excluded(after) } else { Bound::Included(first) }
         }
         None => Bound::Included(first),
@@ -117,7 +119,7 @@ pub(crate) fn scan_interval(scan: &ScanRead) -> Option<Interval> {
 }
 
 /// The physical interval of all rows of a space.
-pub(crate) fn space_interval(space: SpaceId) -> Interval {
+pub(crate) fn space_interval(space: Incarnation) -> Interval {
     let first = space.0.to_be_bytes();
     (Bound::Included(Bytes::copy_from_slice(&first)), after_prefix(&first))
 }
@@ -133,8 +135,8 @@ fn ordered(interval: Interval) -> Option<Interval> {
 }
 
 /// The space that a physical key belongs to.
-pub(crate) fn space_of(physical_key: &[u8]) -> Option<SpaceId> {
-    Some(SpaceId(u64::from_be_bytes(physical_key.get(..8)?.try_into().ok()?)))
+pub(crate) fn space_of(physical_key: &[u8]) -> Option<Incarnation> {
+    Some(Incarnation(u64::from_be_bytes(physical_key.get(..8)?.try_into().ok()?)))
 }
 
 /// The place in a physical key.

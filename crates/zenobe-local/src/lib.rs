@@ -13,7 +13,7 @@
 //! | `sequencer`, `committer`, `durability` | the order of commits, the group commit, who waits for it |
 //! | `memtable`, `tree`, `view` | rows in memory, rows on disk, and both at one time |
 //! | `cache`, `latches` | hot rows; who may write a key now |
-//! | `manifest` | spaces, the log's extent, trim positions |
+//! | `spaces`, `manifest` | the spaces that exist; what survives beside log and tree |
 //! | `background` | flush, compaction, preparing and releasing of segments |
 //!
 //! Absent here: DynamoDB, JSON, and any fsync that a reader waits for under a lock.
@@ -33,18 +33,15 @@ mod memtable;
 mod open;
 mod read;
 mod sequencer;
+mod spaces;
 mod tree;
 mod view;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use engine::LocalEngine;
-
-/// The numbers of the spaces that exist.
-pub(crate) type Spaces = BTreeSet<u64>;
 
 /// What "durable" means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

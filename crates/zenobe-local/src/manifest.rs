@@ -2,7 +2,7 @@
 //!
 //! The file `MANIFEST` is replaced as a whole (written beside, synced, renamed, directory synced).
 //! Little-endian: magic `ZNBMANIF`, format u32, zero u32, salt u64, first segment u64, first LSN u64,
-//! newest segment u64, flushed LSN u64, count u64 of spaces, each u64, count u64 of trim positions,
+//! newest segment u64, flushed LSN u64, next incarnation u64, count u64 of spaces, each space u64 and incarnation u64, count u64 of trim positions,
 //! each shard u64 and LSN u64, XXH3-64 of everything before.
 
 use std::fs::File;
@@ -13,8 +13,8 @@ use bytes::BufMut as _;
 use xxhash_rust::xxh3::xxh3_64;
 use zenobe_storage::{EngineError, EngineResult};
 
-use crate::Spaces;
 use crate::log::frame::{read_u32, read_u64};
+use crate::spaces::Spaces;
 
 /// The version of everything that this crate writes.
 pub(crate) const FORMAT: u32 = 1;
@@ -76,9 +76,12 @@ impl Manifest {
             flushed_lsn: words.next()?,
             ..Self::default()
         };
+        let next = words.next()?;
+        let mut spaces = Vec::new();
         for _ in 0..words.next()? {
-            manifest.spaces.insert(words.next()?);
+            spaces.push((words.next()?, words.next()?));
         }
+        manifest.spaces = Spaces::restore(spaces, next);
         for _ in 0..words.next()? {
             manifest.trimmed.push((words.next()?, words.next()?));
         }
@@ -95,9 +98,11 @@ impl Manifest {
         {
             out.put_u64_le(word);
         }
-        out.put_u64_le(self.spaces.len() as u64);
-        for &space in &self.spaces {
-            out.put_u64_le(space);
+        out.put_u64_le(self.spaces.next());
+        out.put_u64_le(self.spaces.iter().len() as u64);
+        for (space, incarnation) in self.spaces.iter() {
+            out.put_u64_le(space.0);
+            out.put_u64_le(incarnation.0);
         }
         out.put_u64_le(self.trimmed.len() as u64);
         for &(shard, lsn) in &self.trimmed {
@@ -165,7 +170,7 @@ mod tests {
             first_lsn: 40,
             newest_segment: 5,
             flushed_lsn: 60,
-            spaces: [1, 9].into_iter().collect(),
+            spaces: Spaces::restore([(1, 1), (9, 4)], 5),
             trimmed: vec![(4, 50)],
         };
         let bytes = manifest.encode();

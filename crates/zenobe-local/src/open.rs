@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use zenobe_storage::{EngineError, EngineResult};
 
+use crate::LocalOptions;
 use crate::background::make_segment;
 use crate::core::{Core, Parts};
 use crate::layout;
@@ -21,9 +22,9 @@ use crate::log::recovery::{Extent, Found, Recovered, recover};
 use crate::manifest::{Manifest, ManifestFile};
 use crate::memtable::Memtable;
 use crate::sequencer::Sequencer;
+use crate::spaces::Spaces;
 use crate::tree::DiskTree;
 use crate::view::View;
-use crate::{LocalOptions, Spaces};
 
 /// The first segment of a new database is short, so that it starts at once.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
@@ -114,9 +115,7 @@ fn replay(
         if found.lsn <= flushed_lsn {
             return Ok(());
         }
-        let live = |key: &[u8]| {
-            layout::space_of(key).is_some_and(|space| manifest.spaces.contains(&space.0))
-        };
+        let live = |key: &[u8]| manifest.spaces.is_live(layout::space_of(key));
         if let Some(active) = memtables.first() {
             for (key, value) in payload.rows.into_iter().filter(|(key, _)| live(key)) {
                 active.insert(key, found.lsn, value);

@@ -91,8 +91,7 @@ impl Core {
         read: Read,
     ) -> EngineResult<Option<zenobe_storage::Row>> {
         self.check_open()?;
-        self.check_space(key.space)?;
-        let physical = layout::physical_key(&key)?;
+        let physical = layout::physical_key(self.incarnation(key.space)?, &key)?;
         let level = self.level(&read)?;
         let cached = self.cache.get(&physical, self.lsn_now(&level));
         let found = match cached {
@@ -133,8 +132,7 @@ impl Core {
         let mut rows = Vec::with_capacity(keys.len());
         let mut seen_lsn = 0;
         for key in &keys {
-            self.check_space(key.space)?;
-            let physical = layout::physical_key(key)?;
+            let physical = layout::physical_key(self.incarnation(key.space)?, key)?;
             let found = match self.cache.get(&physical, self.lsn_now(&level)) {
                 Some(found) => found,
                 None => self.read_row(&physical, level.clone()).await?,
@@ -148,19 +146,19 @@ impl Core {
 
     pub(crate) async fn range(&self, range: RangeRead, read: Read) -> EngineResult<Page> {
         self.check_open()?;
-        self.check_space(range.space)?;
+        let space = self.incarnation(range.space)?;
         layout::check_place(&range.partition, &[])?;
-        let interval = layout::range_interval(&range);
+        let interval = layout::range_interval(space, &range);
         self.page(interval, range.direction, range.limit, read).await
     }
 
     pub(crate) async fn scan(&self, scan: ScanRead, read: Read) -> EngineResult<Page> {
         self.check_open()?;
-        self.check_space(scan.space)?;
+        let space = self.incarnation(scan.space)?;
         if let Some(after) = &scan.after {
             layout::check_place(&after.partition, &after.sort)?;
         }
-        let interval = layout::scan_interval(&scan);
+        let interval = layout::scan_interval(space, &scan);
         self.page(interval, Direction::Forward, scan.limit, read).await
     }
 

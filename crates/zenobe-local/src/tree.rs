@@ -23,9 +23,9 @@ use lsm_tree::{
 };
 use zenobe_storage::{EngineError, EngineResult, Row};
 
-use crate::Spaces;
 use crate::layout::{self, Interval};
 use crate::memtable::Memtable;
+use crate::spaces::Spaces;
 
 /// Above every LSN, below the numbers that the library keeps for itself.
 const ANY_LSN: SeqNo = 0x7fff_ffff_ffff_ffff;
@@ -136,8 +136,7 @@ impl DiskTree {
 
     /// Writes a memtable, whose commits must be durable, into new tables.
     pub(crate) fn flush(&self, memtable: &Memtable, spaces: &Spaces) -> EngineResult<()> {
-        let live =
-            |key: &[u8]| layout::space_of(key).is_some_and(|space| spaces.contains(&space.0));
+        let live = |key: &[u8]| spaces.is_live(layout::space_of(key));
         let mut rows = memtable.newest().filter(|(key, _)| live(&key.key)).peekable();
         if rows.peek().is_none() {
             return Ok(());
@@ -217,7 +216,7 @@ impl DiskTree {
     }
 }
 
-/// Drops the rows of spaces that are no more. Space ids are never used again, so nothing older that
+/// Drops the rows of spaces that are no more. Incarnations are never used again, so nothing older that
 /// comes to light below is ever seen.
 struct DroppedSpaces(Arc<ArcSwap<Spaces>>);
 
@@ -237,7 +236,7 @@ struct LiveSpaces(Arc<Spaces>);
 
 impl CompactionFilter for LiveSpaces {
     fn filter_item(&mut self, item: ItemAccessor<'_>, _: &Context) -> lsm_tree::Result<Verdict> {
-        let live = layout::space_of(item.key()).is_some_and(|space| self.0.contains(&space.0));
+        let live = self.0.is_live(layout::space_of(item.key()));
         Ok(if live { Verdict::Keep } else { Verdict::Destroy })
     }
 }

@@ -69,7 +69,6 @@ pub struct Key {
     pub sort: Bytes,
 }
 
-<<<<<<< HEAD
 /// The longest partition, in bytes. Four key attributes of 2 KiB, escaped, fit.
 ///
 /// A partition escaped once more, a sort key and an engine's prefix together stay below 64 KiB, which is
@@ -77,13 +76,6 @@ pub struct Key {
 pub const PARTITION_BYTES_MAX: usize = 20 << 10;
 /// The longest sort key, in bytes. Index sort attributes and the table's own key, escaped, fit.
 pub const SORT_BYTES_MAX: usize = 20 << 10;
-=======
-/// The longest partition, in bytes. Four key attributes of 2 KiB, escaped, fit; and with the longest
-/// sort key it stays under the 64 KiB that trees allow a key.
-pub const PARTITION_BYTES_MAX: usize = 20 << 10;
-/// The longest sort key, in bytes. Index sort attributes and the table's own key, escaped, fit.
-pub const SORT_BYTES_MAX: usize = 40 << 10;
->>>>>>> 7225226 (Add the embedded engine: a commit log of our own over lsm-tree)
 
 /// A token that an engine never gives twice to rows of one key. Larger is later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
