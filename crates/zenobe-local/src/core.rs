@@ -94,8 +94,8 @@ pub(crate) struct Core {
     pub(crate) figures: Figures,
     epoch: Instant,
     slow_until_us: AtomicU64,
-    /// Held as long as the engine lives.
-    _lock: File,
+    /// Held until the engine is closed.
+    pub(crate) lock: Mutex<Option<File>>,
 }
 
 /// What [`Core`] is made of when the engine opens.
@@ -147,7 +147,7 @@ impl Core {
             figures: Figures::default(),
             epoch: Instant::now(),
             slow_until_us: AtomicU64::new(0),
-            _lock: parts.lock,
+            lock: Mutex::new(Some(parts.lock)),
         }
     }
 

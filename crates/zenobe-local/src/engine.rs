@@ -96,6 +96,9 @@ impl LocalEngine {
             }
         }
         core.durable.fail(EngineError::Closed);
+        // After a call that is still changing the manifest; then another process may have it all.
+        let _manifest = core.manifest.lock();
+        core.lock.lock().take();
     }
 }
 
@@ -297,6 +300,7 @@ impl LocalEngine {
 impl Core {
     fn create_space(&self, space: SpaceId) -> EngineResult<()> {
         let mut manifest = self.manifest.lock();
+        self.check_open()?;
         manifest.update(|manifest| {
             manifest.spaces.create(space);
         })?;
@@ -306,6 +310,7 @@ impl Core {
 
     fn drop_space(&self, space: SpaceId) -> EngineResult<()> {
         let mut manifest = self.manifest.lock();
+        self.check_open()?;
         let Ok(incarnation) = manifest.current().spaces.get(space) else { return Ok(()) };
         manifest.update(|manifest| {
             manifest.spaces.remove(space);
