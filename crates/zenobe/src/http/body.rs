@@ -1,6 +1,11 @@
-//! Request bodies: collected within limits of size and time, and decompressed within the same.
+//! Request bodies: collected within limits of size, time and memory, and decompressed within the same.
+//!
+//! A body that arrives with its head (nearly all do) lies in the connection's read buffer anyway. The
+//! memory of larger ones is counted over all connections: otherwise clients that nobody has let in
+//! yet could fill it, sixteen megabytes at a time.
 
 use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,6 +17,8 @@ use hyper::header::{self, HeaderMap};
 /// The largest body, in bytes, before and after decompression. Source: Developer Guide, "Quotas"
 /// (a request of BatchWriteItem may have 16 MB).
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
+/// The most memory that large bodies take together, in bytes.
+const BUDGET_BYTES: usize = 256 << 20;
 /// How much is set aside on the word of a Content-Length header alone.
 const TRUSTED_LENGTH_BYTES: usize = 64 << 10;
 
@@ -26,10 +33,53 @@ pub(crate) enum BodyError {
     Broken,
     /// It is not what Content-Encoding says.
     Malformed,
+    /// There is no memory for it now.
+    NoRoom,
+}
+
+/// The memory that large bodies take together.
+#[derive(Debug, Default)]
+pub(crate) struct BodyBudget {
+    used_bytes: AtomicUsize,
+}
+
+/// A body's part of the budget, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Held<'a> {
+    budget: &'a BodyBudget,
+    bytes: usize,
+}
+
+impl BodyBudget {
+    /// Nothing held yet.
+    pub(crate) const fn hold_nothing(&self) -> Held<'_> {
+        Held { budget: self, bytes: 0 }
+    }
+}
+
+impl Held<'_> {
+    /// Takes so much more.
+    fn take(&mut self, more_bytes: usize) -> Result<(), BodyError> {
+        let before = self.budget.used_bytes.fetch_add(more_bytes, Ordering::Relaxed);
+        self.bytes += more_bytes;
+        if before + more_bytes > BUDGET_BYTES { Err(BodyError::NoRoom) } else { Ok(()) }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.budget.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Collects a body. One that arrived together with its head is not copied.
-pub(crate) async fn collect<B>(body: B, timeout: Duration) -> Result<Bytes, BodyError>
+pub(crate) async fn collect<B>(
+    body: B,
+    timeout: Duration,
+    held: &mut Held<'_>,
+) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -39,10 +89,12 @@ where
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    tokio::time::timeout(timeout, collect_frames(body)).await.map_err(|_| BodyError::TimedOut)?
+    tokio::time::timeout(timeout, collect_frames(body, held))
+        .await
+        .map_err(|_| BodyError::TimedOut)?
 }
 
-async fn collect_frames<B>(mut body: B) -> Result<Bytes, BodyError>
+async fn collect_frames<B>(mut body: B, held: &mut Held<'_>) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -55,6 +107,7 @@ where
     if body.is_end_stream() {
         return Ok(first);
     }
+    held.take(first.len())?;
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut whole = BytesMut::with_capacity(first.len() + expected.min(TRUSTED_LENGTH_BYTES));
     whole.extend_from_slice(&first);
@@ -62,6 +115,7 @@ where
         if whole.len() + data.len() > BODY_BYTES_MAX {
             return Err(BodyError::TooLarge);
         }
+        held.take(data.len())?;
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
@@ -86,26 +140,54 @@ where
 }
 
 /// Undoes Content-Encoding. Signatures cover the body as it was sent, so this comes after them.
-pub(crate) fn decompress(headers: &HeaderMap, body: Bytes) -> Result<Bytes, BodyError> {
+pub(crate) fn decompress(
+    headers: &HeaderMap,
+    body: Bytes,
+    held: &mut Held<'_>,
+) -> Result<Bytes, BodyError> {
     let Some(encoding) = headers.get(header::CONTENT_ENCODING) else {
         return Ok(body);
     };
     match encoding.as_bytes().trim_ascii() {
         b"" | b"identity" => Ok(body),
-        encoding if encoding.eq_ignore_ascii_case(b"gzip") => gunzip(&body),
+        encoding if encoding.eq_ignore_ascii_case(b"gzip") => gunzip(&body, held),
         _ => Err(BodyError::Malformed),
     }
 }
 
-fn gunzip(body: &[u8]) -> Result<Bytes, BodyError> {
+/// How much is decompressed at a time.
+const GUNZIP_STEP_BYTES: u64 = 256 << 10;
+
+fn gunzip(body: &[u8], held: &mut Held<'_>) -> Result<Bytes, BodyError> {
     let mut plain = Vec::new();
-    let limit = BODY_BYTES_MAX as u64 + 1;
-    MultiGzDecoder::new(body)
-        .take(limit)
-        .read_to_end(&mut plain)
-        .map_err(|_| BodyError::Malformed)?;
-    if plain.len() > BODY_BYTES_MAX {
-        return Err(BodyError::TooLarge);
+    let mut decoder = MultiGzDecoder::new(body);
+    loop {
+        let step = (&mut decoder).take(GUNZIP_STEP_BYTES).read_to_end(&mut plain);
+        let step_bytes = step.map_err(|_| BodyError::Malformed)?;
+        if step_bytes == 0 {
+            return Ok(plain.into());
+        }
+        if plain.len() > BODY_BYTES_MAX {
+            return Err(BodyError::TooLarge);
+        }
+        held.take(step_bytes)?;
     }
-    Ok(plain.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_shared_and_given_back() {
+        let budget = BodyBudget::default();
+        let mut first = budget.hold_nothing();
+        assert_eq!(first.take(BUDGET_BYTES - 1), Ok(()));
+        let mut second = budget.hold_nothing();
+        assert_eq!(second.take(1), Ok(()));
+        assert_eq!(second.take(1), Err(BodyError::NoRoom));
+        drop((first, second));
+        assert_eq!(budget.hold_nothing().take(BUDGET_BYTES), Ok(()));
+        assert_eq!(budget.used_bytes.load(Ordering::Relaxed), 0);
+    }
 }

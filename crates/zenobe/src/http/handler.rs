@@ -19,11 +19,11 @@ use zenobe_auth::{AuthError, Presented, Principal, SignedRequest, Verifier};
 use zenobe_model::operation::Operation;
 
 use crate::clock;
-use crate::http::body::{self, BodyError};
+use crate::http::body::{self, BodyBudget, BodyError, Held};
 use crate::http::request_id::RequestId;
 use crate::http::response::{
-    ContentType, HttpResponse, allow_any_origin, body_timed_out, error_body, not_an_operation,
-    preflight, respond, too_large,
+    ContentType, HttpResponse, allow_any_origin, body_timed_out, closing, error_body,
+    not_an_operation, preflight, respond, too_large,
 };
 use crate::logging::LogBudget;
 use crate::metrics::Metrics;
@@ -33,6 +33,7 @@ const TARGET: &str = "x-amz-target";
 const TARGET_PREFIX: &str = "DynamoDB_20120810.";
 const SERIALIZATION: &str = "com.amazon.coral.service#SerializationException";
 const UNKNOWN_OPERATION: &str = "com.amazon.coral.service#UnknownOperationException";
+const UNAVAILABLE: &str = "com.amazon.coral.service#ServiceUnavailableException";
 const INTERNAL_SERVER: &str = "com.amazonaws.dynamodb.v20120810#InternalServerError";
 
 /// How requests prove who made them.
@@ -56,6 +57,7 @@ pub(crate) struct Front<S> {
     /// The answer to `GET /`.
     pub(crate) health_text: Bytes,
     pub(crate) log_budget: LogBudget,
+    pub(crate) body_budget: BodyBudget,
 }
 
 /// The answer and what the metrics are told about it.
@@ -104,8 +106,10 @@ impl<S: Service> Front<S> {
         let started = clock::now();
         let operation = operation(&parts.headers);
         let measure = self.metrics.start(operation);
-        let (received_bytes, answer) = match body::collect(body, self.body_timeout).await {
-            Ok(body) => (body.len(), self.answer(id, parts, operation, body).await),
+        let mut held = self.body_budget.hold_nothing();
+        let collected = body::collect(body, self.body_timeout, &mut held).await;
+        let (received_bytes, answer) = match collected {
+            Ok(body) => (body.len(), self.answer(id, parts, operation, body, &mut held).await),
             Err(error) => (0, refused_body(id, parts, error)),
         };
         let elapsed = started.elapsed();
@@ -121,6 +125,7 @@ impl<S: Service> Front<S> {
         parts: &Parts,
         operation: Option<Operation>,
         body: Bytes,
+        held: &mut Held<'_>,
     ) -> Answer {
         let Some(content_type) = content_type(&parts.headers, &body) else {
             return Answer { response: not_an_operation(id), error: Some(UNKNOWN_OPERATION) };
@@ -139,12 +144,10 @@ impl<S: Service> Front<S> {
                 return refuse(error.code.type_name(), Some(&error.message));
             }
         };
-        let body = match body::decompress(&parts.headers, body) {
+        let body = match body::decompress(&parts.headers, body, held) {
             Ok(body) if !body.is_empty() => body,
-            Err(BodyError::TooLarge) => {
-                return Answer { response: too_large(id), error: Some("RequestEntityTooLarge") };
-            }
-            _ => return refuse(SERIALIZATION, None),
+            Ok(_) => return refuse(SERIALIZATION, None),
+            Err(error) => return refused_body(id, parts, error),
         };
         let called = self.call(id, ApiRequest { operation, body, principal }).await;
         let status = StatusCode::from_u16(called.status).unwrap_or(StatusCode::BAD_REQUEST);
@@ -268,14 +271,23 @@ fn content_type(headers: &HeaderMap, body: &[u8]) -> Option<ContentType> {
     }
 }
 
+/// The answer to a body that could not be taken. Except for a malformed one, the connection closes:
+/// the rest of the body is not read.
 fn refused_body(id: &RequestId, parts: &Parts, error: BodyError) -> Answer {
+    let refuse = |status, type_name, message| {
+        let content_type = content_type(&parts.headers, b"").unwrap_or(ContentType::Json);
+        respond(status, content_type, id, error_body(type_name, message))
+    };
     let (response, error) = match error {
         BodyError::TooLarge => (too_large(id), "RequestEntityTooLarge"),
         BodyError::TimedOut | BodyError::Broken => (body_timed_out(id), "RequestTimeout"),
         BodyError::Malformed => {
-            let content_type = content_type(&parts.headers, b"").unwrap_or(ContentType::Json);
-            let body = error_body(SERIALIZATION, None);
-            (respond(StatusCode::BAD_REQUEST, content_type, id, body), SERIALIZATION)
+            (refuse(StatusCode::BAD_REQUEST, SERIALIZATION, None), SERIALIZATION)
+        }
+        BodyError::NoRoom => {
+            let message = Some("The service is currently unavailable or busy.");
+            let response = refuse(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, message);
+            (closing(response), UNAVAILABLE)
         }
     };
     Answer { response, error: Some(error) }

@@ -78,7 +78,8 @@ pub(crate) fn body_timed_out(id: &RequestId) -> HttpResponse {
     closing(respond(StatusCode::REQUEST_TIMEOUT, ContentType::Unstated, id, Bytes::new()))
 }
 
-fn closing(mut response: HttpResponse) -> HttpResponse {
+/// Closes the connection after a response.
+pub(crate) fn closing(mut response: HttpResponse) -> HttpResponse {
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

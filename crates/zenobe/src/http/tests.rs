@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use zenobe_storage::Figure;
 
+use crate::http::body::{self, BodyBudget};
 use crate::http::handler::{Authentication, Front};
 use crate::logging::LogBudget;
 use crate::metrics::Metrics;
@@ -42,6 +43,7 @@ fn front() -> Front<Echo> {
         slow_request: Duration::from_secs(1),
         health_text: Bytes::new(),
         log_budget: LogBudget::default(),
+        body_budget: BodyBudget::default(),
     }
 }
 
@@ -81,7 +83,9 @@ async fn a_panic_is_answered_as_an_internal_error_and_counted() {
 #[tokio::test]
 async fn a_body_that_came_with_its_head_is_not_copied() {
     let body = Bytes::from_static(b"whole");
-    let collected =
-        super::body::collect(Full::new(body.clone()), Duration::from_secs(1)).await.unwrap();
+    let budget = BodyBudget::default();
+    let mut held = budget.hold_nothing();
+    let whole = Full::new(body.clone());
+    let collected = body::collect(whole, Duration::from_secs(1), &mut held).await.unwrap();
     assert_eq!(collected.as_ptr(), body.as_ptr());
 }

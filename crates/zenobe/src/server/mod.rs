@@ -23,6 +23,7 @@ use zenobe_auth::Verifier;
 use crate::clock;
 use crate::config::{Config, Limits};
 use crate::database::{Background, DatabaseService};
+use crate::http::body::BodyBudget;
 use crate::http::handler::{Authentication, Front};
 use crate::logging::LogBudget;
 use crate::metrics::Metrics;
@@ -124,6 +125,10 @@ pub(crate) fn run(config: Config) -> Result<(), StartError> {
 
 async fn start(config: Config, threads: usize) -> Result<(), StartError> {
     clock::tick();
+    if let Some(path) = &config.port_file {
+        // One that a crash left would send clients to whoever listens there now.
+        let _ = std::fs::remove_file(path);
+    }
     let listeners =
         config.listen.iter().map(|address| listen(*address)).collect::<Result<Vec<_>, _>>()?;
     let tls = match &config.tls {
@@ -144,6 +149,7 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
         slow_request: config.slow_request,
         health_text: Bytes::from(format!("healthy: dynamodb.{}.amazonaws.com ", config.region)),
         log_budget: LogBudget::default(),
+        body_budget: BodyBudget::default(),
     });
     let mut signals = Signals::new()?;
     announce(&config, &bound, &front.authentication);
