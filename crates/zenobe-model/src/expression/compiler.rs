@@ -3,15 +3,14 @@
 //! Every kind of expression goes through the same stages, and the first stage that finds something
 //! wrong reports it:
 //!
-//! 1. the text is neither empty nor too long, and parses;
-//! 2. no parentheses are redundant;
-//! 3. in the order of the text: functions are known and stand where they may, words are not
+//! 1. the text is neither empty nor too long, parses, and has no redundant parentheses;
+//! 2. in the order of the text: functions are known and stand where they may, words are not
 //!    reserved, indexes are in range;
-//! 4. (updates) no section comes twice;
-//! 5. names and values are defined, operands fit in number and type. Conditions are read from the
+//! 3. (updates) no section comes twice;
+//! 4. names and values are defined, operands fit in number and type. Conditions are read from the
 //!    left; updates and projections resolve their paths from the right and check that they are
 //!    apart, and then the operands of updates are looked at, from the right too;
-//! 6. (conditions) there are not too many operators.
+//! 5. (conditions) there are not too many operators.
 //!
 //! Source: observed; Developer Guide, "Expression limits".
 
@@ -78,6 +77,9 @@ impl ExpressionKind {
         match error {
             SyntaxError::Token { token, near } => {
                 self.invalid(format_args!("Syntax error; token: \"{token}\", near: \"{near}\""))
+            }
+            SyntaxError::RedundantParentheses => {
+                self.invalid("The expression has redundant parentheses;")
             }
             SyntaxError::Nesting => self.too_many_operators(),
         }
@@ -163,7 +165,6 @@ impl<'a> Compiler<'a> {
     ) -> Result<Condition, ServiceError> {
         kind.check_text(text)?;
         let parsed = syntax::condition(text).map_err(|error| kind.syntax_error(error))?;
-        check_parentheses(kind, parsed.redundant_parentheses)?;
         // Each of these parentheses needs an operator of its own. Checked here, because what
         // follows recurses.
         if parsed.depth > EXPRESSION_OPERATORS_MAX {
@@ -186,7 +187,6 @@ impl<'a> Compiler<'a> {
         let kind = ExpressionKind::Update;
         kind.check_text(text)?;
         let parsed = syntax::update(text).map_err(|error| kind.syntax_error(error))?;
-        check_parentheses(kind, parsed.redundant_parentheses)?;
         for action in &parsed.tree.actions {
             check_path_words(kind, &action.path)?;
             match &action.value {
@@ -300,13 +300,6 @@ fn sort_as_hash_set(keys: &mut [&str]) {
             .fold(0u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
         (hash ^ (hash >> 16)) as usize & (buckets - 1)
     });
-}
-
-fn check_parentheses(kind: ExpressionKind, redundant: bool) -> Result<(), ServiceError> {
-    if redundant {
-        return Err(kind.invalid("The expression has redundant parentheses;"));
-    }
-    Ok(())
 }
 
 const fn section_name(section: Section) -> &'static str {
@@ -431,7 +424,7 @@ fn check_word(kind: ExpressionKind, word: &str) -> Result<(), ServiceError> {
     Ok(())
 }
 
-/// Stage 5: resolves names and values and checks operands.
+/// Stage 4: resolves names and values and checks operands.
 struct Checker<'c, 'a> {
     compiler: &'c mut Compiler<'a>,
     kind: ExpressionKind,

@@ -1,8 +1,8 @@
 //! From text to a syntax tree of borrowed words, or to DynamoDB's syntax error.
 //!
-//! The parser is a plain recursive descent. It knows nothing of names, values and types; it notes
-//! redundant parentheses, because they are no longer visible in the tree. A syntax error names the
-//! first token that cannot follow what came before, with its two neighbours.
+//! The parser knows nothing of names, values and types. It recurses into functions alone. A syntax
+//! error names the first token that cannot follow what came before, with its two neighbours;
+//! redundant parentheses are an error where they close, like any other.
 
 use super::condition::Comparison;
 use super::lexer::{Lexer, Token, TokenKind};
@@ -20,6 +20,8 @@ pub(super) enum SyntaxError {
         /// The text from the token before to the token after.
         near: String,
     },
+    /// Parentheses hold nothing but another pair of parentheses.
+    RedundantParentheses,
     /// Functions nest deeper than is read.
     Nesting,
 }
@@ -101,7 +103,6 @@ pub(super) struct UpdateNode<'a> {
 #[derive(Debug)]
 pub(super) struct Parsed<T> {
     pub(super) tree: T,
-    pub(super) redundant_parentheses: bool,
     /// How deep parentheses nest in a condition.
     pub(super) depth: usize,
 }
@@ -172,22 +173,13 @@ struct Parser<'a> {
     depth: usize,
     /// The functions around the current token.
     functions: usize,
-    redundant_parentheses: bool,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Self {
         let mut lexer = Lexer::new(text);
         let current = lexer.next();
-        Self {
-            text,
-            lexer,
-            previous: None,
-            current,
-            depth: 0,
-            functions: 0,
-            redundant_parentheses: false,
-        }
+        Self { text, lexer, previous: None, current, depth: 0, functions: 0 }
     }
 
     fn advance(&mut self) -> Token {
@@ -234,11 +226,7 @@ impl<'a> Parser<'a> {
 
     fn end<T>(&self, tree: T) -> Result<Parsed<T>, SyntaxError> {
         if self.current.kind == TokenKind::End {
-            Ok(Parsed {
-                tree,
-                redundant_parentheses: self.redundant_parentheses,
-                depth: self.depth,
-            })
+            Ok(Parsed { tree, depth: self.depth })
         } else {
             Err(self.unexpected())
         }
@@ -268,10 +256,10 @@ impl<'a> Parser<'a> {
                     break;
                 }
                 let Some(parent) = outer.pop() else { return Ok(item.node) };
-                self.expect(TokenKind::CloseParenthesis)?;
+                self.close(item.parenthesized)?;
                 level = parent;
                 self.depth = self.depth.max(outer.len());
-                item = self.parenthesized(item);
+                item.parenthesized = true;
                 if item.node.is_operand() {
                     item = self.after_operand(item, !outer.is_empty() && level.is_empty())?;
                 }
@@ -318,9 +306,10 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn parenthesized(&mut self, inner: Item<'a>) -> Item<'a> {
-        self.redundant_parentheses |= inner.parenthesized;
-        Item { node: inner.node, parenthesized: true }
+    /// Closes a parenthesis. If there was nothing in it but another one, it is redundant.
+    fn close(&mut self, inner_parenthesized: bool) -> Result<(), SyntaxError> {
+        self.expect(TokenKind::CloseParenthesis)?;
+        if inner_parenthesized { Err(SyntaxError::RedundantParentheses) } else { Ok(()) }
     }
 
     /// An operand, in parentheses or not.
@@ -330,10 +319,9 @@ impl<'a> Parser<'a> {
             parentheses += 1;
         }
         let node = self.bare_operand()?;
-        for _ in 0..parentheses {
-            self.expect(TokenKind::CloseParenthesis)?;
+        for closed in 0..parentheses {
+            self.close(closed > 0)?;
         }
-        self.redundant_parentheses |= parentheses > 1;
         Ok(node)
     }
 
@@ -420,7 +408,7 @@ impl<'a> Parser<'a> {
             open += 1;
         }
         let left = self.bare_operand()?;
-        let around_left = self.close(&mut open);
+        self.close_some(&mut open)?;
         let value = match self.current.kind {
             TokenKind::Plus => {
                 self.advance();
@@ -432,21 +420,18 @@ impl<'a> Parser<'a> {
             }
             _ => ValueNode::Operand(left),
         };
-        let around_sum = self.close(&mut open);
-        if open > 0 {
-            return Err(self.unexpected());
-        }
-        self.redundant_parentheses |= around_left > 1 || around_sum > 1;
-        Ok(value)
+        self.close_some(&mut open)?;
+        if open > 0 { Err(self.unexpected()) } else { Ok(value) }
     }
 
-    /// Closes as many of the open parentheses as there are, and says how many.
-    fn close(&mut self, open: &mut usize) -> usize {
+    /// Closes as many of the open parentheses as there are signs for it.
+    fn close_some(&mut self, open: &mut usize) -> Result<(), SyntaxError> {
         let before = *open;
-        while *open > 0 && self.accept(TokenKind::CloseParenthesis) {
+        while *open > 0 && self.current.kind == TokenKind::CloseParenthesis {
+            self.close(*open < before)?;
             *open -= 1;
         }
-        before - *open
+        Ok(())
     }
 }
 
