@@ -18,6 +18,10 @@
 //! Items whose attributes cannot be a key of the index are not in it: those with another type, an
 //! empty value or one that is too long.
 //!
+//! Step 2 knows the writes of this process. Several processes over one distributed engine will need
+//! an agreement on snapshots before step 3, and engines that cannot commit an item and an entry
+//! together will need a relay: neither is there yet.
+//!
 //! Deleting an index publishes it as `Deleting`, waits in the same way for the writes that still
 //! keep it, and then forgets it and drops its space.
 //!

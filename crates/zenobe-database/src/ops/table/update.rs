@@ -126,9 +126,7 @@ fn check_request(request: &UpdateTableRequest) -> Result<(), ServiceError> {
     if let Some(encryption) = &request.sse_specification {
         settings::wants_encryption(encryption)?;
     }
-    if let Some(definitions) = &request.attribute_definitions {
-        super::schema::definitions(definitions)?;
-    }
+    // `AttributeDefinitions` matter to a new index only, and are checked with it.
     Ok(())
 }
 
@@ -357,7 +355,9 @@ impl Plan<'_> {
                     "Table is already encrypted with given KMSMasterKeyId. Use KMSMasterKeyId parameter if you want to change Master Key",
                 ));
             }
-            _ => table.encryption = wanted.clone(),
+            // Asked for again without a key: the key stays.
+            (Some(_), Some(_)) if named.is_none() => {}
+            _ => table.encryption.clone_from(wanted),
         }
         Ok(())
     }
