@@ -21,7 +21,8 @@ pub(crate) enum Durability {
     /// Before it is acknowledged.
     #[default]
     Fsync,
-    /// At most one interval later: a crash may lose acknowledged writes of that interval.
+    /// At most one interval later: a power loss may lose acknowledged writes of that interval, a
+    /// crash of the process none.
     Interval,
 }
 
@@ -64,13 +65,22 @@ pub(crate) struct Settings {
         num_args = 0..=1, default_missing_value = "true", require_equals = true
     )]
     in_memory: Option<bool>,
-    /// When a write is on disk: before it is acknowledged (fsync), or up to an interval later,
-    /// which a crash may lose (interval) [default: fsync]
+    /// When a write is on disk: before it is acknowledged (fsync), or up to an interval later, which
+    /// a power loss may lose (interval) [default: fsync]
     #[arg(long, env = "ZENOBE_DURABILITY", value_name = "WHEN", help_heading = "Data")]
     durability: Option<Durability>,
     /// The interval of --durability interval [default: 100]
     #[arg(long, env = "ZENOBE_DURABILITY_INTERVAL_MS", value_name = "MS", help_heading = "Data")]
     durability_interval_ms: Option<u64>,
+    /// Memory for items that are read often [default: 64]
+    #[arg(long, env = "ZENOBE_ITEM_CACHE_MB", value_name = "MB", help_heading = "Data")]
+    item_cache_mb: Option<u64>,
+    /// Memory for parts of the files that are read often [default: 64]
+    #[arg(long, env = "ZENOBE_BLOCK_CACHE_MB", value_name = "MB", help_heading = "Data")]
+    block_cache_mb: Option<u64>,
+    /// Memory for what is written and not in its place yet; more takes bursts better [default: 64]
+    #[arg(long, env = "ZENOBE_MEMTABLE_MB", value_name = "MB", help_heading = "Data")]
+    memtable_mb: Option<u64>,
 
     /// The AWS Region that ARNs name and signatures are made for [default: us-east-1]
     #[arg(long, env = "ZENOBE_REGION", value_name = "REGION", help_heading = "Identity")]
@@ -134,12 +144,8 @@ pub(crate) struct Config {
     pub(crate) listen: Vec<SocketAddr>,
     /// Where to write the addresses listened on.
     pub(crate) port_file: Option<PathBuf>,
-    /// Where the data is; `None`: in memory.
-    pub(crate) data_dir: Option<PathBuf>,
-    /// When a write is on disk.
-    pub(crate) durability: Durability,
-    /// The interval of [`Durability::Interval`].
-    pub(crate) durability_interval: Duration,
+    /// How the data is kept on disk; `None`: it is in memory only.
+    pub(crate) data: Option<DataConfig>,
     /// The region.
     pub(crate) region: String,
     /// The account.
@@ -156,6 +162,23 @@ pub(crate) struct Config {
     pub(crate) log_level: LogLevel,
     /// Requests that take longer are logged.
     pub(crate) slow_request: Duration,
+}
+
+/// How the data is kept on disk.
+#[derive(Debug)]
+pub(crate) struct DataConfig {
+    /// Where it is.
+    pub(crate) dir: PathBuf,
+    /// When a write is on disk.
+    pub(crate) durability: Durability,
+    /// The interval of [`Durability::Interval`].
+    pub(crate) durability_interval: Duration,
+    /// Memory for items that are read often.
+    pub(crate) item_cache_bytes: u64,
+    /// Memory for parts of the files that are read often.
+    pub(crate) block_cache_bytes: u64,
+    /// Memory for what is written and not in its place yet.
+    pub(crate) memtable_bytes: u64,
 }
 
 /// Where the certificate is.
@@ -234,6 +257,9 @@ impl Settings {
             in_memory: self.in_memory.or(below.in_memory),
             durability: self.durability.or(below.durability),
             durability_interval_ms: self.durability_interval_ms.or(below.durability_interval_ms),
+            item_cache_mb: self.item_cache_mb.or(below.item_cache_mb),
+            block_cache_mb: self.block_cache_mb.or(below.block_cache_mb),
+            memtable_mb: self.memtable_mb.or(below.memtable_mb),
             region: self.region.or(below.region),
             account_id: self.account_id.or(below.account_id),
             tls_cert: self.tls_cert.or(below.tls_cert),
@@ -250,6 +276,7 @@ impl Settings {
     pub(crate) fn check(self, keys: EnvironmentKeys) -> Result<Config, ConfigError> {
         let listen = resolve(self.listen.as_deref().unwrap_or("127.0.0.1:8000"))?;
         let limits = self.limits()?;
+        let data = self.data()?;
         let credentials = credentials(self.credentials, keys)?;
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
@@ -260,31 +287,10 @@ impl Settings {
         let no_tls = self.insecure_no_tls.unwrap_or(false);
         check_exposure(&listen, !credentials.is_empty(), tls.is_some() || no_tls)?;
 
-        let in_memory = self.in_memory.unwrap_or(false);
-        if in_memory && self.durability.is_some() {
-            return Err(wrong("--in-memory and --durability exclude each other"));
-        }
-        let durability = self.durability.unwrap_or_default();
-        if self.durability_interval_ms.is_some() && durability != Durability::Interval {
-            return Err(wrong("--durability-interval-ms needs --durability interval"));
-        }
-        let data_dir = match (in_memory, self.data_dir) {
-            (true, Some(_)) => {
-                return Err(wrong("--in-memory and --data-dir exclude each other"));
-            }
-            (true, None) => None,
-            (false, data_dir) => Some(data_dir.unwrap_or_else(|| PathBuf::from("zenobe-data"))),
-        };
         Ok(Config {
             listen,
             port_file: self.port_file,
-            data_dir,
-            durability,
-            durability_interval: milliseconds(
-                "durability-interval-ms",
-                self.durability_interval_ms,
-                100,
-            )?,
+            data,
             region: checked_region(self.region.unwrap_or_else(|| "us-east-1".to_owned()))?,
             account_id: checked_account(
                 self.account_id.unwrap_or_else(|| "000000000000".to_owned()),
@@ -296,6 +302,29 @@ impl Settings {
             log_level: self.log_level.unwrap_or_default(),
             slow_request: milliseconds("slow-request-ms", self.slow_request_ms, 1000)?,
         })
+    }
+
+    fn data(&self) -> Result<Option<DataConfig>, ConfigError> {
+        if self.in_memory.unwrap_or(false) {
+            return match (&self.data_dir, self.durability) {
+                (Some(_), _) => Err(wrong("--in-memory and --data-dir exclude each other")),
+                (None, Some(_)) => Err(wrong("--in-memory and --durability exclude each other")),
+                (None, None) => Ok(None),
+            };
+        }
+        let durability = self.durability.unwrap_or_default();
+        let interval_ms = self.durability_interval_ms;
+        if interval_ms.is_some() && durability != Durability::Interval {
+            return Err(wrong("--durability-interval-ms needs --durability interval"));
+        }
+        Ok(Some(DataConfig {
+            dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from("zenobe-data")),
+            durability,
+            durability_interval: milliseconds("durability-interval-ms", interval_ms, 100)?,
+            item_cache_bytes: megabytes("item-cache-mb", self.item_cache_mb, 1)?,
+            block_cache_bytes: megabytes("block-cache-mb", self.block_cache_mb, 1)?,
+            memtable_bytes: megabytes("memtable-mb", self.memtable_mb, MEMTABLE_MB_MIN)?,
+        }))
     }
 
     fn limits(&self) -> Result<Limits, ConfigError> {
@@ -323,6 +352,19 @@ fn milliseconds(name: &str, given: Option<u64>, default: u64) -> Result<Duration
         return Err(wrong(format!("--{name} must be from 1 to {DAY_MS} (a day)")));
     }
     Ok(Duration::from_millis(milliseconds))
+}
+
+/// A memtable must hold the largest commit several times over.
+const MEMTABLE_MB_MIN: u64 = 16;
+const MEMORY_MB_DEFAULT: u64 = 64;
+const MEMORY_MB_MAX: u64 = 1 << 20;
+
+fn megabytes(name: &str, given: Option<u64>, least: u64) -> Result<u64, ConfigError> {
+    let megabytes = given.unwrap_or(MEMORY_MB_DEFAULT);
+    if !(least..=MEMORY_MB_MAX).contains(&megabytes) {
+        return Err(wrong(format!("--{name} must be from {least} to {MEMORY_MB_MAX}")));
+    }
+    Ok(megabytes << 20)
 }
 
 /// The addresses of a list of hosts with ports. A name may stand for several: `localhost` is usually

@@ -8,12 +8,13 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinHandle;
 use zenobe_database::environment::Environment;
 use zenobe_database::{Database, DatabaseConfig};
+use zenobe_local::{LocalEngine, LocalOptions};
 use zenobe_model::ServiceError;
 use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
 use zenobe_storage::{BoxFuture, Engine, EngineError, Figure};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Durability};
 use crate::metrics::Metrics;
 use crate::service::{ApiRequest, ApiResponse, Service};
 
@@ -106,10 +107,24 @@ impl Drop for AbortOnDrop {
     }
 }
 
+/// Opens the engine. What the log holds is read first, which may take a moment.
 async fn open_engine(config: &Config) -> Result<Arc<dyn Engine>, String> {
-    match &config.data_dir {
-        None => Ok(Arc::new(MemoryEngine::new(MemoryOptions::default()))),
-        Some(_) => Err("data on disk is not there yet: start with --in-memory".to_owned()),
+    let Some(data) = &config.data else {
+        return Ok(Arc::new(MemoryEngine::new(MemoryOptions::default())));
+    };
+    let mut options = LocalOptions::new(&data.dir);
+    options.durability = match data.durability {
+        Durability::Fsync => zenobe_local::Durability::Fsync,
+        Durability::Interval => zenobe_local::Durability::Interval(data.durability_interval),
+    };
+    options.item_cache_bytes = data.item_cache_bytes;
+    options.block_cache_bytes = data.block_cache_bytes;
+    options.memtable_bytes = data.memtable_bytes;
+    let opened = tokio::task::spawn_blocking(move || LocalEngine::open(options)).await;
+    match opened {
+        Ok(Ok(engine)) => Ok(Arc::new(engine)),
+        Ok(Err(error)) => Err(format!("cannot open the data in {}: {error}", data.dir.display())),
+        Err(defect) => Err(format!("cannot open the data in {}: {defect}", data.dir.display())),
     }
 }
 

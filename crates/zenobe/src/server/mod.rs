@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use zenobe_auth::Verifier;
 
 use crate::clock;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Durability, Limits};
 use crate::database::{Background, DatabaseService};
 use crate::http::body::BodyBudget;
 use crate::http::handler::{Authentication, Front};
@@ -222,18 +222,19 @@ fn write_port_file(path: &Path, bound: &[SocketAddr]) -> Result<(), StartError> 
 /// Says at start what a person must know: where, on which data, how safe, who is let in.
 fn announce(config: &Config, bound: &[SocketAddr], authentication: &Authentication) {
     let listen = bound.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let data = match &config.data_dir {
-        Some(data_dir) => {
-            std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.clone()).display().to_string()
-        }
+    let data = match &config.data {
+        Some(data) => std::path::absolute(&data.dir)
+            .unwrap_or_else(|_| data.dir.clone())
+            .display()
+            .to_string(),
         None => "in memory, gone when the process ends".to_owned(),
     };
-    let durability = match (&config.data_dir, config.durability) {
-        (None, _) => "none".to_owned(),
-        (Some(_), crate::config::Durability::Fsync) => "fsync".to_owned(),
-        (Some(_), crate::config::Durability::Interval) => format!(
-            "interval: a crash may lose the acknowledged writes of the last {} ms",
-            config.durability_interval.as_millis()
+    let durability = match &config.data {
+        None => "none".to_owned(),
+        Some(data) if data.durability == Durability::Fsync => "fsync".to_owned(),
+        Some(data) => format!(
+            "interval: a power loss may lose the acknowledged writes of the last {} ms",
+            data.durability_interval.as_millis()
         ),
     };
     let auth = match authentication {
