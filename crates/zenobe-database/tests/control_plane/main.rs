@@ -4,6 +4,7 @@
 
 mod create_table_refuses_with_the_service_s_texts;
 mod every_fault_is_survived;
+mod indexes_agree_with_the_table_under_load;
 mod indexes_are_built_online;
 mod support;
 mod tables_live_and_die;

@@ -61,7 +61,9 @@ pub(super) fn describe(table: &Table, now_ms: u64) -> TableDescription {
 pub(super) fn describe_created(table: &Table, now_ms: u64) -> TableDescription {
     let mut description = describe(table, now_ms);
     description.table_status = ResourceStatus::Creating;
-    description.warm_throughput = None;
+    if table.warm_throughput.is_none() {
+        description.warm_throughput = None;
+    }
     if let Some(summary) = &mut description.billing_mode_summary {
         summary.last_update_to_pay_per_request_ms = None;
     }

@@ -395,9 +395,7 @@ impl Plan<'_> {
                 }
             }
         } else if request.provisioned_throughput.is_some() {
-            let old = before.provisioned_throughput;
-            answer.provisioned_throughput.read_capacity_units = old.read_capacity_units;
-            answer.provisioned_throughput.write_capacity_units = old.write_capacity_units;
+            answer.provisioned_throughput = before.provisioned_throughput;
         }
         if request.table_class.is_some() {
             answer.table_class_summary = before.table_class_summary;

@@ -277,9 +277,7 @@ pub(super) fn answer(
         if update.provisioned_throughput.is_some() || update.on_demand_throughput.is_some() {
             new.index_status = ResourceStatus::Updating;
         }
-        let units = old.provisioned_throughput;
-        new.provisioned_throughput.read_capacity_units = units.read_capacity_units;
-        new.provisioned_throughput.write_capacity_units = units.write_capacity_units;
+        new.provisioned_throughput = old.provisioned_throughput;
         if update.warm_throughput.is_some() {
             new.warm_throughput = old.warm_throughput.map(|mut warm| {
                 warm.status = ResourceStatus::Updating;
