@@ -10,6 +10,7 @@ SEGMENTS = "the service has other texts for segments"
 
 # A pattern of the text of DynamoDB Local, one of the service's text, and the reason.
 TEXTS = [
+    (r"can only be specified when using expressions: .* null$", r"can only be specified when using expressions$", "only scans of the service say which expression"),
     (r"A value provided cannot be converted into a number", r"The parameter cannot be converted to a numeric value", VALUES),
     (r"Number (over|under)flow", r"Number (over|under)flow", VALUES),
     (r"(ADD|DELETE) action (with value )?is not supported for the type [A-Z]+$", r"is not supported for the type [A-Z]+$", TYPES),
@@ -40,6 +41,8 @@ def reason(operation, request, ours, peer):
     if "error" in ours and peer.get("error") == "InternalFailure":
         return "DynamoDB Local fails inside on some key conditions"
     if "error" in ours and ours["error"] == peer.get("error"):
+        if message(ours) == "1 validation error detected: " + message(peer):
+            return "the service counts the errors of PutItem, UpdateItem and DeleteItem"
         for local, service, why in TEXTS:
             if re.search(local, message(peer)) and re.search(service, message(ours)):
                 return why

@@ -47,10 +47,14 @@ impl<const EXPRESSIONS: usize, const LEGACY: usize> Parameters<EXPRESSIONS, LEGA
         let mut using =
             self.expressions.iter().filter(|(kind, _)| *kind != ExpressionKind::Projection);
         if self.values && using.clone().all(|(_, present)| !present) {
-            let are = if using.clone().count() > 1 { "are" } else { "is" };
+            // Only scans, which the older of the service's two layers checks, say which expression
+            // could have used the values.
+            let missing = match (using.next(), using.next()) {
+                (Some((ExpressionKind::Filter, _)), None) => ": FilterExpression is null",
+                _ => "",
+            };
             return Err(ServiceError::validation(format!(
-                "ExpressionAttributeValues can only be specified when using expressions: {} {are} null",
-                list(using.by_ref().map(|(kind, _)| kind.name()), " and ")
+                "ExpressionAttributeValues can only be specified when using expressions{missing}"
             )));
         }
         Ok(())

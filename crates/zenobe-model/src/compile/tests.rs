@@ -117,10 +117,9 @@ fn put_item_checks_in_the_order_of_the_service() {
         &[
             (mixed.leak(), |r| r.options.condition_expression = None),
             (NAMES_WITHOUT, |r| r.options.expression_attribute_names = None),
-            (
-                "ExpressionAttributeValues can only be specified when using expressions: ConditionExpression is null",
-                |r| r.options.expression_attribute_values = None,
-            ),
+            ("ExpressionAttributeValues can only be specified when using expressions", |r| {
+                r.options.expression_attribute_values = None
+            }),
             (EMPTY_VALUE, |r| r.item = Ok(of_bytes(ITEM_SIZE_BYTES_MAX + 1))),
             ("ReturnValues can only be ALL_OLD or NONE", |r| {
                 r.options.return_values = ReturnValues::AllOld;
@@ -196,10 +195,9 @@ fn update_item_checks_in_the_order_of_the_service() {
         &[
             (both.leak(), |r| r.update_expression = None),
             (one.leak(), |r| r.options.condition_expression = None),
-            (
-                "ExpressionAttributeValues can only be specified when using expressions: UpdateExpression and ConditionExpression are null",
-                |r| r.options.expression_attribute_values = None,
-            ),
+            ("ExpressionAttributeValues can only be specified when using expressions", |r| {
+                r.options.expression_attribute_values = None
+            }),
             (EMPTY_VALUE, |r| r.key = Ok(key())),
             (
                 "One or more parameter values were invalid: Only DELETE action is allowed when no attribute value is specified",
@@ -298,10 +296,9 @@ fn query_checks_in_the_order_of_the_service() {
                 r.options.filter_expression = None;
             }),
             (NAMES_WITHOUT, |r| r.options.expression_attribute_names = None),
-            (
-                "ExpressionAttributeValues can only be specified when using expressions: FilterExpression and KeyConditionExpression are null",
-                |r| r.options.expression_attribute_values = None,
-            ),
+            ("ExpressionAttributeValues can only be specified when using expressions", |r| {
+                r.options.expression_attribute_values = None
+            }),
             (
                 "One or more parameter values were invalid: Invalid number of argument(s) for the EQ ComparisonOperator",
                 |r| r.options.filter = map([("a", equals_x())]),
@@ -587,13 +584,10 @@ fn update_item_compiles_its_expressions_after_all_else() {
             (EMPTY_VALUES, |r| {
                 r.options.expression_attribute_values = map([(":a", wrong(EMPTY_VALUE))]);
             }),
-            (
-                "ExpressionAttributeValues contains invalid value: Supplied AttributeValue is empty, must contain exactly one of the supported datatypes for key :a",
-                |r| {
-                    let of = [(":a", s("x")), (":b", s("x")), (":c", s("x"))];
-                    r.options.expression_attribute_values = values(&of);
-                },
-            ),
+            (EMPTY_VALUE, |r| {
+                let of = [(":a", s("x")), (":b", s("x")), (":c", s("x"))];
+                r.options.expression_attribute_values = values(&of);
+            }),
             ("Invalid UpdateExpression: The expression can not be empty;", |r| {
                 r.update_expression = Some("SET #a = :a".to_owned());
             }),

@@ -142,13 +142,10 @@ impl<'a> Compiler<'a> {
         }
         if let Some(values) = values {
             check_keys("ExpressionAttributeValues", values.keys(), TokenKind::Value)?;
-            for (key, value) in values {
-                if let Err(error) = value {
-                    return Err(ServiceError::validation(format!(
-                        "ExpressionAttributeValues contains invalid value: {} for key {key}",
-                        error.message
-                    )));
-                }
+            // What is wrong with a value, and whether that names the key, is worded where it is
+            // read: it depends on the operation.
+            if let Some(error) = values.values().find_map(|value| value.as_ref().err()) {
+                return Err(ServiceError::clone(error));
             }
         }
         Ok(Self { names, values, used_names: BTreeSet::new(), used_values: BTreeSet::new() })
