@@ -22,8 +22,10 @@ mod lexer;
 mod path;
 mod projection;
 mod reserved;
+mod resolve;
 mod syntax;
 mod update;
+mod words;
 
 pub use compiler::{Compiler, ExpressionKind};
 pub use condition::{Comparison, Condition, Literal, Operand};

@@ -12,7 +12,35 @@ pub(super) fn is_reserved(word: &str) -> bool {
     let Some(upper) = buffer.get_mut(..word.len()) else { return false };
     upper.copy_from_slice(word.as_bytes());
     upper.make_ascii_uppercase();
-    RESERVED_WORDS.binary_search_by(|reserved| reserved.as_bytes().cmp(upper)).is_ok()
+    let letter = match upper.first() {
+        Some(letter @ b'A'..=b'Z') => usize::from(letter - b'A'),
+        _ => return false,
+    };
+    let (Some(&start), Some(&end)) = (STARTS.get(letter), STARTS.get(letter + 1)) else {
+        return false;
+    };
+    let candidates = RESERVED_WORDS.get(start..end).unwrap_or_default();
+    candidates.binary_search_by(|reserved| reserved.as_bytes().cmp(upper)).is_ok()
+}
+
+/// Where the words that begin with each letter start, and where the last of them end.
+const STARTS: [usize; 27] = starts();
+
+#[expect(clippy::indexing_slicing, reason = "runs at compile time")]
+const fn starts() -> [usize; 27] {
+    let mut starts = [0; 27];
+    let mut letter = 0;
+    let mut position = 0;
+    while letter < 27 {
+        while position < RESERVED_WORDS.len()
+            && ((RESERVED_WORDS[position].as_bytes()[0] - b'A') as usize) < letter
+        {
+            position += 1;
+        }
+        starts[letter] = position;
+        letter += 1;
+    }
+    starts
 }
 
 /// In ascending order.
@@ -83,3 +111,21 @@ const RESERVED_WORDS: [&str; 573] = [
     "WAIT", "WHEN", "WHENEVER", "WHERE", "WHILE", "WINDOW", "WITH", "WITHIN", "WITHOUT", "WORK",
     "WRAPPED", "WRITE", "YEAR", "ZONE",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reserved_word_is_found_in_any_case() {
+        assert!(RESERVED_WORDS.is_sorted());
+        for word in RESERVED_WORDS {
+            assert!(is_reserved(word) && is_reserved(&word.to_lowercase()), "{word}");
+            assert!(!is_reserved(&format!("{word}_")), "{word}_");
+        }
+        assert!(RESERVED_WORDS.iter().any(|word| word.len() == LENGTH_MAX));
+        for word in ["", "_", "é", "zz", "a", "id", "pk", "zonezonezonezone"] {
+            assert!(!is_reserved(word), "{word}");
+        }
+    }
+}

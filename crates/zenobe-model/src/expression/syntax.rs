@@ -74,6 +74,18 @@ pub(super) enum Section {
     Delete,
 }
 
+impl Section {
+    /// The keyword.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Set => "SET",
+            Self::Remove => "REMOVE",
+            Self::Add => "ADD",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
 /// One action of an update expression.
 #[derive(Debug)]
 pub(super) struct ActionNode<'a> {
