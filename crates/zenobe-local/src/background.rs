@@ -190,28 +190,30 @@ pub(crate) fn refresh(core: &Core) {
     core.change_view(|view| view.tree = Arc::new(core.tree.view()));
 }
 
-/// Keeps one prepared segment ahead until the engine stops.
+/// Prepares segments when they are asked for, until the engine stops.
 pub(crate) fn run_preparation(core: &Core) {
     let mut failed = false;
-    let is_due = || {
-        let sequencer = core.sequencer.lock();
-        let wanted = sequencer.wanted_bytes;
-        sequencer.ready.is_empty()
-            || (wanted > 0 && !sequencer.ready.iter().any(|s| s.size_bytes >= wanted))
-    };
     loop {
         let patience = if failed { RETRY } else { LOOK };
         // The sequencer's lock comes before that of the background: it is not taken in there.
         if !sleep(core, patience, |work| !failed && work.prepare) {
             return;
         }
-        core.background.lock().prepare = false;
-        if !is_due() {
-            failed = false;
+        if !failed && !std::mem::take(&mut core.background.lock().prepare) {
             continue;
         }
-        let wanted = core.sequencer.lock().wanted_bytes;
-        let result = prepare(core, wanted.max(core.options.segment_bytes));
+        let size_bytes = {
+            let sequencer = core.sequencer.lock();
+            let wanted = sequencer.wanted_bytes;
+            if sequencer.ready.iter().any(|segment| segment.size_bytes >= wanted) {
+                failed = false;
+                continue;
+            }
+            let next =
+                core.options.segment_bytes.min(sequencer.segment.size_bytes.saturating_mul(4));
+            sequencer.wanted_bytes.max(next)
+        };
+        let result = prepare(core, size_bytes);
         let mut sequencer = core.sequencer.lock();
         match result {
             Ok(segment) => {

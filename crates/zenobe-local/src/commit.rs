@@ -195,11 +195,7 @@ impl Core {
             return Err(refused.clone());
         }
         self.check_spaces(&prepared.spaces)?;
-        let segment_id = sequencer.segment.id;
         let room = sequencer.make_room(payload.bytes.len());
-        if sequencer.segment.id != segment_id {
-            self.wake_background(|work| work.prepare = true);
-        }
         match room {
             Ok(()) => {}
             Err(NoRoom::Segment) => {
@@ -220,6 +216,9 @@ impl Core {
             self.cache.replace(key, lsn, value.as_ref());
         }
         self.visible.store(lsn, Ordering::Release);
+        if sequencer.ask_for_segment() {
+            self.wake_background(|work| work.prepare = true);
+        }
         if sequencer.active.bytes() >= self.options.memtable_bytes / 4 {
             self.rotate(&mut sequencer);
         }

@@ -140,7 +140,7 @@ impl Core {
             directory: parts.directory,
             spares: Mutex::new(parts.spares),
             room: Notify::new(),
-            background: Mutex::new(Work { compact: true, prepare: true, ..Work::default() }),
+            background: Mutex::new(Work { compact: true, ..Work::default() }),
             wake: Condvar::new(),
             stopping: AtomicBool::new(false),
             closed: AtomicBool::new(false),

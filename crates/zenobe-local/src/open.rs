@@ -26,7 +26,8 @@ use crate::spaces::Spaces;
 use crate::tree::DiskTree;
 use crate::view::View;
 
-/// The first segment of a new database is short, so that it starts at once.
+/// The first segment of a new database is short, so that it starts at once. Each is four times as
+/// long as the last one until the full length is reached.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 const LOG: &str = "log";
 const TREE: &str = "tree";
@@ -203,6 +204,7 @@ pub(crate) fn open(options: LocalOptions) -> EngineResult<Core> {
         ready,
         pending: Vec::new(),
         pending_bytes: 0,
+        asked: false,
         wanted_bytes: 0,
         full: None,
         refused: None,

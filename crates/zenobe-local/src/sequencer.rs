@@ -53,6 +53,8 @@ pub(crate) struct Sequencer {
     pub(crate) ready: VecDeque<Arc<Segment>>,
     pub(crate) pending: Vec<Pending>,
     pub(crate) pending_bytes: usize,
+    /// Whether the next segment was asked for.
+    pub(crate) asked: bool,
     /// The largest segment that somebody waits for.
     pub(crate) wanted_bytes: u64,
     /// Why no segment could be prepared last time.
@@ -90,6 +92,7 @@ impl Sequencer {
                 payload: None,
             });
             self.offset = SEGMENT_HEADER_BYTES;
+            self.asked = false;
         }
         Ok(())
     }
@@ -110,6 +113,14 @@ impl Sequencer {
         self.pending_bytes += length;
         self.pending.push(pending);
         lsn
+    }
+
+    /// Whether it is time to prepare the next segment, said once. In good time, for writing zeros takes
+    /// a while; not at once, for most databases never need it.
+    pub(crate) fn ask_for_segment(&mut self) -> bool {
+        let due = !self.asked && self.ready.is_empty() && self.offset > self.segment.size_bytes / 2;
+        self.asked |= due;
+        due
     }
 
     /// Takes the place of a mark if nothing is queued and there is room.
