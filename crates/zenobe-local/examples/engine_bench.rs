@@ -4,7 +4,13 @@
 //! `cargo run --release -p zenobe-local --example engine_bench -- DIRECTORY [ROWS]`; the directory is
 //! made and removed.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, reason = "a measuring program")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    reason = "a measuring program"
+)]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,20 +19,27 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use zenobe_local::{LocalEngine, LocalOptions};
 use zenobe_storage::{
-    Commit, Engine, Expect, HashInterval, Key, Lane, Mutation, Outcome, PageLimit, Precondition, Read, ScanRead, SpaceId,
+    Commit, Engine, Expect, HashInterval, Key, Lane, Mutation, Outcome, PageLimit, Precondition,
+    Read, ScanRead, SpaceId,
 };
 
 const SPACE: SpaceId = SpaceId(1);
 
 fn key(n: u64) -> Key {
-    Key { space: SPACE, partition: Bytes::from(format!("key-{n:010}")), lane: Lane::ITEM, sort: Bytes::new() }
+    Key {
+        space: SPACE,
+        partition: Bytes::from(format!("key-{n:010}")),
+        lane: Lane::ITEM,
+        sort: Bytes::new(),
+    }
 }
 
 struct Random(u64);
 
 impl Random {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 }
@@ -50,7 +63,8 @@ async fn rewrite(engine: &dyn Engine, n: u64) {
 
 fn print(name: &str, count: u64, took: Duration, mut times: Vec<Duration>) {
     times.sort_unstable();
-    let at = |part: f64| times.get((times.len() as f64 * part) as usize).copied().unwrap_or_default();
+    let at =
+        |part: f64| times.get((times.len() as f64 * part) as usize).copied().unwrap_or_default();
     println!(
         "{name:32} {:>9.0}/s  p50 {:>9.1?}  p99 {:>9.1?}  p99.9 {:>9.1?}  max {:>9.1?}",
         count as f64 / took.as_secs_f64(),
@@ -104,7 +118,11 @@ fn cpu_seconds() -> f64 {
 
 fn memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    status.lines().filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM")).collect::<Vec<_>>().join("  ")
+    status
+        .lines()
+        .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"))
+        .collect::<Vec<_>>()
+        .join("  ")
 }
 
 async fn reads(engine: &LocalEngine, name: &str, rows: u64, count: u64, read: Read) {
@@ -127,7 +145,8 @@ async fn scan(engine: &LocalEngine) {
     loop {
         let begin = Instant::now();
         let limit = PageLimit { rows: usize::MAX, bytes: 1 << 20 };
-        let scan = ScanRead { space: SPACE, lane: Lane::ITEM, interval: HashInterval::ALL, after, limit };
+        let scan =
+            ScanRead { space: SPACE, lane: Lane::ITEM, interval: HashInterval::ALL, after, limit };
         let page = engine.scan(scan, Read::Eventual).await.unwrap();
         times.push(begin.elapsed());
         count += page.rows.len() as u64;
@@ -192,6 +211,10 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let directory = PathBuf::from(arguments.next().unwrap());
     let rows = arguments.next().map_or(200_000, |rows| rows.parse().unwrap());
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run(directory.clone(), rows));
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(run(directory.clone(), rows));
     std::fs::remove_dir_all(directory).unwrap();
 }

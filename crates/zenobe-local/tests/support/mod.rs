@@ -6,6 +6,8 @@
     reason = "test code, outside the functions that the lint knows as such"
 )]
 
+pub(crate) mod memory_log;
+
 use std::path::Path;
 
 use bytes::Bytes;

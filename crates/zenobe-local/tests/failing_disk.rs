@@ -1,0 +1,81 @@
+//! A failed sync ends writing until the engine is reopened; a full disk only until there is room.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "test code, outside the functions that the lint knows as such"
+)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use support::memory_log::MemoryDirectory;
+use support::{SPACE, commit, commit_durably, key, put, small_options, value};
+use zenobe_local::LocalEngine;
+use zenobe_storage::{Engine as _, EngineError, Read};
+
+fn open(disk: &std::path::Path, log: &MemoryDirectory) -> LocalEngine {
+    let mut options = small_options(disk);
+    options.log_directory = Some(Arc::new(log.clone()));
+    LocalEngine::open(options).unwrap()
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_writes_are_refused_and_reads_go_on() {
+    let disk = tempfile::tempdir().unwrap();
+    let log = MemoryDirectory::default();
+    let engine = open(disk.path(), &log);
+    engine.create_space(SPACE).await.unwrap();
+    commit_durably(&engine, put(key("a"), "old")).await;
+    log.fail_syncs(true);
+    let position = commit(&engine, put(key("a"), "new")).await;
+    assert!(matches!(engine.durable(position).await, Err(EngineError::WritesRefused(_))));
+    assert!(matches!(engine.commit(put(key("b"), "b")).await, Err(EngineError::WritesRefused(_))));
+    // The disk may hold it or not: nobody may be told that it does, and nobody is.
+    let eventual = engine.get(key("a"), Read::Eventual).await.unwrap();
+    assert_eq!(eventual.unwrap().value, "old");
+    assert!(matches!(engine.get(key("a"), Read::Strong).await, Err(EngineError::WritesRefused(_))));
+    assert_eq!(engine.get(key("b"), Read::Strong).await, Ok(None));
+    assert!(matches!(engine.close().await, Err(EngineError::WritesRefused(_))));
+    log.fail_syncs(false);
+    let engine = open(disk.path(), &log);
+    commit_durably(&engine, put(key("b"), "b")).await;
+    assert_eq!(value(&engine, key("b")).await.unwrap(), "b");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_until_there_is_room() {
+    let disk = tempfile::tempdir().unwrap();
+    let log = MemoryDirectory::default();
+    let engine = open(disk.path(), &log);
+    engine.create_space(SPACE).await.unwrap();
+    log.set_full(true);
+    let mut written = 0;
+    let error = loop {
+        match engine.commit(put(key(format!("{written}")), vec![b'x'; 4000])).await {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 100, "the first segment is not that long");
+    };
+    assert!(matches!(&error, EngineError::Full(text) if text.contains("no space left")), "{error}");
+    assert!(written > 0);
+    for n in 0..written {
+        assert!(value(&engine, key(format!("{n}"))).await.is_some());
+    }
+    log.set_full(false);
+    let retrying = async {
+        while engine.commit(put(key("after"), "room")).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), retrying).await.unwrap();
+    assert_eq!(value(&engine, key("after")).await.unwrap(), "room");
+    drop(engine);
+    let engine = open(disk.path(), &log);
+    for n in 0..written {
+        assert!(value(&engine, key(format!("{n}"))).await.is_some());
+    }
+    assert_eq!(value(&engine, key("after")).await.unwrap(), "room");
+}

@@ -1,0 +1,185 @@
+//! A log directory in memory that knows what was synced, and fails on command.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use zenobe_local::log::io::{LogDirectory, LogFile};
+
+/// The contents of all files.
+pub(crate) type Image = BTreeMap<String, Vec<u8>>;
+
+/// What the disk may hold if power fails just before a sync ends.
+pub(crate) struct Moment {
+    /// All files as last synced.
+    pub(crate) synced: Image,
+    /// The file that is being synced.
+    pub(crate) name: String,
+    /// Its contents with what was written since.
+    pub(crate) written: Vec<u8>,
+}
+
+#[derive(Default)]
+struct State {
+    files: BTreeMap<String, Arc<Mutex<Contents>>>,
+    moments: Vec<Moment>,
+}
+
+#[derive(Clone, Default)]
+struct Contents {
+    written: Vec<u8>,
+    synced: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Switches {
+    fail_syncs: AtomicBool,
+    full: AtomicBool,
+    record: AtomicBool,
+}
+
+/// The directory.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryDirectory {
+    state: Arc<Mutex<State>>,
+    switches: Arc<Switches>,
+}
+
+impl MemoryDirectory {
+    pub(crate) fn of(image: &Image) -> Self {
+        let directory = Self::default();
+        for (name, bytes) in image {
+            let contents = Contents { written: bytes.clone(), synced: bytes.clone() };
+            directory.state.lock().files.insert(name.clone(), Arc::new(Mutex::new(contents)));
+        }
+        directory
+    }
+
+    /// The files with everything that was written.
+    pub(crate) fn image(&self) -> Image {
+        let state = self.state.lock();
+        state
+            .files
+            .iter()
+            .map(|(name, contents)| (name.clone(), contents.lock().written.clone()))
+            .collect()
+    }
+
+    pub(crate) fn record_moments(&self, on: bool) {
+        self.switches.record.store(on, Ordering::SeqCst);
+    }
+
+    pub(crate) fn moments(&self) -> Vec<Moment> {
+        std::mem::take(&mut self.state.lock().moments)
+    }
+
+    pub(crate) fn fail_syncs(&self, on: bool) {
+        self.switches.fail_syncs.store(on, Ordering::SeqCst);
+    }
+
+    /// Files cannot grow any more.
+    pub(crate) fn set_full(&self, on: bool) {
+        self.switches.full.store(on, Ordering::SeqCst);
+    }
+}
+
+struct MemoryFile {
+    directory: MemoryDirectory,
+    contents: Arc<Mutex<Contents>>,
+}
+
+impl LogFile for MemoryFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut contents = self.contents.lock();
+        let start = usize::try_from(offset).unwrap();
+        let end = start + bytes.len();
+        if end > contents.written.len() {
+            if self.directory.switches.full.load(Ordering::SeqCst) {
+                return Err(io::Error::new(
+                    io::ErrorKind::StorageFull,
+                    "no space left on the test's disk",
+                ));
+            }
+            contents.written.resize(end, 0);
+        }
+        contents.written[start..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let contents = self.contents.lock();
+        let start = usize::try_from(offset).unwrap();
+        match contents.written.get(start..start + buffer.len()) {
+            Some(bytes) => buffer.copy_from_slice(bytes),
+            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.directory.switches.fail_syncs.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the test's disk is broken"));
+        }
+        let mut state = self.directory.state.lock();
+        if self.directory.switches.record.load(Ordering::SeqCst) {
+            let synced: Image = state
+                .files
+                .iter()
+                .map(|(name, contents)| (name.clone(), contents.lock().synced.clone()))
+                .collect();
+            let own =
+                state.files.iter().find(|(_, contents)| Arc::ptr_eq(contents, &self.contents));
+            let name = own.map(|(name, _)| name.clone()).unwrap();
+            let written = self.contents.lock().written.clone();
+            if synced[&name] != written {
+                state.moments.push(Moment { synced, name, written });
+            }
+        }
+        let mut contents = self.contents.lock();
+        contents.synced = contents.written.clone();
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.contents.lock().written.len() as u64)
+    }
+}
+
+impl LogDirectory for MemoryDirectory {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
+        let contents = Arc::new(Mutex::new(Contents::default()));
+        self.state.lock().files.insert(name.to_owned(), contents.clone());
+        Ok(Arc::new(MemoryFile { directory: self.clone(), contents }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn LogFile>> {
+        let contents = self.state.lock().files.get(name).cloned().ok_or(io::ErrorKind::NotFound)?;
+        Ok(Arc::new(MemoryFile { directory: self.clone(), contents }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let contents = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.files.insert(to.to_owned(), contents);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.state
+            .lock()
+            .files
+            .remove(name)
+            .map(|_| ())
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.state.lock().files.keys().cloned().collect())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}

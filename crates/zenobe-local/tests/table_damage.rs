@@ -1,0 +1,100 @@
+//! A flipped bit in a table is an error or changes nothing: it never reads as absence.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code, outside the functions that the lint knows as such"
+)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use support::{commit, key, open_with_space, put, small_options};
+use zenobe_local::LocalEngine;
+use zenobe_storage::{Engine as _, EngineError, HashInterval, Lane, PageLimit, Read, ScanRead};
+
+const ROWS: usize = 600;
+const FLIPS: usize = 120;
+
+fn expected(n: usize) -> Vec<u8> {
+    vec![u8::try_from(n % 251).unwrap(); 100 + n % 400]
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// Returns whether the damage was noticed.
+async fn read_all(directory: &Path) -> bool {
+    let engine = match LocalEngine::open(small_options(directory)) {
+        Ok(engine) => engine,
+        Err(EngineError::Corrupt(_)) => return true,
+        Err(other) => panic!("{other}"),
+    };
+    let mut noticed = false;
+    for n in 0..ROWS {
+        match engine.get(key(format!("key {n}")), Read::Strong).await {
+            Ok(row) => assert_eq!(row.unwrap().value, expected(n)),
+            Err(EngineError::Corrupt(_)) => noticed = true,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let scan = ScanRead {
+        space: support::SPACE,
+        lane: Lane::ITEM,
+        interval: HashInterval::ALL,
+        after: None,
+        limit: PageLimit { rows: usize::MAX, bytes: usize::MAX },
+    };
+    match engine.scan(scan, Read::Strong).await {
+        Ok(page) => assert_eq!(page.rows.len(), ROWS),
+        Err(EngineError::Corrupt(_)) => noticed = true,
+        Err(other) => panic!("{other}"),
+    }
+    noticed
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_a_table_is_never_absence() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open_with_space(directory.path()).await;
+    for n in 0..ROWS {
+        commit(&engine, put(key(format!("key {n}")), expected(n))).await;
+    }
+    engine.checkpoint().await.unwrap();
+    engine.close().await.unwrap();
+    let tables = files(&directory.path().join("tree"));
+    let originals: Vec<_> = files(directory.path())
+        .into_iter()
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
+    let mut noticed = 0;
+    for round in 0..FLIPS {
+        // Half of the flips hit anywhere, half the last part, where the tables' indexes are.
+        let path = &tables[round % tables.len()];
+        let mut bytes = std::fs::read(path).unwrap();
+        let step = bytes.len() * 8 / FLIPS;
+        let bit = if round % 2 == 0 {
+            round * step
+        } else {
+            bytes.len() * 8 - 1 - round * 67 % (bytes.len() * 8).min(40_000)
+        };
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(path, bytes).unwrap();
+        noticed += usize::from(read_all(directory.path()).await);
+        for path in files(directory.path()) {
+            std::fs::remove_file(path).unwrap();
+        }
+        for (path, bytes) in &originals {
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+    assert!(noticed > FLIPS / 2, "{noticed} of {FLIPS} noticed");
+}

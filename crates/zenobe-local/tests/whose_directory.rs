@@ -1,0 +1,54 @@
+//! A directory that another holds, that a newer version wrote, or that is damaged is not opened.
+
+mod support;
+
+use support::{SPACE, commit_durably, key, open, open_with_space, put, small_options, value};
+use xxhash_rust::xxh3::xxh3_64;
+use zenobe_local::LocalEngine;
+use zenobe_storage::{Engine as _, EngineError};
+
+#[tokio::test]
+async fn a_directory_in_use_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open_with_space(directory.path()).await;
+    let error = LocalEngine::open(small_options(directory.path())).unwrap_err();
+    assert!(
+        matches!(&error, EngineError::Unavailable(text) if text.contains("in use by another process")),
+        "{error}"
+    );
+    engine.close().await.unwrap();
+    let again = open(directory.path());
+    assert_eq!(again.spaces().await.unwrap(), vec![SPACE]);
+}
+
+#[tokio::test]
+async fn a_newer_format_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open_with_space(directory.path()).await);
+    let path = directory.path().join("MANIFEST");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[8] = 2;
+    let end = bytes.len() - 8;
+    let hash = xxh3_64(&bytes[..end]);
+    bytes[end..].copy_from_slice(&hash.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let error = LocalEngine::open(small_options(directory.path())).unwrap_err();
+    assert!(
+        matches!(&error, EngineError::Unavailable(text) if text.contains("newer version")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_manifest_is_corruption() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open_with_space(directory.path()).await;
+    commit_durably(&engine, put(key("a"), "1")).await;
+    assert!(value(&engine, key("a")).await.is_some());
+    drop(engine);
+    std::fs::remove_file(directory.path().join("MANIFEST")).unwrap();
+    assert!(matches!(
+        LocalEngine::open(small_options(directory.path())),
+        Err(EngineError::Corrupt(_))
+    ));
+}
