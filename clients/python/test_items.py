@@ -160,13 +160,16 @@ def test_batches(dynamodb, table):
 def test_bad_expressions_are_told_as_dynamodb_tells_them(dynamodb, table, parameters, message):
     with pytest.raises(ClientError) as info:
         dynamodb.update_item(TableName=table, Key={"pk": {"S": "e"}, "sk": {"N": "1"}}, **parameters)
+    # Since mid-2026 the service answers what a write checks before its table in this envelope.
+    if "part of the key" not in message:
+        message = "1 validation error detected: " + message
     assert info.value.response["Error"] == {"Code": "ValidationException", "Message": message}
 
 
 def test_items_over_the_limit_are_refused(dynamodb, table):
     with pytest.raises(ClientError) as info:
         dynamodb.put_item(TableName=table, Item={"pk": {"S": "big"}, "sk": {"N": "1"}, "v": {"S": "x" * 410_000}})
-    assert info.value.response["Error"]["Message"] == "Item size has exceeded the maximum allowed size"
+    assert info.value.response["Error"]["Message"] == "1 validation error detected: Item size has exceeded the maximum allowed size"
 
 
 def test_legacy_parameters(dynamodb, table):
