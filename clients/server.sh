@@ -10,7 +10,7 @@ if [ -z "${ZENOBE_ENDPOINT:-}" ]; then
     kill -0 $zenobe_pid || { cat "$zenobe_data/log"; exit 1; }
     sleep 0.05
   done
-  export ZENOBE_ENDPOINT="http://127.0.0.1:$(cat "$zenobe_data/port")"
+  export ZENOBE_ENDPOINT="http://$(cat "$zenobe_data/port")"
 fi
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1
 export AWS_EC2_METADATA_DISABLED=true AWS_ENDPOINT_URL_DYNAMODB="$ZENOBE_ENDPOINT"

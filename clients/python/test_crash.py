@@ -31,7 +31,7 @@ def test_nothing_acknowledged_is_lost(tmp_path):
                     mine.put_item(TableName="log", Item={
                         "pk": {"S": key[0]}, "sk": {"N": str(key[1])}, "v": {"S": value}, "g": {"S": f"g{n % 3}"}})
                 except (BotoCoreError, ClientError):
-                    acknowledged.setdefault(key, []).append((value, False))
+                    acknowledged.setdefault(key, [(None, True)]).append((value, False))
                     return
                 acknowledged[key] = [(value, True)]
                 n += 1
