@@ -1,4 +1,7 @@
 //! The table of results.
+//!
+//! `ratio` is that of requests per second. `by CPU` is that of CPU time per request: on a machine that
+//! does other work too it is the steadier of the two, and it leaves out waiting for the disk.
 
 use std::time::Duration;
 
@@ -36,7 +39,7 @@ pub(crate) struct Row {
 /// Prints the names of the columns.
 pub(crate) fn print_header() {
     println!(
-        "{:<20}{:>6}{:>10}{:>10}{:>7}{:>10}{:>10}{:>11}{:>9}{:>11}{:>8}{:>13}",
+        "{:<20}{:>6}{:>10}{:>10}{:>7}{:>10}{:>10}{:>11}{:>9}{:>11}{:>8}{:>8}{:>13}",
         "workload",
         "conns",
         "req/s",
@@ -47,6 +50,7 @@ pub(crate) fn print_header() {
         "limit p99",
         "CPU µs",
         "limit CPU",
+        "by CPU",
         "RSS MB",
         "fsyncs/write"
     );
@@ -61,7 +65,7 @@ impl Row {
             _ => "-".to_owned(),
         };
         println!(
-            "{:<20}{:>6}{:>10.0}{:>10.0}{:>7.2}{:>10}{:>10}{:>11}{:>9.1}{:>11.1}{:>8.0}{:>13}",
+            "{:<20}{:>6}{:>10.0}{:>10.0}{:>7.2}{:>10}{:>10}{:>11}{:>9.1}{:>11.1}{:>8.2}{:>8.0}{:>13}",
             self.workload.name(),
             self.connections,
             self.full.per_second(),
@@ -72,6 +76,7 @@ impl Row {
             self.bare.p99.as_micros(),
             self.full.cpu_us(),
             self.bare.cpu_us(),
+            self.bare.cpu_us() / self.full.cpu_us(),
             self.full.resident_bytes as f64 / f64::from(1 << 20),
             fsyncs,
         );

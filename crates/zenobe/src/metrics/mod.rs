@@ -144,6 +144,11 @@ impl Metrics {
         add(&self.tls_failures, 1);
     }
 
+    /// How many requests have ended.
+    pub(crate) fn requests_finished(&self) -> u64 {
+        self.shards.iter().map(|shard| read(&shard.finished)).sum()
+    }
+
     /// The metrics page, with the engine's figures.
     pub(crate) fn render(&self, figures: &[Figure]) -> String {
         let mut page = Page(String::with_capacity(16 << 10));

@@ -26,6 +26,7 @@ use crate::database::{Background, DatabaseService};
 use crate::http::body::BodyBudget;
 use crate::http::handler::{Authentication, Front};
 use crate::logging::LogBudget;
+use crate::memory::{self, IdleWatch};
 use crate::metrics::Metrics;
 use crate::server::connection::Connections;
 use crate::server::registry::Registry;
@@ -140,6 +141,8 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
     let service = DatabaseService::open(&config, &bound).await.map_err(StartError::Data)?;
     let database = service.database();
     let metrics = Arc::new(Metrics::new(threads, clock::unix_seconds().0));
+    // Reading the log took memory that serving does not need.
+    memory::give_back();
     let background = Background::start(database, metrics.clone());
     let front = Arc::new(Front {
         service,
@@ -297,6 +300,7 @@ impl<S: Service> Server<S> {
             let (connections, places) = (self.connections.clone(), self.places.clone());
             accepting.spawn(accept(listener, connections, places));
         }
+        let mut idle = IdleWatch::default();
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         loop {
             tokio::select! {
@@ -309,6 +313,7 @@ impl<S: Service> Server<S> {
                 }
                 _ = sweep.tick() => {
                     self.connections.registry.sweep(clock::tick());
+                    idle.observe(self.connections.front.metrics.requests_finished());
                     if let Some(tls) = &tls {
                         tls.reload_if_changed(clock::coarse_ms());
                     }
