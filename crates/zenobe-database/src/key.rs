@@ -7,9 +7,11 @@
 //! index keys are two entries.
 
 use bytes::Bytes;
+use zenobe_model::expression::Path;
 use zenobe_model::key::{self as encoding, KeyValue};
 use zenobe_model::limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX};
-use zenobe_model::{AttributeValue, EncodedItem, Item, ServiceError, ValueRef};
+use zenobe_model::value::ValueType;
+use zenobe_model::{AttributeValue, EncodedItem, Item, ServiceError};
 use zenobe_storage::{Key, Lane, RowPlace};
 
 use crate::catalog::{GlobalIndex, KeyAttribute, LocalIndex, Table};
@@ -133,56 +135,121 @@ fn check_key_length(length: usize, sort: bool) -> Result<(), ServiceError> {
     Ok(())
 }
 
+/// Where a value for an index key comes from, which words the error for an empty one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IndexKeyOrigin {
+    /// The request holds the whole item.
+    Item,
+    /// An update made it.
+    Update,
+}
+
 /// Checks the attributes of an item that are keys of secondary indexes: of the right type, not
-/// empty, not too long. Absent ones are fine: the item is then not in that index.
+/// empty, not too long. Absent ones are fine: the item is then not in that index. `value_of` looks
+/// an attribute up.
 ///
 /// # Errors
 /// The service's errors, naming index and attribute.
-pub(crate) fn check_index_keys(table: &Table, item: &EncodedItem) -> Result<(), ServiceError> {
+pub(crate) fn check_index_keys<'a>(
+    table: &Table,
+    origin: IndexKeyOrigin,
+    value_of: impl Fn(&str) -> Option<IndexKeyValue<'a>>,
+) -> Result<(), ServiceError> {
+    let check = |index: &str, attribute: &KeyAttribute, sort| match value_of(&attribute.name) {
+        Some(value) => check_index_key(index, attribute, value, sort, origin),
+        None => Ok(()),
+    };
     for index in &table.local_indexes {
         if let Some(sort) = &index.key.sort {
-            check_index_key(&index.name, sort, item, true)?;
+            check(&index.name, sort, true)?;
         }
     }
     for index in table.global_indexes.iter().filter(|index| index.is_written()) {
         for attribute in &index.partition {
-            check_index_key(&index.name, attribute, item, false)?;
+            check(&index.name, attribute, false)?;
         }
         for attribute in &index.sort {
-            check_index_key(&index.name, attribute, item, true)?;
+            check(&index.name, attribute, true)?;
         }
     }
     Ok(())
 }
 
+/// A value that an index key attribute has: its type, and the key value if the type can be a key.
+pub(crate) type IndexKeyValue<'a> = (ValueType, Option<KeyValue<'a>>);
+
+/// The attribute of a tree as an index key.
+pub(crate) fn of_tree<'a>(item: &'a Item, name: &str) -> Option<IndexKeyValue<'a>> {
+    let value = item.get(name)?;
+    Some((value.value_type(), KeyValue::from_value(value)))
+}
+
+/// The attribute of an encoded item as an index key.
+pub(crate) fn of_encoded<'a>(item: &'a EncodedItem, name: &str) -> Option<IndexKeyValue<'a>> {
+    let value = item.get(name)?.value();
+    Some((value.value_type(), KeyValue::from_ref(value)))
+}
+
 fn check_index_key(
     index: &str,
     attribute: &KeyAttribute,
-    item: &EncodedItem,
+    (found, value): IndexKeyValue<'_>,
     sort: bool,
+    origin: IndexKeyOrigin,
 ) -> Result<(), ServiceError> {
-    let Some(raw) = item.get(&attribute.name) else { return Ok(()) };
-    let value = raw.value();
-    if value.value_type() != attribute.ty {
+    if found != attribute.ty {
         return Err(ServiceError::validation(format!(
             "One or more parameter values were invalid: Type mismatch for Index Key {} Expected: {} Actual: {} IndexName: {index}",
             attribute.name,
             attribute.ty.name(),
-            value.value_type().name()
+            found.name()
         )));
     }
     let (length, kind) = match value {
-        ValueRef::S(text) => (text.len(), "string"),
-        ValueRef::B(bytes) => (bytes.len(), "binary"),
+        Some(KeyValue::S(text)) => (text.len(), "string"),
+        Some(KeyValue::B(bytes)) => (bytes.len(), "binary"),
         _ => return Ok(()),
     };
-    if length == 0 {
-        return Err(ServiceError::validation(format!(
+    if length > 0 {
+        return check_key_length(length, sort);
+    }
+    Err(ServiceError::validation(match origin {
+        IndexKeyOrigin::Item => format!(
             "One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty {kind} value. IndexName: {index}, IndexKey: {}",
             attribute.name
+        ),
+        IndexKeyOrigin::Update => format!(
+            "One or more parameter values are not valid. The update expression attempted to update a secondary index key to a value that is not supported. The AttributeValue for a key attribute cannot contain an empty {kind} value."
+        ),
+    }))
+}
+
+/// Checks that no path goes into an attribute that is a key of the table or of an index: keys are
+/// scalars.
+///
+/// # Errors
+/// The service's error, naming the attribute.
+pub(crate) fn check_paths<'a>(
+    table: &Table,
+    paths: impl IntoIterator<Item = &'a Path>,
+) -> Result<(), ServiceError> {
+    for path in paths.into_iter().filter(|path| !path.elements.is_empty()) {
+        let is = |attribute: &KeyAttribute| attribute.name == path.root;
+        let kind = if table.key.attributes().any(is) {
+            "Key"
+        } else if table.local_indexes.iter().any(|index| index.key.attributes().any(is))
+            || table.global_indexes.iter().any(|index| index.key_attributes().any(is))
+        {
+            "IndexKey"
+        } else {
+            continue;
+        };
+        return Err(ServiceError::validation(format!(
+            "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: {kind}: {}",
+            path.root
         )));
     }
-    check_key_length(length, sort)
+    Ok(())
 }
 
 /// The key values of an item for these attributes; `None` when one is absent or of another type.

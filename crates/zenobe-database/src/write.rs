@@ -32,7 +32,8 @@ use zenobe_storage::{
 
 use crate::catalog::Table;
 use crate::index::{self, IndexChange};
-use crate::{Inner, engine_failure, key};
+use crate::key::{self, IndexKeyOrigin};
+use crate::{Inner, engine_failure};
 
 /// How often a write starts again because another process changed an item under it.
 const CONFLICT_RETRIES_MAX: usize = 64;
@@ -100,17 +101,21 @@ impl ItemWrite {
         {
             return Err(self.condition_failed(old));
         }
-        let new = match &self.change {
-            Change::Delete { .. } => return Ok(None),
-            Change::Put(item) => EncodedItem::encode(item, header),
-            Change::Update { key, update } => {
-                let before = old.map_or_else(|| key.clone(), EncodedItem::to_item);
-                let after = match update {
-                    Some(update) => update.apply(&before)?,
-                    None => before,
-                };
-                EncodedItem::encode(&after, header)
+        let new = match (&self.change, old) {
+            (Change::Delete { .. }, _) => return Ok(None),
+            (Change::Put(item), _) => EncodedItem::encode(item, header),
+            // Removing from an item that does not exist does not make it.
+            (Change::Update { update: Some(update), .. }, None) if update.only_removes() => {
+                return Ok(None);
             }
+            (Change::Update { key, update: Some(update) }, None) => {
+                EncodedItem::encode(&update.apply(key)?, header)
+            }
+            (Change::Update { update: Some(update), .. }, Some(old)) => {
+                update.apply_encoded(old, header)?
+            }
+            (Change::Update { key, update: None }, None) => EncodedItem::encode(key, header),
+            (Change::Update { update: None, .. }, Some(old)) => old.with_header(header),
         };
         if new.size_bytes() > ITEM_SIZE_BYTES_MAX {
             return Err(ServiceError::validation(match self.change {
@@ -120,7 +125,10 @@ impl ItemWrite {
                 _ => "Item size has exceeded the maximum allowed size",
             }));
         }
-        key::check_index_keys(&self.table, &new)?;
+        if let Change::Update { .. } = self.change {
+            let value_of = |name: &str| key::of_encoded(&new, name);
+            key::check_index_keys(&self.table, IndexKeyOrigin::Update, value_of)?;
+        }
         Ok(Some(new))
     }
 

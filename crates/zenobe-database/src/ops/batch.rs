@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use zenobe_model::capacity::{ConsumedCapacity, HalfUnits};
 use zenobe_model::compile::{self, CompiledBatchEntry, CompiledKeys};
+use zenobe_model::expression::Projection;
 use zenobe_model::limits::BATCH_GET_BYTES_MAX;
 use zenobe_model::operation::{
     BatchGetItemRequest, BatchGetItemResponse, BatchWriteItemRequest, BatchWriteItemResponse,
@@ -67,6 +68,7 @@ impl GetPlan {
         if distinct.len() != places.len() {
             return Err(ServiceError::validation("Provided list of item keys contains duplicates"));
         }
+        key::check_paths(&table, keys.projection.iter().flat_map(Projection::paths))?;
         Ok(Self { name, table, keys, places })
     }
 
@@ -171,7 +173,9 @@ pub(crate) async fn batch_write_item(
 
 fn item_write(table: &Arc<Table>, request: CompiledBatchEntry) -> Result<ItemWrite, ServiceError> {
     let (place, change) = match request {
-        CompiledBatchEntry::Put(item) => (key::place_of_item(table, &item)?, Change::Put(item)),
+        CompiledBatchEntry::Put(item) => {
+            (super::item::place_of_new(table, &item)?, Change::Put(item))
+        }
         CompiledBatchEntry::Delete(key) => {
             (key::place_of_key(table, &key)?, Change::Delete { key })
         }

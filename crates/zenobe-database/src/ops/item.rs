@@ -2,15 +2,18 @@
 
 use zenobe_model::capacity::HalfUnits;
 use zenobe_model::compile::{self, WriteAnswer};
+use zenobe_model::expression::{Condition, Projection, Update};
 use zenobe_model::operation::{
     DeleteItemRequest, GetItemRequest, GetItemResponse, PutItemRequest,
     ReturnItemCollectionMetrics, ReturnValues, ReturnValuesOnConditionCheckFailure,
     UpdateItemRequest, WriteItemResponse,
 };
-use zenobe_model::{EncodedItem, ServiceError};
-use zenobe_storage::Read;
+use zenobe_model::{EncodedItem, Item, ServiceError};
+use zenobe_storage::{Read, RowPlace};
 
 use super::capacity;
+use crate::catalog::Table;
+use crate::key::IndexKeyOrigin;
 use crate::read::Source;
 use crate::write::{self, Change, ItemWrite, Written};
 use crate::{Inner, engine_failure, key};
@@ -26,6 +29,7 @@ pub(crate) async fn get_item(
     let get = compile::get_item(request)?;
     let table = db.catalog.table(&get.table_name)?;
     let place = key::place_of_key(&table, &get.key)?;
+    key::check_paths(&table, get.projection.iter().flat_map(Projection::paths))?;
     let read = if get.consistent_read { Read::Strong } else { Read::Eventual };
     let row = db.engine.get(key::item_key(&table, place), read).await;
     let row = row.map_err(|error| engine_failure(&error))?;
@@ -58,7 +62,8 @@ pub(crate) async fn put_item(
 ) -> Result<WriteItemResponse, ServiceError> {
     let put = compile::put_item(request).map_err(enveloped)?;
     let table = db.catalog.table(&put.table_name)?;
-    let place = key::place_of_item(&table, &put.item)?;
+    let place = place_of_new(&table, &put.item)?;
+    check_condition_paths(&table, put.condition.as_ref())?;
     let write = ItemWrite {
         table,
         place,
@@ -80,6 +85,7 @@ pub(crate) async fn delete_item(
     let delete = compile::delete_item(request).map_err(enveloped)?;
     let table = db.catalog.table(&delete.table_name)?;
     let place = key::place_of_key(&table, &delete.key)?;
+    check_condition_paths(&table, delete.condition.as_ref())?;
     let write = ItemWrite {
         table,
         place,
@@ -101,6 +107,7 @@ pub(crate) async fn update_item(
     let update = compile::update_item(request).map_err(enveloped)?;
     let table = db.catalog.table(&update.table_name)?;
     let place = key::place_of_key(&table, &update.key)?;
+    check_condition_paths(&table, update.condition.as_ref())?;
     if let Some(changes) = &update.update
         && let Some(name) =
             table.key.attributes().find(|attribute| changes.touches(&attribute.name))
@@ -110,6 +117,7 @@ pub(crate) async fn update_item(
             name.name
         )));
     }
+    key::check_paths(&table, update.update.iter().flat_map(Update::paths))?;
     let write = ItemWrite {
         table,
         place,
@@ -118,6 +126,21 @@ pub(crate) async fn update_item(
         return_item_on_failure: wants_item(&update.answer),
     };
     single(db, write, &update.answer).await
+}
+
+/// The place of an item to put, after checking all of its keys: those of the table, then those of
+/// the indexes.
+///
+/// # Errors
+/// The service's errors for keys that are missing or do not fit.
+pub(crate) fn place_of_new(table: &Table, item: &Item) -> Result<RowPlace, ServiceError> {
+    let place = key::place_of_item(table, item)?;
+    key::check_index_keys(table, IndexKeyOrigin::Item, |name| key::of_tree(item, name))?;
+    Ok(place)
+}
+
+fn check_condition_paths(table: &Table, condition: Option<&Condition>) -> Result<(), ServiceError> {
+    key::check_paths(table, condition.iter().flat_map(|condition| condition.paths()))
 }
 
 /// The form in which the writes of one item report what they check before they look the table up.

@@ -1,5 +1,6 @@
 //! Query and Scan: what they read, and the rules that depend on the table and its indexes.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -105,6 +106,9 @@ async fn read_page(
     read: CompiledRead,
     extent: Extent,
 ) -> Result<ReadItemsResponse, ServiceError> {
+    let paths = read.projection.iter().flat_map(Projection::paths);
+    key::check_paths(table, paths.chain(read.filter.iter().flat_map(|filter| filter.paths())))?;
+    check_filter_projected(table, source, &read)?;
     let fetch = needs_fetch(table, source, &read)?;
     let count_only = read.select == Some(Select::Count);
     let page = read::page(
@@ -299,7 +303,8 @@ fn needs_fetch(
         }
         return Ok(true);
     }
-    let missing = missing_names(table, source, projection, read.projection.as_ref());
+    let wanted = read.projection.iter().flat_map(Projection::top_level_names);
+    let missing = missing_names(table, source, projection, wanted);
     if missing.is_empty() {
         return Ok(false);
     }
@@ -312,14 +317,35 @@ fn needs_fetch(
     Ok(true)
 }
 
-/// The attributes that a projection wants and an index does not hold.
-fn missing_names(
+/// A filter may name only what the index that is read projects.
+fn check_filter_projected(
+    table: &Table,
+    source: Source<'_>,
+    read: &CompiledRead,
+) -> Result<(), ServiceError> {
+    let (name, projection) = match source {
+        Source::Table => return Ok(()),
+        Source::Local(index) => (&index.name, &index.projection),
+        Source::Global(index) => (&index.name, &index.projection),
+    };
+    let paths = read.filter.iter().flat_map(|filter| filter.paths());
+    let missing = missing_names(table, source, projection, paths.map(|path| path.root.as_str()));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(ServiceError::validation(format!(
+        "One or more parameter values were invalid: Secondary index {name} does not project one or more filter attributes: [{}]",
+        missing.join(", ")
+    )))
+}
+
+/// The attributes that are wanted and an index does not hold, ascending.
+fn missing_names<'a>(
     table: &Table,
     source: Source<'_>,
     projection: &IndexProjection,
-    wanted: Option<&Projection>,
+    wanted: impl Iterator<Item = &'a str>,
 ) -> Vec<String> {
-    let Some(wanted) = wanted else { return Vec::new() };
     let keys = source.key_attributes(table);
     let held = |name: &str| {
         keys.iter().any(|attribute| attribute.name == name)
@@ -329,8 +355,6 @@ fn missing_names(
                 IndexProjection::Include(names) => names.iter().any(|known| known == name),
             }
     };
-    let mut missing: Vec<String> =
-        wanted.top_level_names().filter(|name| !held(name)).map(|name| name.to_string()).collect();
-    missing.dedup();
-    missing
+    let missing: BTreeSet<&str> = wanted.filter(|name| !held(name)).collect();
+    missing.into_iter().map(str::to_owned).collect()
 }
