@@ -167,6 +167,9 @@ impl Core {
                 return Ok(());
             }
             self.check_open()?;
+            if let Some(error) = self.durable.failure() {
+                return Err(error.clone());
+            }
         }
     }
 

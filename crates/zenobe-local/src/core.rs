@@ -26,9 +26,11 @@ use crate::spaces::{Incarnation, Spaces};
 use crate::tree::DiskTree;
 use crate::view::View;
 
-/// A read from the tree that took longer than this touched the disk.
-const SLOW_READ: Duration = Duration::from_micros(500);
-/// After a slow read, reads from the tree go to other threads for this long.
+/// A read from the tree that took longer than this touched the disk, or its thread was preempted.
+const SLOW_READ: Duration = Duration::from_micros(300);
+/// So many slow reads in a row are not chance: the disk is at work.
+const SLOW_READS: u64 = 3;
+/// After them, reads from the tree go to other threads for this long.
 const SLOW_TIME: Duration = Duration::from_millis(50);
 
 /// Counters for the metrics page.
@@ -55,6 +57,15 @@ pub(crate) struct Work {
     /// Why the last flush failed.
     pub(crate) flush_error: Option<EngineError>,
     pub(crate) flush_failures: u64,
+}
+
+/// How much a read from the disk reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// One row: what it takes tells whether the disk was asked.
+    Row,
+    /// Many rows: that takes its time anyway.
+    Page,
 }
 
 /// The shared state.
@@ -93,6 +104,7 @@ pub(crate) struct Core {
     pub(crate) closed: AtomicBool,
     pub(crate) figures: Figures,
     epoch: Instant,
+    slow_reads: AtomicU64,
     slow_until_us: AtomicU64,
     /// Held until the engine is closed.
     pub(crate) lock: Mutex<Option<File>>,
@@ -146,6 +158,7 @@ impl Core {
             closed: AtomicBool::new(false),
             figures: Figures::default(),
             epoch: Instant::now(),
+            slow_reads: AtomicU64::new(0),
             slow_until_us: AtomicU64::new(0),
             lock: Mutex::new(Some(parts.lock)),
         }
@@ -200,7 +213,7 @@ impl Core {
     ///
     /// A read that is answered from memory takes a few microseconds, less than handing it to another
     /// thread; and whether it will be cannot be asked in advance.
-    pub(crate) async fn on_disk<T, F>(&self, work: F) -> EngineResult<T>
+    pub(crate) async fn on_disk<T, F>(&self, extent: Extent, work: F) -> EngineResult<T>
     where
         T: Send + 'static,
         F: FnOnce() -> EngineResult<T> + Send + 'static,
@@ -212,11 +225,19 @@ impl Core {
             return self.off_thread(work).await;
         }
         let result = work();
-        let end = self.epoch.elapsed();
-        if end.saturating_sub(start) > SLOW_READ {
-            self.slow_until_us.store(micros(end + SLOW_TIME), Ordering::Relaxed);
+        if extent == Extent::Row {
+            self.note_time(start);
         }
         result
+    }
+
+    fn note_time(&self, start: Duration) {
+        let end = self.epoch.elapsed();
+        if end.saturating_sub(start) <= SLOW_READ {
+            self.slow_reads.store(0, Ordering::Relaxed);
+        } else if self.slow_reads.fetch_add(1, Ordering::Relaxed) + 1 >= SLOW_READS {
+            self.slow_until_us.store(micros(end + SLOW_TIME), Ordering::Relaxed);
+        }
     }
 
     /// Runs blocking work on a thread where that is possible.

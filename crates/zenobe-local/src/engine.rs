@@ -11,7 +11,7 @@ use zenobe_storage::{
     Snapshot, SpaceId, SpaceStats,
 };
 
-use crate::core::Core;
+use crate::core::{Core, Extent};
 use crate::{LocalOptions, background, commit, committer, layout, open};
 
 /// The embedded engine on one directory.
@@ -199,7 +199,7 @@ impl Engine for LocalEngine {
     ) -> BoxFuture<'_, EngineResult<Vec<LoggedRecord>>> {
         Box::pin(async move {
             let core = self.core.clone();
-            self.core.on_disk(move || core.log_read(shard, after, limit)).await
+            self.core.on_disk(Extent::Page, move || core.log_read(shard, after, limit)).await
         })
     }
 

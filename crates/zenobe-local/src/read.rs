@@ -13,7 +13,7 @@ use zenobe_storage::{
     RangeRead, Read, ScanRead, ShardId, Snapshot,
 };
 
-use crate::core::Core;
+use crate::core::{Core, Extent};
 use crate::layout::{self, Interval};
 use crate::log::Segment;
 use crate::log::frame::{self, FRAME_HEADER_BYTES, Header, Kind};
@@ -110,7 +110,7 @@ impl Core {
             None if view.tree.is_empty() => Found { lsn: 0, value: None },
             None => {
                 let key = key.clone();
-                self.on_disk(move || view.on_disk(&key)).await?
+                self.on_disk(Extent::Row, move || view.on_disk(&key)).await?
             }
         };
         if let Some(_latch) = self.latches.try_lock_unwritten(key, lsn) {
@@ -174,7 +174,8 @@ impl Core {
         let (page, seen_lsn) = if view.tree.is_empty() {
             collect(&view, &interval, lsn, direction, limit)?
         } else {
-            self.on_disk(move || collect(&view, &interval, lsn, direction, limit)).await?
+            self.on_disk(Extent::Page, move || collect(&view, &interval, lsn, direction, limit))
+                .await?
         };
         self.wait_for(&read, seen_lsn).await?;
         Ok(page)

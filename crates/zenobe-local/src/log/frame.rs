@@ -141,6 +141,12 @@ impl Header {
     }
 }
 
+/// Whether the bytes may start a frame: a quick look before [`Header::decode`].
+#[must_use]
+pub fn starts_frame(bytes: &[u8]) -> bool {
+    bytes.starts_with(&FRAME_MAGIC.to_le_bytes())
+}
+
 /// Reads the frame that starts at `at`; `None` when there is no whole, intact one.
 #[must_use]
 pub fn read_frame(segment: &[u8], at: usize, seed: u64) -> Option<(Header, &[u8])> {

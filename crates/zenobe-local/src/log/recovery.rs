@@ -89,6 +89,8 @@ pub fn recover(
         inside
     });
     let mut broken = false;
+    // One for all segments: zeroing one for each takes longer than reading it.
+    let mut bytes = Vec::new();
     let mut cut_at = None;
     for id in extent.first_segment..=extent.newest_segment {
         let name = Segment::name(id);
@@ -97,7 +99,7 @@ pub fn recover(
         }
         let file = directory.open(&name).map_err(|e| unavailable(&name, &e))?;
         let size_bytes = file.len().map_err(|e| unavailable(&name, &e))?.min(SEGMENT_BYTES_MAX);
-        let mut bytes = vec![0; usize::try_from(size_bytes).unwrap_or(0)];
+        bytes.resize(usize::try_from(size_bytes).unwrap_or(0), 0);
         file.read_at(&mut bytes, 0).map_err(|e| unavailable(&name, &e))?;
         let segment = Arc::new(Segment::new(id, file, size_bytes, extent.salt));
         if broken {
@@ -191,9 +193,12 @@ fn expect_unused(segment: &Segment, bytes: &[u8]) -> EngineResult<()> {
 
 /// The headers at any aligned place from `at` on, whether their payload is whole or not.
 fn frames_from(bytes: &[u8], at: usize, seed: u64) -> impl Iterator<Item = (usize, Header)> + '_ {
-    (at..bytes.len())
-        .step_by(frame::ALIGN_BYTES)
-        .filter_map(move |place| Some((place, Header::decode(bytes.get(place..)?, seed)?)))
+    let rest = bytes.get(at..).unwrap_or_default();
+    let starts = rest.chunks(frame::ALIGN_BYTES).enumerate();
+    starts.filter(|(_, start)| frame::starts_frame(start)).filter_map(move |(index, _)| {
+        let place = at + index * frame::ALIGN_BYTES;
+        Some((place, Header::decode(bytes.get(place..)?, seed)?))
+    })
 }
 
 fn cut(segment: &Segment, at: usize, torn_end: usize, next_lsn: u64) -> EngineResult<()> {
