@@ -104,12 +104,13 @@ impl ItemWrite {
         let new = match (&self.change, old) {
             (Change::Delete { .. }, _) => return Ok(None),
             (Change::Put(item), _) => EncodedItem::encode(item, header),
-            // Removing from an item that does not exist does not make it.
-            (Change::Update { update: Some(update), .. }, None) if update.only_removes() => {
-                return Ok(None);
-            }
             (Change::Update { key, update: Some(update) }, None) => {
-                EncodedItem::encode(&update.apply(key)?, header)
+                let item = update.apply(key)?;
+                // Removing from an item that does not exist does not make it.
+                if update.only_removes() {
+                    return Ok(None);
+                }
+                EncodedItem::encode(&item, header)
             }
             (Change::Update { update: Some(update), .. }, Some(old)) => {
                 update.apply_encoded(old, header)?
