@@ -49,11 +49,20 @@ pub(crate) fn run_flushes(core: &Core) {
         while let Some(oldest) = sealed(core) {
             let result = flush(core, &oldest);
             failed = result.is_err();
+            if failed {
+                clear_up(core);
+            }
             note_flush(core, result);
             if failed || core.stopping.load(Ordering::Acquire) {
                 break;
             }
         }
+    }
+}
+
+fn clear_up(core: &Core) {
+    if let Err(error) = core.tree.remove_leftovers() {
+        tracing::warn!(%error, "what a failed flush or compaction left could not be removed");
     }
 }
 
@@ -167,6 +176,7 @@ pub(crate) fn run_compactions(core: &Core) {
                     tracing::error!(%error, "a compaction failed; it is tried again");
                 }
                 core.background.lock().dropped.extend(dropped);
+                clear_up(core);
                 patience = RETRY;
             }
         }

@@ -181,6 +181,10 @@ pub(crate) fn open(options: LocalOptions) -> EngineResult<Core> {
     let mut manifest = load_manifest(&directory, log.as_ref())?;
     let spaces: Arc<ArcSwap<Spaces>> =
         Arc::new(ArcSwap::from_pointee(manifest.current().spaces.clone()));
+    // The tree is made before the first segment.
+    if manifest.current().newest_segment > 0 && !directory.join(TREE).join("current").exists() {
+        return Err(EngineError::Corrupt(format!("{} has a log and no tree", directory.display())));
+    }
     let tree = DiskTree::open(&directory.join(TREE), options.block_cache_bytes, spaces.clone())?;
     let flushed_lsn = tree.flushed_lsn().max(manifest.current().flushed_lsn);
     let Replayed { memtables, records, log: recovered } =

@@ -8,8 +8,9 @@
 //! view before it takes the LSN it reads at, so nothing in the tables of a view is too new for it.
 //! That is why compaction may drop every older version.
 
+use std::collections::HashSet;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -21,6 +22,8 @@ use lsm_tree::{
     AbstractTree as _, AnyTree, Cache, Config, DescriptorTable, InternalValue, SeqNo, Slice, Tree,
     ValueType,
 };
+use parking_lot::{Mutex, RwLock};
+use xxhash_rust::xxh3::xxh3_128;
 use zenobe_storage::{EngineError, EngineResult, Row};
 
 use crate::layout::{self, Interval};
@@ -29,6 +32,9 @@ use crate::spaces::Spaces;
 
 /// Above every LSN, below the numbers that the library keeps for itself.
 const ANY_LSN: SeqNo = 0x7fff_ffff_ffff_ffff;
+/// The library's name for the file that names the current version, and for the tables' directory.
+const CURRENT: &str = "current";
+const TABLES: &str = "tables";
 /// Table files kept open.
 const OPEN_TABLES_MAX: usize = 256;
 /// Four rows of 1 KB to a block: small enough for point reads.
@@ -71,6 +77,11 @@ impl std::fmt::Debug for TreeView {
 /// The tree.
 pub(crate) struct DiskTree {
     tree: Tree,
+    tables: PathBuf,
+    /// Tables that were ever part of a view: somebody may still read them.
+    known: Mutex<HashSet<u64>>,
+    /// Held shared while tables are written, so that their files are not taken for leftovers.
+    writing: RwLock<()>,
     strategy: Arc<dyn CompactionStrategy + Send + Sync>,
 }
 
@@ -80,6 +91,7 @@ impl DiskTree {
         cache_bytes: u64,
         spaces: Arc<ArcSwap<Spaces>>,
     ) -> EngineResult<Self> {
+        check_version(path)?;
         let opened = Config::new(
             path,
             lsm_tree::SequenceNumberCounter::default(),
@@ -97,7 +109,13 @@ impl DiskTree {
         let AnyTree::Standard(tree) = opened else {
             return Err(EngineError::Corrupt("the tree is of an unknown type".into()));
         };
-        Ok(Self { tree, strategy: Arc::new(Leveled::default().with_table_target_size(32 << 20)) })
+        Ok(Self {
+            tree,
+            tables: path.join(TABLES),
+            known: Mutex::default(),
+            writing: RwLock::default(),
+            strategy: Arc::new(Leveled::default().with_table_target_size(32 << 20)),
+        })
     }
 
     /// The newest LSN that was flushed, as far as the tables tell.
@@ -110,6 +128,7 @@ impl DiskTree {
         // The types behind these two have no public name; closures can hold them all the same.
         let version = self.tree.current_version();
         let table_count = version.table_count();
+        self.known.lock().extend(version.iter_tables().map(lsm_tree::Table::id));
         let point = move |key: &[u8]| {
             let hash = lsm_tree::table::filter::standard_bloom::Builder::get_hash(key);
             let runs = version.iter_levels().flat_map(|level| level.iter());
@@ -153,6 +172,7 @@ impl DiskTree {
                 None => InternalValue::new_tombstone(Slice::from(key.key), lsn),
             })
         });
+        let _writing = self.writing.read();
         let _serial = self.tree.get_flush_lock();
         if let Some((tables, _)) = self.tree.flush_to_tables(stream).map_err(|e| tree_error(&e))?
             && !tables.is_empty()
@@ -166,9 +186,32 @@ impl DiskTree {
 
     /// Does one compaction if one is due, and says whether it did.
     pub(crate) fn compact(&self) -> EngineResult<bool> {
+        let _writing = self.writing.read();
         let before = self.tree.current_version().id();
         self.tree.compact(self.strategy.clone(), ANY_LSN).map_err(|e| tree_error(&e))?;
         Ok(self.tree.current_version().id() != before)
+    }
+
+    /// Removes what a failed flush or compaction left behind. On a full disk that may be the room that
+    /// the next attempt needs. Does nothing while tables are being written: the next failure calls again.
+    pub(crate) fn remove_leftovers(&self) -> std::io::Result<()> {
+        let Some(_alone) = self.writing.try_write() else { return Ok(()) };
+        let version = persisted_version(&self.tables.with_file_name(CURRENT))?;
+        if version.is_none_or(|(id, _)| id != self.tree.current_version().id()) {
+            // The failure came after the new version was named: on disk it is the one that counts.
+            return Ok(());
+        }
+        let current: HashSet<u64> =
+            self.tree.current_version().iter_tables().map(lsm_tree::Table::id).collect();
+        let known = self.known.lock();
+        for entry in std::fs::read_dir(&self.tables)? {
+            let entry = entry?;
+            let id = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+            if id.is_some_and(|id| !known.contains(&id) && !current.contains(&id)) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Drops the tables that hold nothing but rows of the interval.
@@ -213,6 +256,41 @@ impl DiskTree {
             }
         };
         version.iter_tables().map(bytes).sum()
+    }
+}
+
+/// The id and hash of the version that the library opens; `None` when the file is too short.
+fn persisted_version(current: &Path) -> std::io::Result<Option<(u64, u128)>> {
+    let bytes = std::fs::read(current)?;
+    let id = bytes.get(..8).and_then(|id| id.try_into().ok()).map(u64::from_le_bytes);
+    let hash = bytes.get(8..24).and_then(|hash| hash.try_into().ok()).map(u128::from_le_bytes);
+    Ok(id.zip(hash))
+}
+
+/// Checks the list of tables against its hash, which the library writes and does not read: a damaged
+/// list would make it remove tables as leftovers.
+fn check_version(path: &Path) -> EngineResult<()> {
+    let current = path.join(CURRENT);
+    let damaged = |what: &str| EngineError::Corrupt(format!("{}: {what}", current.display()));
+    match persisted_version(&current) {
+        Ok(Some((id, hash))) => {
+            let list = std::fs::read(path.join(format!("v{id}")))
+                .map_err(|e| damaged(&format!("version {id} cannot be read: {e}")))?;
+            if xxh3_128(&list) == hash {
+                Ok(())
+            } else {
+                Err(damaged("the list of tables is damaged"))
+            }
+        }
+        Ok(None) => Err(damaged("too short")),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && !path.join(TABLES).exists() => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            // The library makes the directory first: without tables it was interrupted there.
+            let empty = std::fs::read_dir(path.join(TABLES))
+                .is_ok_and(|mut entries| entries.next().is_none());
+            if empty { Ok(()) } else { Err(damaged("missing beside tables")) }
+        }
+        Err(e) => Err(EngineError::Unavailable(format!("{}: {e}", current.display()))),
     }
 }
 

@@ -62,6 +62,33 @@ async fn read_all(directory: &Path) -> bool {
 }
 
 #[tokio::test]
+async fn every_damaged_byte_of_the_list_of_tables_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open_with_space(directory.path()).await;
+    commit(&engine, put(key("a"), "1")).await;
+    engine.checkpoint().await.unwrap();
+    engine.close().await.unwrap();
+    let mut lists = files(&directory.path().join("tree"));
+    lists.retain(|path| path.parent().unwrap().ends_with("tree"));
+    assert_eq!(lists.len(), 2, "{lists:?}");
+    for path in lists {
+        let original = std::fs::read(&path).unwrap();
+        // The last byte of `current` names the kind of hash and is not used.
+        let used = if path.ends_with("current") { original.len() - 1 } else { original.len() };
+        for at in 0..used {
+            let mut bytes = original.clone();
+            bytes[at] ^= 1 << (at % 8);
+            std::fs::write(&path, bytes).unwrap();
+            let opened = LocalEngine::open(small_options(directory.path()));
+            assert!(matches!(opened, Err(EngineError::Corrupt(_))), "{} at {at}", path.display());
+        }
+        std::fs::write(&path, original).unwrap();
+    }
+    let engine = LocalEngine::open(small_options(directory.path())).unwrap();
+    assert_eq!(support::value(&engine, key("a")).await.unwrap(), "1");
+}
+
+#[tokio::test]
 async fn a_flipped_bit_in_a_table_is_never_absence() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open_with_space(directory.path()).await;

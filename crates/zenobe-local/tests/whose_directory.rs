@@ -40,6 +40,17 @@ async fn a_newer_format_is_refused() {
 }
 
 #[tokio::test]
+async fn a_missing_tree_is_corruption() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open_with_space(directory.path()).await);
+    std::fs::remove_dir_all(directory.path().join("tree")).unwrap();
+    assert!(matches!(
+        LocalEngine::open(small_options(directory.path())),
+        Err(EngineError::Corrupt(_))
+    ));
+}
+
+#[tokio::test]
 async fn a_missing_manifest_is_corruption() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open_with_space(directory.path()).await;
