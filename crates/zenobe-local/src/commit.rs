@@ -23,6 +23,10 @@ pub(crate) const COMMIT_BYTES_MAX: usize = 128 << 20;
 
 /// The longest that a writer is held up at a time while flushes lag behind.
 const SLOWEST: Duration = Duration::from_millis(4);
+/// Sorted runs on level 0 from which on writers are slowed down.
+const WAITING_RUNS_SOFT: usize = 12;
+/// So many more make it the longest time.
+const SLOWEST_AT_RUNS: u32 = 16;
 
 struct Check {
     index: usize,
@@ -147,8 +151,15 @@ impl Core {
         Ok(())
     }
 
-    /// Holds writers up when flushes lag behind: a little at first, entirely at the limit.
+    /// Holds writers up when flushes lag behind: a little at first, entirely at the limit. When
+    /// compaction lags behind, only a little, or reads would have ever more runs to look into.
     async fn slow_down(&self) -> EngineResult<()> {
+        let behind = self.view.load().tree.waiting_runs().saturating_sub(WAITING_RUNS_SOFT);
+        if behind > 0 {
+            self.figures.slowed_writes.fetch_add(1, Ordering::Relaxed);
+            let part = u32::try_from(behind).unwrap_or(u32::MAX).min(SLOWEST_AT_RUNS);
+            tokio::time::sleep(SLOWEST * part / SLOWEST_AT_RUNS).await;
+        }
         let soft = self.options.memtable_bytes / 4 * 3;
         let hard = self.options.memtable_bytes / 2 * 3;
         loop {

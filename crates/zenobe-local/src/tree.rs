@@ -49,6 +49,7 @@ pub(crate) struct TreeView {
     point: Box<PointRead>,
     range: Box<RangeReader>,
     table_count: usize,
+    waiting_runs: usize,
 }
 
 impl TreeView {
@@ -60,6 +61,11 @@ impl TreeView {
 
     pub(crate) fn range(&self, interval: &Interval) -> Rows {
         (self.range)(interval)
+    }
+
+    /// How many sorted runs wait on level 0: each is one more place where a row may be.
+    pub(crate) fn waiting_runs(&self) -> usize {
+        self.waiting_runs
     }
 
     /// Whether there is nothing on disk.
@@ -128,6 +134,7 @@ impl DiskTree {
         // The types behind these two have no public name; closures can hold them all the same.
         let version = self.tree.current_version();
         let table_count = version.table_count();
+        let waiting_runs = version.l0().run_count();
         self.known.lock().extend(version.iter_tables().map(lsm_tree::Table::id));
         let point = move |key: &[u8]| {
             let hash = lsm_tree::table::filter::standard_bloom::Builder::get_hash(key);
@@ -150,7 +157,7 @@ impl DiskTree {
                 ))
             }))
         };
-        TreeView { point: Box::new(point), range: Box::new(range), table_count }
+        TreeView { point: Box::new(point), range: Box::new(range), table_count, waiting_runs }
     }
 
     /// Writes a memtable, whose commits must be durable, into new tables.
