@@ -80,7 +80,7 @@ impl LocalOptions {
         Self {
             data_dir: data_dir.into(),
             durability: Durability::Fsync,
-            item_cache_bytes: 64 << 20,
+            item_cache_bytes: 128 << 20,
             block_cache_bytes: 64 << 20,
             memtable_bytes: 64 << 20,
             segment_bytes: 32 << 20,

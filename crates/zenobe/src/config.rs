@@ -72,7 +72,7 @@ pub(crate) struct Settings {
     /// The interval of --durability interval [default: 100]
     #[arg(long, env = "ZENOBE_DURABILITY_INTERVAL_MS", value_name = "MS", help_heading = "Data")]
     durability_interval_ms: Option<u64>,
-    /// Memory for items that are read often [default: 64]
+    /// Memory for items that are read often [default: 128]
     #[arg(long, env = "ZENOBE_ITEM_CACHE_MB", value_name = "MB", help_heading = "Data")]
     item_cache_mb: Option<u64>,
     /// Memory for parts of the files that are read often [default: 64]
@@ -321,9 +321,21 @@ impl Settings {
             dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from("zenobe-data")),
             durability,
             durability_interval: milliseconds("durability-interval-ms", interval_ms, 100)?,
-            item_cache_bytes: megabytes("item-cache-mb", self.item_cache_mb, 1)?,
-            block_cache_bytes: megabytes("block-cache-mb", self.block_cache_mb, 1)?,
-            memtable_bytes: megabytes("memtable-mb", self.memtable_mb, MEMTABLE_MB_MIN)?,
+            item_cache_bytes: megabytes(
+                "item-cache-mb",
+                self.item_cache_mb.unwrap_or(ITEM_CACHE_MB_DEFAULT),
+                1,
+            )?,
+            block_cache_bytes: megabytes(
+                "block-cache-mb",
+                self.block_cache_mb.unwrap_or(BLOCK_CACHE_MB_DEFAULT),
+                1,
+            )?,
+            memtable_bytes: megabytes(
+                "memtable-mb",
+                self.memtable_mb.unwrap_or(MEMTABLE_MB_DEFAULT),
+                MEMTABLE_MB_MIN,
+            )?,
         }))
     }
 
@@ -356,15 +368,17 @@ fn milliseconds(name: &str, given: Option<u64>, default: u64) -> Result<Duration
 
 /// A memtable must hold the largest commit several times over.
 const MEMTABLE_MB_MIN: u64 = 16;
-const MEMORY_MB_DEFAULT: u64 = 64;
+/// Holds 100,000 items of 1 KB, so that a table of that size is served from memory.
+const ITEM_CACHE_MB_DEFAULT: u64 = 128;
+const BLOCK_CACHE_MB_DEFAULT: u64 = 64;
+const MEMTABLE_MB_DEFAULT: u64 = 64;
 const MEMORY_MB_MAX: u64 = 1 << 20;
 
-fn megabytes(name: &str, given: Option<u64>, least: u64) -> Result<u64, ConfigError> {
-    let megabytes = given.unwrap_or(MEMORY_MB_DEFAULT);
-    if !(least..=MEMORY_MB_MAX).contains(&megabytes) {
+fn megabytes(name: &str, given: u64, least: u64) -> Result<u64, ConfigError> {
+    if !(least..=MEMORY_MB_MAX).contains(&given) {
         return Err(wrong(format!("--{name} must be from {least} to {MEMORY_MB_MAX}")));
     }
-    Ok(megabytes << 20)
+    Ok(given << 20)
 }
 
 /// The addresses of a list of hosts with ports. A name may stand for several: `localhost` is usually
