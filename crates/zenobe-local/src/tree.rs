@@ -332,9 +332,11 @@ pub(crate) fn tree_error(error: &lsm_tree::Error) -> EngineError {
     match error {
         lsm_tree::Error::Io(e) => match e.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => EngineError::Full(e.to_string()),
-            ErrorKind::UnexpectedEof | ErrorKind::NotFound | ErrorKind::InvalidData => {
-                EngineError::Corrupt(format!("table: {e}"))
-            }
+            // A damaged offset makes the system refuse the read as impossible.
+            ErrorKind::UnexpectedEof
+            | ErrorKind::NotFound
+            | ErrorKind::InvalidData
+            | ErrorKind::InvalidInput => EngineError::Corrupt(format!("table: {e}")),
             _ => EngineError::Unavailable(format!("table: {e}")),
         },
         other => EngineError::Corrupt(format!("table: {other}")),
