@@ -7,12 +7,31 @@ from decimal import Decimal, InvalidOperation
 VALUES = "the service words errors in values and conversions its own way"
 TYPES = "the service names types as requests do"
 KEYS = "the service has other texts for keys that do not fit"
+ORDER = "a request that breaks several rules is refused for one of them; they are checked in another order"
+# What an update finds wrong with the item that it meets.
+RUN_TIME = (r"^The document path provided in the update expression is invalid|^The provided expression refers to an attribute"
+            r"|^An operand in the update expression has an incorrect data type")
 SEGMENTS = "the service has other texts for segments"
 
 # A pattern of the text of DynamoDB Local, one of the service's text, and the reason.
 TEXTS = [
     (r"^Limit must be", r"'Limit' failed to satisfy constraint", "the service words constraints its own way"),
-    (r"Type mismatch for Index Key$", r"Type mismatch for Index Key \\S+ Expected", "the service says which index key"),
+(r"Type mismatch for Index Key$|^Invalid attribute value type$|^Updates on index keys must be", r"Type mismatch for Index Key \S+ Expected", "the service says which index key"),
+    (r"", r"^1 validation error detected: ", "the service checks what needs no table before it looks the table up"),
+    (r"", r"^Key attributes must be scalars", ORDER),
+    (r"^Key attributes must be scalars", r"", ORDER),
+    (RUN_TIME, RUN_TIME, ORDER),
+    (r"", r"^The Segment parameter is zero-based", ORDER),
+    (r"", r"AttributeValues inside AttributeValueList must be of same type|unused in expressions", ORDER),
+    (r"may not contain null or empty values|number of conditions on the keys", r"", ORDER),
+    (r"^Only scalar types can be used as", r"", ORDER),
+    (r"Attempted conditional constraint is not an indexable operation", r"One or more parameter values were invalid", ORDER),
+    (r"contains duplicates", r"One or more parameter values are not valid", ORDER),
+    (r"Type mismatch for key", r"contains duplicates", ORDER),
+    (r"The table does not have the specified index|^Consistent reads are not supported|^Invalid (Filter|Projection)Expression",
+     r"^Invalid (Filter|Projection|KeyCondition)Expression|choosing to get SPECIFIC_ATTRIBUTES", "the service checks expressions before it looks for the index"),
+    (r"does not project one or more filter attributes|does not project \[", r"does not project|not an indexable operation", ORDER),
+    (r"Type mismatch for Index Key|^Invalid attribute value type", r"contains duplicates", ORDER),
     (r"The BETWEEN operator requires", r"The BETWEEN operator requires", "numbers are printed in plain notation"),
     (r"The table does not have the specified index", r"unused in expressions", "the service checks expressions before it looks for the index"),
     (r"can only be specified when using expressions: .* null$", r"can only be specified when using expressions$", "only scans of the service say which expression"),
@@ -61,26 +80,52 @@ def without_capacity(answer):
     return {name: value for name, value in answer.items() if name != "ConsumedCapacity"}
 
 
+def units(answer):
+    capacity = answer.get("ConsumedCapacity", [])
+    return sum(part.get("CapacityUnits", 0) for part in (capacity if isinstance(capacity, list) else [capacity]))
+
+
 def reason(operation, request, ours, peer):
     """Why the answers may differ, or None if they may not."""
     if operation == "Scan" and ("Limit" in request or "ExclusiveStartKey" in request) and "Count" in ours and "Count" in peer:
         return "partitions are scanned in the order of a hash that each implementation chooses"
     if operation == "Scan" and "Segment" in request and "Count" in ours and "Count" in peer:
         return "segments are intervals of a hash that each implementation chooses"
+    if "error" not in ours and message(peer).startswith("Updates on index keys must be") and "AttributeUpdates" in request:
+        return "DynamoDB Local refuses to delete a set from an index key that does not exist"
+    if ours.get("error") == peer.get("error") == "ConditionalCheckFailedException" and numeric(ours) == numeric(peer):
+        return "DynamoDB Local answers numbers within documents as they were written"
     if "error" not in ours and "error" not in peer:
         if numeric(ours) == numeric(peer):
             return "DynamoDB Local answers numbers within documents as they were written"
         if numeric(without_capacity(ours)) == numeric(without_capacity(peer)):
             if "ReturnConsumedCapacity" not in request and "ConsumedCapacity" in peer:
                 return "DynamoDB Local answers capacity of deletes that nobody asked for"
+            if operation == "BatchGetItem":
+                return "a key without an item costs half a unit, too"
+            if operation in ("PutItem", "DeleteItem", "UpdateItem", "BatchWriteItem") and units(ours) != units(peer):
+                return "DynamoDB Local does not count what leaves an index"
+            if operation in ("Query", "Scan") and request.get("IndexName", "").startswith("l-"):
+                return "DynamoDB Local does not count what a local index fetches from its table"
             if operation in ("Query", "Scan") and ours.get("ScannedCount") == 0:
                 return "a read that finds nothing costs half a unit, of an index too"
     if "error" in ours and peer.get("error") == "InternalFailure":
         return "DynamoDB Local fails inside on some key conditions"
+    if message(ours).startswith(("1 validation error detected: ", "Key attributes must be scalars")) and peer.get("error") == "ConditionalCheckFailedException":
+        return ORDER
+    if operation == "UpdateItem" and "error" not in ours and ours.get("Attributes") is None and peer.get("Attributes"):
+        return "removing from an item that does not exist does not make it"
     if "error" in ours and ours["error"] == peer.get("error"):
         if message(ours) == "1 validation error detected: " + message(peer):
             return "the service counts the errors of PutItem, UpdateItem and DeleteItem"
         for local, service, why in TEXTS:
             if re.search(local, message(peer)) and re.search(service, message(ours)):
                 return why
+    return None
+
+
+def leaves(operation, request, ours, peer):
+    """Why a write whose answers agree may leave different items behind, or None if it may not."""
+    if operation == "UpdateItem" and "Item" not in ours:
+        return "removing from an item that does not exist does not make it"
     return None

@@ -122,6 +122,16 @@ pub(crate) struct PageRead<'t> {
     pub(crate) fetch: bool,
 }
 
+impl PageRead<'_> {
+    /// Whether the extent is one item at most, after which nothing can follow.
+    fn is_whole_item(&self) -> bool {
+        matches!(
+            (&self.extent, self.source),
+            (Extent::Partition { .. }, Source::Table) if self.table.key.sort.is_none()
+        )
+    }
+}
+
 /// A page as read.
 #[derive(Default)]
 pub(crate) struct ItemsPage {
@@ -160,7 +170,8 @@ pub(crate) async fn page(db: &Inner, mut request: PageRead<'_>) -> Result<ItemsP
             bytes += entry.size_bytes();
             page.take(&request, item)?;
             if scanned >= limit || bytes >= PAGE_BYTES {
-                page.last_evaluated_key = Some(start_key(&request, &entry));
+                page.last_evaluated_key =
+                    (!request.is_whole_item()).then(|| start_key(&request, &entry));
                 break 'pages;
             }
         }

@@ -34,6 +34,7 @@ pub(crate) async fn query(
     let bound = bind(&table, source, &query.key_condition)?;
     if let Some(filter) = &query.read.filter {
         check_filter(&table, source, filter, query.filter_parameter())?;
+        check_filter_projected(&table, source, filter)?;
     }
     let partition = key::encode(&bound.partition.iter().collect::<Vec<_>>());
     let (mut from, mut to) = sort_interval(&bound);
@@ -108,7 +109,6 @@ async fn read_page(
 ) -> Result<ReadItemsResponse, ServiceError> {
     let paths = read.projection.iter().flat_map(Projection::paths);
     key::check_paths(table, paths.chain(read.filter.iter().flat_map(|filter| filter.paths())))?;
-    check_filter_projected(table, source, &read)?;
     let fetch = needs_fetch(table, source, &read)?;
     let count_only = read.select == Some(Select::Count);
     let page = read::page(
@@ -317,19 +317,21 @@ fn needs_fetch(
     Ok(true)
 }
 
-/// A filter may name only what the index that is read projects.
+/// A filter of a query may name only what the index that is read projects; one of a scan may name
+/// anything.
 fn check_filter_projected(
     table: &Table,
     source: Source<'_>,
-    read: &CompiledRead,
+    filter: &Condition,
 ) -> Result<(), ServiceError> {
     let (name, projection) = match source {
         Source::Table => return Ok(()),
         Source::Local(index) => (&index.name, &index.projection),
         Source::Global(index) => (&index.name, &index.projection),
     };
-    let paths = read.filter.iter().flat_map(|filter| filter.paths());
-    let missing = missing_names(table, source, projection, paths.map(|path| path.root.as_str()));
+    let paths = filter.paths();
+    let roots = paths.iter().map(|path| path.root.as_str());
+    let missing = missing_names(table, source, projection, roots);
     if missing.is_empty() {
         return Ok(());
     }
