@@ -93,13 +93,21 @@ impl Core {
         self.check_open()?;
         let physical = layout::physical_key(self.incarnation(key.space)?, &key)?;
         let level = self.level(&read)?;
-        let cached = self.cache.get(&physical, self.lsn_now(&level));
-        let found = match cached {
+        let found = match self.cached(&physical, &level) {
             Some(found) => found,
             None => self.read_row(&physical, level).await?,
         };
         self.wait_for(&read, found.lsn).await?;
         Ok(found.row())
+    }
+
+    /// What the cache has for a reader at this level.
+    ///
+    /// That a key has no row is cached without since when: a deletion leaves nothing behind once it
+    /// is in the tree. So a snapshot, which may be older than the deletion, does not rely on it.
+    fn cached(&self, key: &Bytes, level: &Level) -> Option<Found> {
+        let found = self.cache.get(key, self.lsn_now(level))?;
+        (found.value.is_some() || !matches!(level, Level::At(..))).then_some(found)
     }
 
     /// Reads a row that the cache does not have, and puts it there.
@@ -133,7 +141,7 @@ impl Core {
         let mut seen_lsn = 0;
         for key in &keys {
             let physical = layout::physical_key(self.incarnation(key.space)?, key)?;
-            let found = match self.cache.get(&physical, self.lsn_now(&level)) {
+            let found = match self.cached(&physical, &level) {
                 Some(found) => found,
                 None => self.read_row(&physical, level.clone()).await?,
             };
