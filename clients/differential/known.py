@@ -21,6 +21,10 @@ TEXTS = [
     (r"", r"^Key attributes must be scalars", ORDER),
     (r"^Key attributes must be scalars", r"", ORDER),
     (RUN_TIME, RUN_TIME, ORDER),
+    (r"ComparisonOperator .* is not valid for", r"ComparisonOperator .* is not valid for|must be of same type", ORDER),
+    (r"^Updates on index keys must be|A value specified for a secondary index key", r"attempted to update a secondary index key",
+     "DynamoDB Local has texts of their own for index keys in AttributeUpdates"),
+    (r"contains duplicates", r"^Invalid ProjectionExpression|Duplicate value in attribute name", ORDER),
     (r"", r"^The Segment parameter is zero-based", ORDER),
     (r"", r"AttributeValues inside AttributeValueList must be of same type|unused in expressions", ORDER),
     (r"may not contain null or empty values|number of conditions on the keys", r"", ORDER),
@@ -80,6 +84,12 @@ def without_capacity(answer):
     return {name: value for name, value in answer.items() if name != "ConsumedCapacity"}
 
 
+def regardless_of_order(answer):
+    answer = numeric(answer)
+    items = sorted(repr(sorted(item.items(), key=repr)) for item in answer.get("Items", []))
+    return {**answer, "Items": items}
+
+
 def units(answer):
     capacity = answer.get("ConsumedCapacity", [])
     return sum(part.get("CapacityUnits", 0) for part in (capacity if isinstance(capacity, list) else [capacity]))
@@ -98,6 +108,8 @@ def reason(operation, request, ours, peer):
     if "error" not in ours and "error" not in peer:
         if numeric(ours) == numeric(peer):
             return "DynamoDB Local answers numbers within documents as they were written"
+        if operation in ("Query", "Scan") and regardless_of_order(ours) == regardless_of_order(peer):
+            return "items with equal index keys, and scans, have an order that each implementation chooses"
         if numeric(without_capacity(ours)) == numeric(without_capacity(peer)):
             if "ReturnConsumedCapacity" not in request and "ConsumedCapacity" in peer:
                 return "DynamoDB Local answers capacity of deletes that nobody asked for"
