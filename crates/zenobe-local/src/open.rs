@@ -194,12 +194,13 @@ pub(crate) fn open(options: LocalOptions) -> EngineResult<Core> {
             "the log ends before LSN {flushed_lsn}, which is in the tree already"
         )));
     }
+    // Before a segment is made: what was made for its place just before a crash is a leftover by now.
+    let spares = collect_spares(&options, log.as_ref(), recovered.leftovers);
     let mut ready: std::collections::VecDeque<_> = recovered.ready.into_iter().collect();
     let segment = first_segment(&options, log.as_ref(), &mut manifest, &mut ready)?;
     let all = recovered.used.iter().chain(&ready).chain([&segment]);
     let segments: BTreeMap<u64, Arc<Segment>> =
         all.map(|segment| (segment.id, segment.clone())).collect();
-    let spares = collect_spares(&options, log.as_ref(), recovered.leftovers);
     let sequencer = Sequencer {
         next_lsn: recovered.next_lsn,
         active: memtables.first().cloned().unwrap_or_default(),
