@@ -294,17 +294,17 @@ impl Plan {
             }
             let indexes =
                 index::mutations(&write.table, old.as_ref(), new.as_ref(), &mut plan.mutations);
+            let size =
+                |item: &Option<EncodedItem>| item.as_ref().map_or(0, EncodedItem::size_bytes);
             let collection = keys.collections.get(ordinal).copied().flatten();
             let collection_bytes = match collection {
                 None => None,
                 Some(collection) => Some(sizes.change(
                     collection,
-                    local_bytes(&write.table, old.as_ref()),
-                    local_bytes(&write.table, new.as_ref()),
+                    size(&old) + local_bytes(&indexes, |change| change.old_bytes),
+                    size(&new) + local_bytes(&indexes, |change| change.new_bytes),
                 )?),
             };
-            let size =
-                |item: &Option<EncodedItem>| item.as_ref().map_or(0, EncodedItem::size_bytes);
             plan.written.push(Written {
                 table_units: HalfUnits::write(size(&old).max(size(&new))),
                 indexes,
@@ -318,13 +318,10 @@ impl Plan {
     }
 }
 
-/// The bytes that an item adds to its collection: its own and those of its local index entries.
-fn local_bytes(table: &Table, item: Option<&EncodedItem>) -> u64 {
-    let Some(item) = item else { return 0 };
-    let entries = table.local_indexes.iter().filter_map(|index| {
-        index::local_entry(table, index, item).map(|entry| entry.value.size_bytes() as u64)
-    });
-    item.size_bytes() as u64 + entries.sum::<u64>()
+/// The bytes of the entries that a write changed in local indexes. Entries that it did not change
+/// count in a collection before and after, so they need not be looked at.
+fn local_bytes(indexes: &[IndexChange], bytes: impl Fn(&IndexChange) -> Option<usize>) -> usize {
+    indexes.iter().filter(|change| change.local).filter_map(bytes).sum()
 }
 
 /// The sizes of the item collections that a commit touches, by their ordinal among its keys.
@@ -346,9 +343,9 @@ impl CollectionSizes {
         Ok(Self(sizes))
     }
 
-    fn change(&mut self, ordinal: usize, old: u64, new: u64) -> Result<u64, ServiceError> {
+    fn change(&mut self, ordinal: usize, old: usize, new: usize) -> Result<u64, ServiceError> {
         let size = self.0.entry(ordinal).or_default();
-        *size = size.saturating_sub(old).saturating_add(new);
+        *size = size.saturating_sub(old as u64).saturating_add(new as u64);
         if new > old && *size > COLLECTION_BYTES_MAX {
             return Err(ServiceError::new(
                 ErrorCode::ItemCollectionSizeLimitExceeded,
