@@ -96,6 +96,11 @@ pub enum BackgroundError {
 impl Database {
     /// Does background work for as long as the future is polled. Never ends.
     pub async fn run_background(&self) {
+        tokio::join!(self.run_stream_upkeep(), self.run_catalog_work());
+    }
+
+    /// Does the work that follows from what the catalogue says. Never ends.
+    async fn run_catalog_work(&self) {
         let db = &self.inner;
         loop {
             if let Err(error) = self.run_background_until_idle().await {

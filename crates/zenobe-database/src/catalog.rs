@@ -19,6 +19,9 @@
 //! | `d` | space id | nothing: the space is to be dropped |
 //! | `b` | space id | how far the backfill of the index in that space got |
 //! | `f` | table id | the table's figures when they were last saved |
+//! | `s` | table name, `/`, stream label | the [`Stream`] |
+//! | `k` | | [`Marks`]: how old the records of streams are |
+//! | `x` | | nothing: written to know a position in the order of commits |
 //! | `o` | | nothing: the figures since were not saved, so they are to be recounted |
 //!
 //! Every change expects the version of the row that it replaces, so that a second process over the
@@ -33,6 +36,7 @@
 
 mod arn;
 mod stored;
+mod stream;
 mod table;
 
 use std::collections::{BTreeSet, HashMap};
@@ -52,10 +56,13 @@ use zenobe_storage::{
 };
 
 pub(crate) use self::arn::{ArnProblem, parse as parse_arn, table_arn};
+pub(crate) use self::stream::{Marks, mix};
+pub use self::stream::{Shard, ShardEnd, ShardName, Stream};
 pub use self::table::{
     Counters, Encryption, GlobalIndex, Index, IndexProjection, IndexState, KeyAttribute, KeySchema,
     LocalIndex, Table,
 };
+use crate::stream::{Streams, Writer};
 use crate::{DatabaseConfig, OpenError, engine_failure};
 
 /// The space of the catalogue.
@@ -86,6 +93,8 @@ pub struct Catalog {
     /// Tables whose change was begun: while nobody changes the catalogue, those whose change was
     /// given up half-way, because the client went away or the engine failed.
     unsettled: Mutex<BTreeSet<String>>,
+    /// The streams of all tables, deleted ones too.
+    pub(crate) streams: Streams,
     /// Wakes the background worker.
     pub(crate) work: Notify,
     /// Whether the process before this one ended without saving the tables' figures.
@@ -99,17 +108,28 @@ enum CatalogRow<'a> {
     Drop(SpaceId),
     Backfill(SpaceId),
     Figures(&'a str),
+    Stream(&'a Stream),
+    Marks,
+    Cut,
     Open,
 }
 
 impl CatalogRow<'_> {
     fn key(&self) -> Key {
+        let stream_name;
         let (kind, rest): (u8, &[u8]) = match self {
             Self::NextSpace => (b'c', &[]),
             Self::Table(name) => (b't', name.as_bytes()),
             Self::Drop(space) => (b'd', &space.0.to_be_bytes()),
             Self::Backfill(space) => (b'b', &space.0.to_be_bytes()),
             Self::Figures(table_id) => (b'f', table_id.as_bytes()),
+            Self::Stream(stream) => {
+                // A table's name has no slash.
+                stream_name = format!("{}/{}", stream.table_name, stream.label);
+                (b's', stream_name.as_bytes())
+            }
+            Self::Marks => (b'k', &[]),
+            Self::Cut => (b'x', &[]),
             Self::Open => (b'o', &[]),
         };
         let mut sort = Vec::with_capacity(1 + rest.len());
@@ -197,6 +217,8 @@ pub(crate) struct Edit {
     pub(crate) keep: Vec<SpaceId>,
     /// Spaces whose backfill is over.
     pub(crate) backfilled: Vec<SpaceId>,
+    /// Rows of the table's stream.
+    pub(crate) rows: Vec<Mutation>,
 }
 
 impl From<Table> for Edit {
@@ -232,6 +254,7 @@ impl Catalog {
         let mut dropped = BTreeSet::new();
         let mut figures_lost = false;
         let mut figures: HashMap<String, Figures> = HashMap::new();
+        let (mut streams, mut marks): (Vec<Stream>, Marks) = Default::default();
         for (place, row) in read_all(engine).await? {
             match place.sort.split_first() {
                 Some((b't', _)) => {
@@ -247,7 +270,9 @@ impl Catalog {
                     figures.insert(String::from_utf8_lossy(id).into_owned(), decode(&place, &row)?);
                 }
                 Some((b'o', _)) => figures_lost = true,
-                Some((b'c' | b'b', _)) => {}
+                Some((b's', _)) => streams.push(decode(&place, &row)?),
+                Some((b'k', _)) => marks = decode(&place, &row)?,
+                Some((b'c' | b'b' | b'x', _)) => {}
                 _ => return Err(corrupt(&place, "a row of an unknown kind")),
             }
         }
@@ -256,7 +281,16 @@ impl Catalog {
                 figures.restore(table);
             }
         }
+        let streams = Streams::restored(streams, marks);
+        for table in tables.values_mut() {
+            if let Some(stream) = streams.of_table(table)
+                && let Some(table) = Arc::get_mut(table)
+            {
+                table.writer = Writer::of(&stream);
+            }
+        }
         Ok(Self {
+            streams,
             tables: ArcSwap::from_pointee(tables),
             region: config.region.clone(),
             account_id: config.account_id.clone(),
@@ -390,6 +424,27 @@ impl Catalog {
         CatalogRow::Backfill(space).put(stored::encode(&place))
     }
 
+    /// The commit that is made only for its position: after everything ordered before.
+    pub(crate) fn cut() -> Commit {
+        let mutations = vec![CatalogRow::Cut.put(stored::encode(&()))];
+        Commit { mutations, ..Commit::default() }
+    }
+
+    /// The row of a stream.
+    pub(crate) fn stream_row(stream: &Stream) -> Mutation {
+        CatalogRow::Stream(stream).put(stored::encode(stream))
+    }
+
+    /// The absence of a stream's row.
+    pub(crate) fn stream_gone(stream: &Stream) -> Mutation {
+        CatalogRow::Stream(stream).delete()
+    }
+
+    /// The row of the marks.
+    pub(crate) fn marks_row(marks: &Marks) -> Mutation {
+        CatalogRow::Marks.put(stored::encode(marks))
+    }
+
     /// Saves figures of tables, and whether later ones may get lost.
     pub(crate) async fn save_figures(
         &self,
@@ -477,10 +532,14 @@ impl Changer<'_> {
         Err(contended())
     }
 
-    /// Adds a table that does not exist.
-    pub(crate) async fn create(&self, table: Table) -> Result<Arc<Table>, ServiceError> {
+    /// Adds a table that does not exist, with the row of its stream.
+    pub(crate) async fn create(
+        &self,
+        table: Table,
+        rows: Vec<Mutation>,
+    ) -> Result<Arc<Table>, ServiceError> {
         let name = table.name.clone();
-        let edit = Edit { keep: table.spaces().collect(), ..Edit::from(table) };
+        let edit = Edit { keep: table.spaces().collect(), rows, ..Edit::from(table) };
         match self.commit(&name, None, edit).await? {
             Some(after) => after.ok_or_else(ServiceError::internal),
             None => Err(table_exists(&name)),
@@ -503,6 +562,17 @@ impl Changer<'_> {
         Err(contended())
     }
 
+    /// Changes rows that only whoever holds this right changes; they are durable then.
+    pub(crate) async fn put_rows(&self, mutations: Vec<Mutation>) -> Result<(), ServiceError> {
+        let commit = Commit { mutations, ..Commit::default() };
+        match self.engine.commit(commit).await.map_err(failed)? {
+            Outcome::Committed { position, .. } => {
+                self.engine.durable(position).await.map_err(failed)
+            }
+            Outcome::Conflict { .. } | Outcome::Unknown => Err(unknown_outcome()),
+        }
+    }
+
     /// Forgets a space that was dropped.
     pub(crate) async fn forget_dropped(&self, space: SpaceId) -> Result<(), EngineError> {
         let mutations =
@@ -520,12 +590,24 @@ impl Changer<'_> {
             };
             let before = self.catalog.find(&name);
             self.reload(&name, before.as_deref()).await?;
+            let mut streams: Vec<Stream> = Vec::new();
             // Nobody is creating a table now, so every such space is left over.
-            for (place, _) in read_all(self.engine).await.map_err(failed)? {
-                if let Some((b'd', space)) = place.sort.split_first() {
-                    let space = space_of(&place, space).map_err(|e| corrupt_row(e.to_string()))?;
-                    self.catalog.dropped.lock().insert(space);
+            for (place, row) in read_all(self.engine).await.map_err(failed)? {
+                match place.sort.split_first() {
+                    Some((b'd', space)) => {
+                        let space =
+                            space_of(&place, space).map_err(|e| corrupt_row(e.to_string()))?;
+                        self.catalog.dropped.lock().insert(space);
+                    }
+                    Some((b's', _)) => {
+                        streams.push(stored::decode(&row.value).map_err(corrupt_row)?);
+                    }
+                    _ => {}
                 }
+            }
+            self.catalog.streams.replace_all(streams);
+            if let Some(table) = self.catalog.find(&name) {
+                table.writer.follow(self.catalog.streams.of_table(&table).as_deref()).await;
             }
             self.catalog.unsettled.lock().remove(&name);
         }
@@ -551,6 +633,7 @@ impl Changer<'_> {
         mutations.extend(edit.keep.iter().map(|space| CatalogRow::Drop(*space).delete()));
         mutations.extend(edit.drop.iter().map(|space| drop_row(*space)));
         mutations.extend(edit.backfilled.iter().map(|space| CatalogRow::Backfill(*space).delete()));
+        mutations.extend(edit.rows);
         let version = before.and_then(|table| table.row_version);
         let expect = version.map_or(Expect::Absent, Expect::At);
         let preconditions = vec![Precondition { key: key.clone(), expect }];
@@ -585,6 +668,7 @@ impl Changer<'_> {
                 let mut table: Table = stored::decode(&row.value).map_err(corrupt_row)?;
                 if let Some(before) = before.filter(|before| before.id == table.id) {
                     share_counters(before, &mut table);
+                    table.writer = Arc::clone(&before.writer);
                 }
                 Some(self.snapshot(table, row.version))
             }

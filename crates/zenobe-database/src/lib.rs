@@ -11,6 +11,8 @@
 //!
 //! - No concrete engine is named here, and no protocol: bytes of JSON stay in `zenobe-wire`.
 //! - [`write`] is the only code that changes items; [`index`] alone says which index entries follow.
+//! - Which shard of a stream a write's record goes to is not the table's snapshot's to say: see
+//!   [`stream`].
 //! - A write holds its `Arc<Table>` from the moment it looked the table up until its commit is
 //!   ordered. So once a table's descriptor was replaced and the last reference to the old one is
 //!   gone, every later commit follows the new one: an index backfill waits for exactly that.
@@ -24,18 +26,20 @@ pub mod key;
 mod latch;
 mod ops;
 pub mod read;
+pub mod stream;
 pub mod write;
 
 use std::sync::Arc;
 
 use zenobe_model::ServiceError;
 use zenobe_model::operation::{Request, Response};
-use zenobe_storage::{Engine, EngineError};
+use zenobe_storage::{Engine, EngineError, Figure};
 
 use crate::background::Background;
 use crate::catalog::Catalog;
 use crate::environment::{Environment, HybridClock};
 use crate::latch::Latches;
+use crate::stream::StreamConfig;
 
 /// What the database is told about the place where it runs.
 #[derive(Clone, Debug)]
@@ -46,6 +50,8 @@ pub struct DatabaseConfig {
     pub account_id: String,
     /// The address that DescribeEndpoints answers, host with port; `None`: the service's own form.
     pub endpoint: Option<String>,
+    /// How streams are kept.
+    pub streams: StreamConfig,
 }
 
 impl Default for DatabaseConfig {
@@ -54,6 +60,7 @@ impl Default for DatabaseConfig {
             region: "us-east-1".to_owned(),
             account_id: "000000000000".to_owned(),
             endpoint: None,
+            streams: StreamConfig::default(),
         }
     }
 }
@@ -83,6 +90,9 @@ pub enum OpenError {
     /// A stored table descriptor does not decode.
     #[error("the catalogue is corrupt: {0}")]
     CorruptCatalog(String),
+    /// A table's stream could not be opened.
+    #[error("a stream could not be opened: {0}")]
+    Streams(String),
 }
 
 impl Database {
@@ -96,17 +106,26 @@ impl Database {
         config: DatabaseConfig,
     ) -> Result<Self, OpenError> {
         let catalog = Catalog::open(engine.as_ref(), &config).await?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                engine,
-                catalog,
-                environment,
-                config,
-                clock: HybridClock::default(),
-                latches: Latches::default(),
-                background: Background::default(),
-            }),
-        })
+        let inner = Arc::new(Inner {
+            engine,
+            catalog,
+            environment,
+            config,
+            clock: HybridClock::default(),
+            latches: Latches::default(),
+            background: Background::default(),
+        });
+        stream::upkeep::forget_again(&inner).await?;
+        stream::adopt(&inner).await.map_err(|error| OpenError::Streams(error.message))?;
+        Ok(Self { inner })
+    }
+
+    /// Figures for the metrics page: the engine's and the database's own.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figure> {
+        let mut figures = self.inner.engine.figures();
+        figures.extend(self.inner.catalog.streams.figures());
+        figures
     }
 
     /// The engine beneath.

@@ -5,8 +5,8 @@
 //! 1. Take the latches of the items' keys.
 //! 2. Read the items as they are ([`Read::Latest`]).
 //! 3. Apply each write to its item. [`ItemWrite::apply`] is pure: it may run again.
-//! 4. Commit the new items, the index entries that follow from them and the sizes of their item
-//!    collections at once, on the precondition that the items are still as they were read.
+//! 4. Commit the new items, the index entries that follow from them, the sizes of their item
+//!    collections and the records of their streams ([`crate::stream`]) at once, on the precondition that the items are still as they were read.
 //! 5. Drop the latches, wait until the commit is durable, answer. On a conflict (another process was
 //!    quicker) start again at 1.
 //!
@@ -33,6 +33,7 @@ use zenobe_storage::{
 use crate::catalog::Table;
 use crate::index::{self, IndexChange};
 use crate::key::{self, IndexKeyOrigin};
+use crate::stream::Entered;
 use crate::{Inner, engine_failure};
 
 /// How often a write starts again because another process changed an item under it.
@@ -53,6 +54,18 @@ pub struct ItemWrite {
     pub condition: Option<Condition>,
     /// Whether the error of a failed condition carries the item.
     pub return_item_on_failure: bool,
+    /// Who wants it.
+    pub origin: Origin,
+}
+
+/// Who wants a write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// A client's request.
+    #[default]
+    Request,
+    /// The end of the item's time to live. The record in the table's stream says so.
+    TimeToLive,
 }
 
 /// What a write does to its item.
@@ -183,13 +196,15 @@ pub(crate) async fn write_all(
                 return Err(error);
             }
         };
+        let streams = Entered::enter(writes).await;
         let commit = Commit {
             preconditions: preconditions(&keys.all, &rows),
             mutations: plan.mutations,
-            records: Vec::new(),
+            records: streams.records(db, writes, &plan.written, header.timestamp >> 16),
         };
         let intended = commit.mutations.clone();
         let outcome = db.engine.commit(commit).await.map_err(|e| engine_failure(&e))?;
+        drop(streams);
         drop(latches);
         match outcome {
             Outcome::Committed { position, .. } => {

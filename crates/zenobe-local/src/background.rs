@@ -43,8 +43,16 @@ pub(crate) fn run_flushes(core: &Core) {
     let mut failed = false;
     loop {
         let patience = if failed { RETRY } else { LOOK };
-        if !sleep(core, patience, |_| !failed && core.view.load().memtables.len() > 1) {
+        let is_due = |work: &crate::core::Work| {
+            !failed && (work.release || core.view.load().memtables.len() > 1)
+        };
+        if !sleep(core, patience, is_due) {
             return;
+        }
+        if std::mem::take(&mut core.background.lock().release)
+            && let Err(error) = release(core)
+        {
+            tracing::warn!(%error, "segments of the log could not be released; this is tried again");
         }
         while let Some(oldest) = sealed(core) {
             let result = flush(core, &oldest);

@@ -54,6 +54,8 @@ pub(crate) struct Work {
     pub(crate) dropped: Vec<Incarnation>,
     pub(crate) compact: bool,
     pub(crate) prepare: bool,
+    /// Whether segments may have become free.
+    pub(crate) release: bool,
     /// Why the last flush failed.
     pub(crate) flush_error: Option<EngineError>,
     pub(crate) flush_failures: u64,

@@ -207,7 +207,15 @@ impl Engine for LocalEngine {
         Box::pin(async move {
             self.core.check_open()?;
             self.core.records.lock().trim(shard.0, up_to.0);
+            self.core.wake_background(|work| work.release = true);
             Ok(())
+        })
+    }
+
+    fn log_shards(&self) -> BoxFuture<'_, EngineResult<Vec<ShardId>>> {
+        Box::pin(async move {
+            self.core.check_open()?;
+            Ok(self.core.records.lock().shards().map(ShardId).collect())
         })
     }
 

@@ -170,6 +170,12 @@ impl EncodedItem {
         Self(Bytes::from(bytes))
     }
 
+    /// Whether both have the same attributes, whenever and wherever they were written.
+    #[must_use]
+    pub fn has_attributes_of(&self, other: &Self) -> bool {
+        self.0.get(HEADER_BYTES..) == other.0.get(HEADER_BYTES..) && self.len() == other.len()
+    }
+
     /// The size as DynamoDB counts it: names and values, without the header.
     #[must_use]
     pub fn size_bytes(&self) -> usize {

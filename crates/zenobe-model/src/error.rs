@@ -52,6 +52,10 @@ pub enum ErrorCode {
     UnknownOperation,
     /// Tagging a resource that cannot be found by its ARN, or by somebody else.
     TagAccessDenied,
+    /// A shard iterator was given out too long ago.
+    ExpiredIterator,
+    /// The records that were asked for are not kept any more.
+    TrimmedDataAccess,
     /// Something failed inside.
     InternalServer,
     /// The service cannot answer now.
@@ -85,6 +89,10 @@ impl ErrorCode {
             }
             Self::Serialization => "com.amazon.coral.service#SerializationException",
             Self::UnknownOperation => "com.amazon.coral.service#UnknownOperationException",
+            Self::ExpiredIterator => "com.amazonaws.dynamodb.v20120810#ExpiredIteratorException",
+            Self::TrimmedDataAccess => {
+                "com.amazonaws.dynamodb.v20120810#TrimmedDataAccessException"
+            }
             Self::InternalServer => "com.amazonaws.dynamodb.v20120810#InternalServerError",
             Self::ServiceUnavailable => "com.amazon.coral.service#ServiceUnavailableException",
         }

@@ -402,6 +402,12 @@ pub trait Engine: Send + Sync + 'static {
     /// crash may bring forgotten records back.
     fn log_trim(&self, shard: ShardId, up_to: Position) -> BoxFuture<'_, EngineResult<()>>;
 
+    /// The shards of which records are kept, in no order: so that those are found which nobody knows
+    /// of any more. An engine on which trimming survives crashes need not name any.
+    fn log_shards(&self) -> BoxFuture<'_, EngineResult<Vec<ShardId>>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     /// Writes what is held in memory to its place and releases log that nobody needs.
     fn checkpoint(&self) -> BoxFuture<'_, EngineResult<()>>;
 

@@ -432,6 +432,12 @@ impl Engine for MemoryEngine {
         })
     }
 
+    fn log_shards(&self) -> BoxFuture<'_, EngineResult<Vec<ShardId>>> {
+        Box::pin(async move {
+            self.with_state(Call::LogRead, |state| Ok(state.shards.keys().copied().collect()))
+        })
+    }
+
     fn checkpoint(&self) -> BoxFuture<'_, EngineResult<()>> {
         Box::pin(async move { self.with_state(Call::Checkpoint, |_| Ok(())) })
     }

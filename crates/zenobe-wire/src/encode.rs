@@ -1,5 +1,7 @@
 //! Responses as the service writes them: which members are there, how figures and times look.
 
+mod stream;
+
 use std::collections::BTreeMap;
 
 use zenobe_model::capacity::{ConsumedCapacity, HalfUnits};
@@ -18,6 +20,7 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) {
         Response::CreateTable(table)
         | Response::DeleteTable(table)
         | Response::UpdateTable(table) => wrapped_table(out, "TableDescription", table),
+        Response::DescribeStream(stream) => stream::describe_stream(out, stream),
         Response::DescribeTable(table) => wrapped_table(out, "Table", table),
         Response::DeleteItem(response)
         | Response::PutItem(response)
@@ -25,6 +28,9 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) {
         Response::DescribeEndpoints(response) => describe_endpoints(out, response),
         Response::DescribeLimits(response) => describe_limits(out, response),
         Response::GetItem(response) => get_item(out, response),
+        Response::GetRecords(response) => stream::get_records(out, response),
+        Response::GetShardIterator(response) => stream::get_shard_iterator(out, response),
+        Response::ListStreams(response) => stream::list_streams(out, response),
         Response::ListTables(response) => list_tables(out, response),
         Response::ListTagsOfResource(response) => list_tags(out, response),
         Response::Query(response) | Response::Scan(response) => read_items(out, response),

@@ -299,6 +299,15 @@ impl<'a> Reader<'a> {
         Ok(digits.parse().unwrap_or(limit))
     }
 
+    /// Reads a number and returns how many thousandths it has.
+    #[expect(clippy::cast_possible_truncation, reason = "a time out of range is cut to its end")]
+    pub(crate) fn thousandths(&mut self) -> Result<i64, Box<ServiceError>> {
+        let (end, _) = self.number_end()?;
+        let digits = self.text.get(self.at..end).ok_or_else(malformed)?;
+        self.at = end;
+        digits.parse::<f64>().map(|value| (value * 1000.0).round() as i64).map_err(|_| malformed())
+    }
+
     /// Reads over a value of any kind.
     pub(crate) fn skip(&mut self) -> Result<(), Box<ServiceError>> {
         // One entry per open bracket: whether it is an object's.

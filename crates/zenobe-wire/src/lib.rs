@@ -40,17 +40,22 @@ use zenobe_model::{ErrorCode, ServiceError};
 
 use crate::value::ValueFaults;
 
-/// What an `X-Amz-Target` of this API begins with.
+/// What an `X-Amz-Target` of DynamoDB begins with.
 const TARGET_PREFIX: &str = "DynamoDB_20120810.";
+/// What an `X-Amz-Target` of DynamoDB Streams begins with.
+const STREAMS_TARGET_PREFIX: &str = "DynamoDBStreams_20120810.";
 
 /// The operation that an `X-Amz-Target` names.
 ///
 /// # Errors
 /// `UnknownOperationException`, which the service sends without a text.
 pub fn parse_target(target: &str) -> Result<Operation, ServiceError> {
-    target
-        .strip_prefix(TARGET_PREFIX)
-        .and_then(Operation::from_name)
+    let of_api = |prefix: &str, streams: bool| {
+        let operation = Operation::from_name(target.strip_prefix(prefix)?)?;
+        (operation.is_of_streams() == streams).then_some(operation)
+    };
+    of_api(TARGET_PREFIX, false)
+        .or_else(|| of_api(STREAMS_TARGET_PREFIX, true))
         .ok_or_else(|| ServiceError::new(ErrorCode::UnknownOperation, ""))
 }
 

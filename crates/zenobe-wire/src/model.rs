@@ -587,6 +587,66 @@ const DESCRIBE_ENDPOINTS: StructureShape =
 const DESCRIBE_LIMITS: StructureShape =
     StructureShape { name: "DescribeLimitsInput", members: &[] };
 
+const STREAM_ARN: Shape = Shape::Text(&[Rule::MinLength(37), Rule::MaxLength(1024)]);
+const SHARD_ID: Shape = Shape::Text(&[Rule::MinLength(28), Rule::MaxLength(65)]);
+const STREAM_LIMIT: Member = optional("Limit", Shape::Integer(1, INTEGER_MAX));
+
+const LIST_STREAMS: StructureShape = StructureShape {
+    name: "ListStreamsInput",
+    members: &[
+        optional("TableName", NAME),
+        STREAM_LIMIT,
+        optional("ExclusiveStartStreamArn", STREAM_ARN),
+    ],
+};
+
+const DESCRIBE_STREAM: StructureShape = StructureShape {
+    name: "DescribeStreamInput",
+    members: &[
+        required("StreamArn", STREAM_ARN),
+        STREAM_LIMIT,
+        optional("ExclusiveStartShardId", SHARD_ID),
+        optional(
+            "ShardFilter",
+            Shape::Structure(&StructureShape {
+                name: "ShardFilter",
+                members: &[
+                    optional("Type", Shape::Text(&[Rule::OneOf(&["CHILD_SHARDS"])])),
+                    optional("ShardId", SHARD_ID),
+                ],
+            }),
+        ),
+    ],
+};
+
+const GET_SHARD_ITERATOR: StructureShape = StructureShape {
+    name: "GetShardIteratorInput",
+    members: &[
+        required("StreamArn", STREAM_ARN),
+        required("ShardId", SHARD_ID),
+        required(
+            "ShardIteratorType",
+            Shape::Text(&[Rule::OneOf(&[
+                "TRIM_HORIZON",
+                "LATEST",
+                "AT_SEQUENCE_NUMBER",
+                "AFTER_SEQUENCE_NUMBER",
+                "AT_TIMESTAMP",
+            ])]),
+        ),
+        optional("SequenceNumber", Shape::Text(&[Rule::MinLength(21), Rule::MaxLength(40)])),
+        optional("Timestamp", Shape::Timestamp),
+    ],
+};
+
+const GET_RECORDS: StructureShape = StructureShape {
+    name: "GetRecordsInput",
+    members: &[
+        required("ShardIterator", Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(2048)])),
+        STREAM_LIMIT,
+    ],
+};
+
 /// The shape of an operation's request.
 pub(crate) const fn request_shape(operation: Operation) -> &'static StructureShape {
     match operation {
@@ -597,8 +657,12 @@ pub(crate) const fn request_shape(operation: Operation) -> &'static StructureSha
         Operation::DeleteTable => &DELETE_TABLE,
         Operation::DescribeEndpoints => &DESCRIBE_ENDPOINTS,
         Operation::DescribeLimits => &DESCRIBE_LIMITS,
+        Operation::DescribeStream => &DESCRIBE_STREAM,
         Operation::DescribeTable => &DESCRIBE_TABLE,
         Operation::GetItem => &GET_ITEM,
+        Operation::GetRecords => &GET_RECORDS,
+        Operation::GetShardIterator => &GET_SHARD_ITERATOR,
+        Operation::ListStreams => &LIST_STREAMS,
         Operation::ListTables => &LIST_TABLES,
         Operation::ListTagsOfResource => &LIST_TAGS,
         Operation::PutItem => &PUT_ITEM,

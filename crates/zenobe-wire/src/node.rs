@@ -23,7 +23,7 @@ pub(crate) enum Node<'a> {
     Null,
     /// [`Shape::Boolean`]
     Boolean(bool),
-    /// [`Shape::Integer`] and [`Shape::Long`]
+    /// [`Shape::Integer`], [`Shape::Long`] and [`Shape::Timestamp`]
     Integer(i64),
     /// [`Shape::Text`]
     Text(Cow<'a, str>),
@@ -168,6 +168,10 @@ fn node<'a>(
         Shape::Integer(..) | Shape::PositiveLimit => integer(reader, token, "Integer")
             .map(|value| Node::Integer(value.clamp(i64::from(i32::MIN), i64::from(i32::MAX)))),
         Shape::Long(_) => integer(reader, token, "Long").map(Node::Integer),
+        Shape::Timestamp => match token {
+            Token::Integer | Token::Decimal => reader.thousandths().map(Node::Integer),
+            _ => Err(not_a_scalar(token, "Timestamp")),
+        },
         Shape::Text(_) => match token {
             Token::Text => reader.text().map(Node::Text),
             _ => Err(not_a_scalar(token, "String")),

@@ -171,8 +171,14 @@ pub(crate) fn build(
         Operation::DeleteTable => Request::DeleteTable(Box::new(delete_table(members))),
         Operation::DescribeEndpoints => Request::DescribeEndpoints,
         Operation::DescribeLimits => Request::DescribeLimits,
+        Operation::DescribeStream => Request::DescribeStream(Box::new(describe_stream(members))),
         Operation::DescribeTable => Request::DescribeTable(Box::new(describe_table(members))),
         Operation::GetItem => Request::GetItem(Box::new(get_item(members))),
+        Operation::GetRecords => Request::GetRecords(Box::new(get_records(members))),
+        Operation::GetShardIterator => {
+            Request::GetShardIterator(Box::new(get_shard_iterator(members)))
+        }
+        Operation::ListStreams => Request::ListStreams(Box::new(list_streams(members))),
         Operation::ListTables => Request::ListTables(Box::new(list_tables(members))),
         Operation::ListTagsOfResource => {
             Request::ListTagsOfResource(Box::new(list_tags_of_resource(members)))
@@ -252,6 +258,13 @@ const VIEW_TYPES: &[(&str, StreamViewType)] = &[
     ("OLD_IMAGE", StreamViewType::OldImage),
     ("NEW_AND_OLD_IMAGES", StreamViewType::NewAndOldImages),
     ("KEYS_ONLY", StreamViewType::KeysOnly),
+];
+const ITERATOR_TYPES: &[(&str, ShardIteratorType)] = &[
+    ("TRIM_HORIZON", ShardIteratorType::TrimHorizon),
+    ("LATEST", ShardIteratorType::Latest),
+    ("AT_SEQUENCE_NUMBER", ShardIteratorType::AtSequenceNumber),
+    ("AFTER_SEQUENCE_NUMBER", ShardIteratorType::AfterSequenceNumber),
+    ("AT_TIMESTAMP", ShardIteratorType::AtTimestamp),
 ];
 const SSE_TYPES: &[(&str, SseType)] = &[("AES256", SseType::Aes256), ("KMS", SseType::Kms)];
 
@@ -652,5 +665,45 @@ fn list_tags_of_resource(mut members: Members<'_>) -> ListTagsOfResourceRequest 
     ListTagsOfResourceRequest {
         resource_arn: members.required_text("ResourceArn"),
         next_token: members.text("NextToken"),
+    }
+}
+
+fn list_streams(mut members: Members<'_>) -> ListStreamsRequest {
+    ListStreamsRequest {
+        table_name: members.text("TableName"),
+        limit: members.unsigned("Limit"),
+        exclusive_start_stream_arn: members.text("ExclusiveStartStreamArn"),
+    }
+}
+
+fn describe_stream(mut members: Members<'_>) -> DescribeStreamRequest {
+    let filter = members.structure("ShardFilter");
+    DescribeStreamRequest {
+        stream_arn: members.required_text("StreamArn"),
+        limit: members.unsigned("Limit"),
+        exclusive_start_shard_id: members.text("ExclusiveStartShardId"),
+        child_shards_of: filter
+            .filter(|filter| !filter.nodes.iter().all(|node| matches!(node, Node::Null)))
+            .map(|mut filter| ChildShards { shard_id: filter.text("ShardId") }),
+    }
+}
+
+fn get_shard_iterator(mut members: Members<'_>) -> GetShardIteratorRequest {
+    GetShardIteratorRequest {
+        stream_arn: members.required_text("StreamArn"),
+        shard_id: members.required_text("ShardId"),
+        // The type is required and one of the known ones.
+        shard_iterator_type: members
+            .choice("ShardIteratorType", ITERATOR_TYPES)
+            .unwrap_or(ShardIteratorType::TrimHorizon),
+        sequence_number: members.text("SequenceNumber"),
+        timestamp_ms: members.integer("Timestamp"),
+    }
+}
+
+fn get_records(mut members: Members<'_>) -> GetRecordsRequest {
+    GetRecordsRequest {
+        shard_iterator: members.required_text("ShardIterator"),
+        limit: members.unsigned("Limit"),
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Shape {
     PositiveLimit,
     /// `long`, with its least value.
     Long(i64),
+    /// `timestamp`: seconds since the epoch, kept as milliseconds.
+    Timestamp,
     /// `string`
     Text(&'static [Rule]),
     /// `list` of a shape, with its least and greatest length.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 use zenobe_auth::{Credential, SecretString};
+use zenobe_database::stream::StreamConfig;
 
 use crate::logging::{LogFormat, LogLevel};
 
@@ -82,6 +83,14 @@ pub(crate) struct Settings {
     #[arg(long, env = "ZENOBE_MEMTABLE_MB", value_name = "MB", help_heading = "Data")]
     memtable_mb: Option<u64>,
 
+    /// How long a shard of a stream takes records before a child takes its place
+    /// [default: 14400000, four hours]
+    #[arg(long, env = "ZENOBE_STREAM_SHARD_DURATION_MS", value_name = "MS", help_heading = "Data")]
+    stream_shard_duration_ms: Option<u64>,
+    /// How long the records of streams are kept [default: 86400000, a day]
+    #[arg(long, env = "ZENOBE_STREAM_RETENTION_MS", value_name = "MS", help_heading = "Data")]
+    stream_retention_ms: Option<u64>,
+
     /// The AWS Region that ARNs name and signatures are made for [default: us-east-1]
     #[arg(long, env = "ZENOBE_REGION", value_name = "REGION", help_heading = "Identity")]
     region: Option<String>,
@@ -146,6 +155,8 @@ pub(crate) struct Config {
     pub(crate) port_file: Option<PathBuf>,
     /// How the data is kept on disk; `None`: it is in memory only.
     pub(crate) data: Option<DataConfig>,
+    /// How streams are kept.
+    pub(crate) streams: StreamConfig,
     /// The region.
     pub(crate) region: String,
     /// The account.
@@ -260,6 +271,10 @@ impl Settings {
             item_cache_mb: self.item_cache_mb.or(below.item_cache_mb),
             block_cache_mb: self.block_cache_mb.or(below.block_cache_mb),
             memtable_mb: self.memtable_mb.or(below.memtable_mb),
+            stream_shard_duration_ms: self
+                .stream_shard_duration_ms
+                .or(below.stream_shard_duration_ms),
+            stream_retention_ms: self.stream_retention_ms.or(below.stream_retention_ms),
             region: self.region.or(below.region),
             account_id: self.account_id.or(below.account_id),
             tls_cert: self.tls_cert.or(below.tls_cert),
@@ -276,6 +291,7 @@ impl Settings {
     pub(crate) fn check(self, keys: EnvironmentKeys) -> Result<Config, ConfigError> {
         let listen = resolve(self.listen.as_deref().unwrap_or("127.0.0.1:8000"))?;
         let limits = self.limits()?;
+        let streams = self.streams()?;
         let data = self.data()?;
         let credentials = credentials(self.credentials, keys)?;
         let tls = match (self.tls_cert, self.tls_key) {
@@ -291,6 +307,7 @@ impl Settings {
             listen,
             port_file: self.port_file,
             data,
+            streams,
             region: checked_region(self.region.unwrap_or_else(|| "us-east-1".to_owned()))?,
             account_id: checked_account(
                 self.account_id.unwrap_or_else(|| "000000000000".to_owned()),
@@ -355,6 +372,36 @@ impl Settings {
     }
 }
 
+impl Settings {
+    fn streams(&self) -> Result<StreamConfig, ConfigError> {
+        let default = StreamConfig::default();
+        let checked = |name: &str, given: Option<u64>, default: u64| {
+            let given = given.unwrap_or(default);
+            if !(STREAM_MS_MIN..=7 * DAY_MS).contains(&given) {
+                let max = 7 * DAY_MS;
+                return Err(wrong(format!(
+                    "--{name} must be from {STREAM_MS_MIN} to {max} (a week)"
+                )));
+            }
+            Ok(given)
+        };
+        Ok(StreamConfig {
+            shard_duration_ms: checked(
+                "stream-shard-duration-ms",
+                self.stream_shard_duration_ms,
+                default.shard_duration_ms,
+            )?,
+            retention_ms: checked(
+                "stream-retention-ms",
+                self.stream_retention_ms,
+                default.retention_ms,
+            )?,
+        })
+    }
+}
+
+/// Shorter durations would be all upkeep.
+const STREAM_MS_MIN: u64 = 100;
 const CONNECTIONS_MAX: usize = 1_000_000;
 const DAY_MS: u64 = 86_400_000;
 

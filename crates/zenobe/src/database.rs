@@ -36,6 +36,7 @@ impl DatabaseService {
             region: config.region.clone(),
             account_id: config.account_id.clone(),
             endpoint: bound.first().map(ToString::to_string),
+            streams: config.streams,
         };
         let database = Database::open(engine, Arc::new(Host), database_config)
             .await
@@ -149,7 +150,7 @@ impl Service for DatabaseService {
     }
 
     fn figures(&self) -> Vec<Figure> {
-        self.database.engine().figures()
+        self.database.figures()
     }
 }
 

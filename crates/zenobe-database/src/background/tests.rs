@@ -13,7 +13,7 @@ use zenobe_storage::{BoxFuture, RowPlace};
 use super::*;
 use crate::DatabaseConfig;
 use crate::environment::Environment;
-use crate::write::{Change, ItemWrite, write_all};
+use crate::write::{Change, ItemWrite, Origin, write_all};
 
 #[derive(Default)]
 struct Still(AtomicU64);
@@ -91,6 +91,7 @@ fn planned_write(table: Arc<Table>) -> ItemWrite {
         change: Change::Put(item),
         condition: None,
         return_item_on_failure: false,
+        origin: Origin::Request,
     }
 }
 

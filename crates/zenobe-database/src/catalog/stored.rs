@@ -368,6 +368,7 @@ mod tests {
             tags: vec![Tag { key: "k".to_owned(), value: "v".to_owned() }],
             row_version: None,
             counters: Arc::default(),
+            writer: Arc::default(),
         }
     }
 

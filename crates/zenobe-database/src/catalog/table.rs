@@ -17,6 +17,7 @@ use zenobe_model::value::ValueType;
 use zenobe_storage::{Lane, SpaceId, Version};
 
 use super::stored;
+use crate::stream::Writer;
 
 /// An attribute that is part of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -254,6 +255,9 @@ pub struct Table {
     /// How many items it has, and their size.
     #[cbor(skip)]
     pub counters: Arc<Counters>,
+    /// The stream that its writes go to; all snapshots of the table share it.
+    #[cbor(skip)]
+    pub(crate) writer: Arc<Writer>,
 }
 
 impl Table {

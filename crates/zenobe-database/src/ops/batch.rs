@@ -17,7 +17,7 @@ use zenobe_storage::{Read, RowPlace};
 use super::capacity;
 use crate::catalog::Table;
 use crate::read::Source;
-use crate::write::{self, Change, ItemWrite, Written};
+use crate::write::{self, Change, ItemWrite, Origin, Written};
 use crate::{Inner, engine_failure, key};
 
 /// How many items one call of the engine reads; between calls the sum of their sizes is checked.
@@ -186,6 +186,7 @@ fn item_write(table: &Arc<Table>, request: CompiledBatchEntry) -> Result<ItemWri
         change,
         condition: None,
         return_item_on_failure: false,
+        origin: Origin::Request,
     })
 }
 

@@ -15,7 +15,7 @@ use super::capacity;
 use crate::catalog::Table;
 use crate::key::IndexKeyOrigin;
 use crate::read::Source;
-use crate::write::{self, Change, ItemWrite, Written};
+use crate::write::{self, Change, ItemWrite, Origin, Written};
 use crate::{Inner, engine_failure, key};
 
 /// GetItem.
@@ -70,6 +70,7 @@ pub(crate) async fn put_item(
         change: Change::Put(put.item),
         condition: put.condition,
         return_item_on_failure: wants_item(&put.answer),
+        origin: Origin::Request,
     };
     single(db, write, &put.answer).await
 }
@@ -92,6 +93,7 @@ pub(crate) async fn delete_item(
         change: Change::Delete { key: delete.key },
         condition: delete.condition,
         return_item_on_failure: wants_item(&delete.answer),
+        origin: Origin::Request,
     };
     single(db, write, &delete.answer).await
 }
@@ -124,6 +126,7 @@ pub(crate) async fn update_item(
         change: Change::Update { key: update.key, update: update.update },
         condition: update.condition,
         return_item_on_failure: wants_item(&update.answer),
+        origin: Origin::Request,
     };
     single(db, write, &update.answer).await
 }

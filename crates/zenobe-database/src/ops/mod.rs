@@ -5,6 +5,7 @@ mod batch;
 mod capacity;
 mod item;
 mod query;
+mod stream;
 mod table;
 mod tags;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use zenobe_model::ServiceError;
 use zenobe_model::operation::{Request, Response};
 
+pub(crate) use self::table::stream_label;
 use crate::Inner;
 
 /// Executes one request.
@@ -35,10 +37,20 @@ pub(crate) async fn execute(db: &Arc<Inner>, request: Request) -> Result<Respons
         }
         Request::DescribeEndpoints => Response::DescribeEndpoints(account::describe_endpoints(db)),
         Request::DescribeLimits => Response::DescribeLimits(account::describe_limits()),
+        Request::DescribeStream(request) => {
+            Response::DescribeStream(stream::describe_stream(db, &request)?)
+        }
         Request::DescribeTable(request) => {
             Response::DescribeTable(table::describe_table(db, &request)?)
         }
         Request::GetItem(request) => Response::GetItem(item::get_item(db, *request).await?),
+        Request::GetRecords(request) => {
+            Response::GetRecords(stream::get_records(db, &request).await?)
+        }
+        Request::GetShardIterator(request) => {
+            Response::GetShardIterator(stream::get_shard_iterator(db, &request).await?)
+        }
+        Request::ListStreams(request) => Response::ListStreams(stream::list_streams(db, &request)?),
         Request::ListTables(request) => Response::ListTables(table::list_tables(db, &request)),
         Request::ListTagsOfResource(request) => {
             Response::ListTagsOfResource(tags::list_tags_of_resource(db, &request)?)

@@ -19,13 +19,16 @@ use zenobe_model::operation::{
 use zenobe_model::{ErrorCode, ServiceError};
 use zenobe_storage::SpaceId;
 
+pub(crate) use self::description::key_schema;
 use self::schema::Schema;
 use self::settings::Target;
+pub(crate) use self::settings::stream_label;
 pub(crate) use self::update::update_table;
 use super::tags;
 use crate::Inner;
-use crate::catalog::{self, Edit, IndexState, Table};
+use crate::catalog::{self, Catalog, Edit, IndexState, Table};
 use crate::environment::uuid;
+use crate::stream::{self, Writer};
 
 /// How many names ListTables answers with unless told otherwise, and at most.
 const LIST_LIMIT: usize = 100;
@@ -78,7 +81,15 @@ pub(crate) async fn create_table(
     for index in &mut table.global_indexes {
         index.space = space()?;
     }
-    let table = changer.create(table).await?;
+    let opened = stream::first(db, &table).await?;
+    if let Some(opened) = &opened {
+        table.writer = Writer::of(opened);
+    }
+    let rows = opened.iter().map(Catalog::stream_row).collect();
+    let table = changer.create(table, rows).await?;
+    if let Some(opened) = opened {
+        db.catalog.streams.add(opened);
+    }
     Ok(description::describe_created(&table, db.environment.now_ms()))
 }
 
@@ -100,6 +111,7 @@ fn new_table(
     let tags = tags::merged(&[], request.tags.as_deref().unwrap_or_default())?;
 
     let now_ms = db.environment.now_ms();
+    let label = stream::fresh_label(db, &name, now_ms);
     let encryption = request.sse_specification.as_ref().filter(|_| encrypted == Some(true)).map(
         |specification| {
             let key_id = uuid(db.environment.random());
@@ -125,13 +137,14 @@ fn new_table(
         table_class: request.table_class,
         table_class_changed_ms: None,
         stream,
-        stream_label: stream.map(|_| settings::stream_label(now_ms)),
+        stream_label: stream.map(|_| label),
         encryption,
         deletion_protection: request.deletion_protection_enabled.unwrap_or(false),
         creation_ms: now_ms,
         tags,
         row_version: None,
         counters: Arc::default(),
+        writer: Arc::default(),
     })
 }
 
@@ -185,13 +198,25 @@ pub(crate) async fn delete_table(
 ) -> Result<TableDescription, ServiceError> {
     let name = db.catalog.table_name(&request.table_name)?;
     let changer = db.catalog.change(db.engine.as_ref()).await;
+    let now_ms = db.environment.now_ms();
+    let table = db.catalog.find(name).ok_or_else(|| catalog::table_not_found(name))?;
+    check_deletable(&table)?;
+    let stream = match table.stream {
+        Some(_) => Some(stream::Change::disable(db, &table, now_ms).await?),
+        None => None,
+    };
+    let rows = stream.as_ref().map(stream::Change::mutations).unwrap_or_default();
     let changed = changer
         .update(name, |table| {
             check_deletable(table)?;
-            Ok(Edit { drop: table.spaces().collect(), ..Edit::default() })
+            let drop = table.spaces().collect();
+            Ok(Edit { drop, rows: rows.clone(), ..Edit::default() })
         })
         .await?;
-    Ok(description::describe_deleted(&changed.before, db.environment.now_ms()))
+    if let Some(stream) = stream {
+        stream.finish();
+    }
+    Ok(description::describe_deleted(&changed.before, now_ms))
 }
 
 fn check_deletable(table: &Table) -> Result<(), ServiceError> {

@@ -97,6 +97,11 @@ impl RecordIndex {
         }
     }
 
+    /// The shards that have untrimmed records.
+    pub fn shards(&self) -> impl Iterator<Item = u64> + '_ {
+        self.shards.keys().copied()
+    }
+
     /// The oldest segment that has an untrimmed record.
     #[must_use]
     pub fn oldest_segment(&self) -> Option<u64> {

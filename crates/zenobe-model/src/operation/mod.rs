@@ -5,9 +5,11 @@
 //! they hold the error until the operation asks for the value.
 
 mod data;
+mod stream;
 mod table;
 
 pub use data::*;
+pub use stream::*;
 pub use table::*;
 
 use crate::error::ServiceError;
@@ -27,8 +29,12 @@ pub enum Request {
     DeleteTable(Box<DeleteTableRequest>),
     DescribeEndpoints,
     DescribeLimits,
+    DescribeStream(Box<DescribeStreamRequest>),
     DescribeTable(Box<DescribeTableRequest>),
     GetItem(Box<GetItemRequest>),
+    GetRecords(Box<GetRecordsRequest>),
+    GetShardIterator(Box<GetShardIteratorRequest>),
+    ListStreams(Box<ListStreamsRequest>),
     ListTables(Box<ListTablesRequest>),
     ListTagsOfResource(Box<ListTagsOfResourceRequest>),
     PutItem(Box<PutItemRequest>),
@@ -51,8 +57,12 @@ pub enum Response {
     DeleteTable(TableDescription),
     DescribeEndpoints(DescribeEndpointsResponse),
     DescribeLimits(DescribeLimitsResponse),
+    DescribeStream(StreamDescription),
     DescribeTable(TableDescription),
     GetItem(GetItemResponse),
+    GetRecords(GetRecordsResponse),
+    GetShardIterator(GetShardIteratorResponse),
+    ListStreams(ListStreamsResponse),
     ListTables(ListTablesResponse),
     ListTagsOfResource(ListTagsOfResourceResponse),
     PutItem(WriteItemResponse),
@@ -75,8 +85,12 @@ pub enum Operation {
     DeleteTable,
     DescribeEndpoints,
     DescribeLimits,
+    DescribeStream,
     DescribeTable,
     GetItem,
+    GetRecords,
+    GetShardIterator,
+    ListStreams,
     ListTables,
     ListTagsOfResource,
     PutItem,
@@ -90,7 +104,7 @@ pub enum Operation {
 
 impl Operation {
     /// All operations, in the order of their names.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::BatchGetItem,
         Self::BatchWriteItem,
         Self::CreateTable,
@@ -98,8 +112,12 @@ impl Operation {
         Self::DeleteTable,
         Self::DescribeEndpoints,
         Self::DescribeLimits,
+        Self::DescribeStream,
         Self::DescribeTable,
         Self::GetItem,
+        Self::GetRecords,
+        Self::GetShardIterator,
+        Self::ListStreams,
         Self::ListTables,
         Self::ListTagsOfResource,
         Self::PutItem,
@@ -122,8 +140,12 @@ impl Operation {
             Self::DeleteTable => "DeleteTable",
             Self::DescribeEndpoints => "DescribeEndpoints",
             Self::DescribeLimits => "DescribeLimits",
+            Self::DescribeStream => "DescribeStream",
             Self::DescribeTable => "DescribeTable",
             Self::GetItem => "GetItem",
+            Self::GetRecords => "GetRecords",
+            Self::GetShardIterator => "GetShardIterator",
+            Self::ListStreams => "ListStreams",
             Self::ListTables => "ListTables",
             Self::ListTagsOfResource => "ListTagsOfResource",
             Self::PutItem => "PutItem",
@@ -134,6 +156,15 @@ impl Operation {
             Self::UpdateItem => "UpdateItem",
             Self::UpdateTable => "UpdateTable",
         }
+    }
+
+    /// Whether it belongs to DynamoDB Streams, which has an API of its own.
+    #[must_use]
+    pub const fn is_of_streams(self) -> bool {
+        matches!(
+            self,
+            Self::DescribeStream | Self::GetRecords | Self::GetShardIterator | Self::ListStreams
+        )
     }
 
     /// The operation with this name.

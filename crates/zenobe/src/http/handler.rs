@@ -30,7 +30,6 @@ use crate::metrics::Metrics;
 use crate::service::{ApiRequest, ApiResponse, Service};
 
 const TARGET: &str = "x-amz-target";
-const TARGET_PREFIX: &str = "DynamoDB_20120810.";
 const SERIALIZATION: &str = "com.amazon.coral.service#SerializationException";
 const UNKNOWN_OPERATION: &str = "com.amazon.coral.service#UnknownOperationException";
 const UNAVAILABLE: &str = "com.amazon.coral.service#ServiceUnavailableException";
@@ -254,8 +253,7 @@ impl<S: Service> Front<S> {
 
 /// The operation that the target names.
 fn operation(headers: &HeaderMap) -> Option<Operation> {
-    let target = headers.get(TARGET)?.to_str().ok()?;
-    Operation::from_name(target.strip_prefix(TARGET_PREFIX)?)
+    zenobe_wire::parse_target(headers.get(TARGET)?.to_str().ok()?).ok()
 }
 
 /// The content type of the answer: that of the request, without its parameters. `None` for a body

@@ -95,7 +95,7 @@ fn element(attribute: &KeyAttribute, key_type: KeyType) -> KeySchemaElement {
     KeySchemaElement { attribute_name: attribute.name.clone(), key_type }
 }
 
-fn key_schema(key: &KeySchema) -> Vec<KeySchemaElement> {
+pub(crate) fn key_schema(key: &KeySchema) -> Vec<KeySchemaElement> {
     let sort = key.sort.iter().map(|sort| element(sort, KeyType::Range));
     std::iter::once(element(&key.partition, KeyType::Hash)).chain(sort).collect()
 }

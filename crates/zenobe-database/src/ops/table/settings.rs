@@ -306,7 +306,7 @@ pub(super) fn encryption(
 }
 
 /// `LatestStreamLabel` of a stream that is enabled at this time: ISO 8601 with milliseconds, UTC.
-pub(super) fn stream_label(now_ms: u64) -> String {
+pub(crate) fn stream_label(now_ms: u64) -> String {
     let (days, of_day) = (now_ms / 86_400_000, now_ms % 86_400_000);
     let (year, month, day) = civil(days);
     let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);

@@ -26,6 +26,7 @@ use super::{check_supported, description, in_use, invalid, validation};
 use crate::Inner;
 use crate::catalog::{self, Changed, Edit, Encryption, IndexState, Table};
 use crate::environment::uuid;
+use crate::stream;
 
 /// What a request needs beside the table: what must be the same when the change runs again.
 struct Plan<'a> {
@@ -33,6 +34,8 @@ struct Plan<'a> {
     now_ms: u64,
     /// Where the entries of a new index will live.
     space: SpaceId,
+    /// What labels a new stream.
+    stream_label: String,
     /// The encryption that is wanted, if the request speaks of it.
     encryption: Option<Option<Encryption>>,
 }
@@ -47,10 +50,12 @@ pub(crate) async fn update_table(
     check_request(&request)?;
     let name = db.catalog.table_name(&request.table_name)?;
     let changer = db.catalog.change(db.engine.as_ref()).await;
+    let now_ms = db.environment.now_ms();
     let mut plan = Plan {
         request: &request,
-        now_ms: db.environment.now_ms(),
+        now_ms,
         space: SpaceId(u64::MAX),
+        stream_label: stream::fresh_label(db, name, now_ms),
         encryption: wanted_encryption(db, request.sse_specification.as_ref())?,
     };
     let mut keep = Vec::new();
@@ -61,9 +66,18 @@ pub(crate) async fn update_table(
         keep = changer.allocate(name, 1).await?;
         plan.space = keep.first().copied().unwrap_or(plan.space);
     }
+    let before = db.catalog.find(name).ok_or_else(|| catalog::table_not_found(name))?;
+    let stream = plan.stream_change(db, &before).await?;
+    let rows = stream.as_ref().map(stream::Change::mutations).unwrap_or_default();
     let changed = changer
-        .update(name, |table| Ok(Edit { keep: keep.clone(), ..Edit::from(plan.apply(table)?) }))
+        .update(name, |table| {
+            let edit = Edit::from(plan.apply(table)?);
+            Ok(Edit { keep: keep.clone(), rows: rows.clone(), ..edit })
+        })
         .await?;
+    if let Some(stream) = stream {
+        stream.finish();
+    }
     Ok(plan.answer(&changed))
 }
 
@@ -336,8 +350,25 @@ impl Plan<'_> {
             )));
         }
         table.stream = wanted.stream_view_type;
-        table.stream_label = Some(settings::stream_label(self.now_ms));
+        table.stream_label = Some(self.stream_label.clone());
         Ok(())
+    }
+
+    /// What the request does to the shards that writes go to, if it speaks of the stream.
+    async fn stream_change<'a>(
+        &self,
+        db: &'a Inner,
+        before: &'a Table,
+    ) -> Result<Option<stream::Change<'a>>, ServiceError> {
+        let Some(wanted) = self.request.stream_specification else { return Ok(None) };
+        // Nothing is held up for a request that is refused.
+        let after = self.apply(before)?;
+        let change = if wanted.stream_enabled {
+            stream::Change::enable(db, &before.writer, &after, self.now_ms).await?
+        } else {
+            stream::Change::disable(db, before, self.now_ms).await?
+        };
+        Ok(Some(change))
     }
 
     fn apply_encryption(&self, table: &mut Table) -> Result<(), ServiceError> {

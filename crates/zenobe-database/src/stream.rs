@@ -1,0 +1,416 @@
+//! Streams: the records of a table's changes, in shards.
+//!
+//! # How a record comes to be
+//!
+//! A write's records are part of the commit that changes the items ([`crate::write`]), so there is
+//! exactly one for each change, or neither. The partition key's hash decides the shard: the hash
+//! intervals of a stream's open shards lie side by side and do not change for as long as the stream
+//! lives, so each item has one lineage of shards.
+//!
+//! # Which shard a write goes to
+//!
+//! Not the table's snapshot says so, or a write that looked the table up long ago would still go to a
+//! shard that was closed since. All snapshots of a table share a [`Writer`], a lock around the open
+//! shards. A write holds it shared from before its commit until that is ordered. Whoever opens or
+//! closes shards holds it alone ([`Switch`]): then no write of the table is between looking up its
+//! shard and its place in the order of commits. The commit that is made then marks the cut: every
+//! record of the shards that are closed is before it, every record of the shards that are opened
+//! after it. So an item's records are in order over the lineage: a reader who reads each shard to its
+//! end before the child has them in the order of the changes.
+//!
+//! Locks are taken in this order: latches of keys, writers of tables (by address); and, apart from
+//! those, the right to change the catalogue before a writer.
+//!
+//! # What is kept
+//!
+//! [`upkeep`] closes shards in time and opens their children, forgets what is older than the
+//! retention, and last the streams themselves.
+
+pub(crate) mod position;
+pub(crate) mod reading;
+mod record;
+pub(crate) mod upkeep;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use zenobe_model::operation::{BillingMode, StreamViewType};
+use zenobe_model::{EncodedItem, ServiceError};
+use zenobe_storage::{Engine, Figure, LogRecord, Mutation, Outcome, Position, ShardId};
+
+use crate::catalog::{Catalog, KeySchema, Marks, Stream, Table};
+use crate::write::{ItemWrite, Origin, Written};
+use crate::{Inner, engine_failure};
+
+/// The most shards that are open side by side.
+const OPEN_SHARDS_MAX: u64 = 16;
+/// The shards of a table on demand.
+const OPEN_SHARDS_ON_DEMAND: u64 = 4;
+/// What one partition of a provisioned table is for, as DynamoDB reckons.
+const READ_UNITS_PER_PARTITION: u64 = 3000;
+const WRITE_UNITS_PER_PARTITION: u64 = 1000;
+
+/// How long shards take records and how long records are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamConfig {
+    /// After this time a shard is closed and a child takes its place, in milliseconds.
+    pub shard_duration_ms: u64,
+    /// Older records are forgotten, in milliseconds.
+    pub retention_ms: u64,
+}
+
+impl Default for StreamConfig {
+    /// As DynamoDB: four hours, 24 hours.
+    fn default() -> Self {
+        Self { shard_duration_ms: 4 * 3_600_000, retention_ms: 24 * 3_600_000 }
+    }
+}
+
+/// What the writes of a table need to know about its stream.
+#[derive(Debug)]
+pub(crate) struct OpenStream {
+    view: StreamViewType,
+    key: KeySchema,
+    /// The open shards, in the order of their hash intervals; at least one.
+    shards: Vec<ShardId>,
+}
+
+impl OpenStream {
+    /// The shard of the partitions with this hash.
+    fn shard(&self, hash: u64) -> Option<ShardId> {
+        let place = (u128::from(hash) * self.shards.len() as u128) >> 64;
+        self.shards.get(usize::try_from(place).ok()?).copied()
+    }
+}
+
+/// Nothing, if the table has no stream.
+type Open = Option<Arc<OpenStream>>;
+
+/// The stream that a table's writes go to, shared by all snapshots of the table.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    open: RwLock<Open>,
+}
+
+impl Writer {
+    /// The writer of a table that nobody writes to yet.
+    pub(crate) fn of(stream: &Stream) -> Arc<Self> {
+        Arc::new(Self { open: RwLock::new(opened(stream)) })
+    }
+
+    /// Makes writes follow what is known of the stream now.
+    pub(crate) async fn follow(&self, stream: Option<&Stream>) {
+        *self.open.write().await = stream.and_then(opened);
+    }
+}
+
+fn opened(stream: &Stream) -> Open {
+    let shards: Vec<ShardId> = stream.open_shards().map(|shard| shard.name.shard()).collect();
+    (!shards.is_empty())
+        .then(|| Arc::new(OpenStream { view: stream.view, key: stream.key.clone(), shards }))
+}
+
+/// The streams of the tables that a commit writes to, held until it is ordered.
+pub(crate) struct Entered<'a> {
+    /// By the address of the writer, in ascending order: nobody waits in a circle.
+    writers: Vec<(&'a Arc<Writer>, RwLockReadGuard<'a, Open>)>,
+}
+
+impl<'a> Entered<'a> {
+    /// Enters the streams of the tables that are written to. Waits while shards are switched.
+    pub(crate) async fn enter(writes: &'a [ItemWrite]) -> Self {
+        let mut wanted: Vec<&Arc<Writer>> = Vec::new();
+        for write in writes {
+            if !wanted.iter().any(|known| Arc::ptr_eq(known, &write.table.writer)) {
+                wanted.push(&write.table.writer);
+            }
+        }
+        wanted.sort_unstable_by_key(|writer| Arc::as_ptr(writer));
+        let mut writers = Vec::with_capacity(wanted.len());
+        for writer in wanted {
+            writers.push((writer, writer.open.read().await));
+        }
+        Self { writers }
+    }
+
+    /// The records of what was planned, in the order of the writes.
+    pub(crate) fn records(
+        &self,
+        db: &Inner,
+        writes: &[ItemWrite],
+        written: &[Written],
+        now_ms: u64,
+    ) -> Vec<LogRecord> {
+        let records: Vec<LogRecord> = writes
+            .iter()
+            .zip(written)
+            .filter_map(|(write, written)| {
+                let change = (written.old.as_ref(), written.new.as_ref());
+                self.record(db.engine.as_ref(), write, change, now_ms)
+            })
+            .collect();
+        if !records.is_empty() {
+            db.catalog.streams.written.fetch_add(records.len() as u64, Ordering::Relaxed);
+        }
+        records
+    }
+
+    fn record(
+        &self,
+        engine: &dyn Engine,
+        write: &ItemWrite,
+        (old, new): (Option<&EncodedItem>, Option<&EncodedItem>),
+        now_ms: u64,
+    ) -> Option<LogRecord> {
+        let is_own = |(writer, _): &&(&Arc<Writer>, _)| Arc::ptr_eq(writer, &write.table.writer);
+        let (_, open) = self.writers.iter().find(is_own)?;
+        let open = open.as_ref()?;
+        let payload = record::encode((open.view, &open.key), old, new, write.origin, now_ms)?;
+        let shard = open.shard(engine.partition_hash(&write.place.partition))?;
+        Some(LogRecord { shard, payload })
+    }
+}
+
+/// The streams by table name and label: the order of ListStreams.
+type ByName = BTreeMap<(String, String), Arc<Stream>>;
+
+/// All streams, those of deleted tables too.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    by_name: ArcSwap<ByName>,
+    /// Records up to this position are forgotten.
+    horizon: AtomicU64,
+    marks: Mutex<Marks>,
+    /// Records that were made and that were read since the start.
+    written: AtomicU64,
+    read: AtomicU64,
+}
+
+impl Streams {
+    /// The streams that the catalogue holds.
+    pub(crate) fn restored(streams: impl IntoIterator<Item = Stream>, marks: Marks) -> Self {
+        let restored = Self::default();
+        restored.horizon.store(marks.horizon, Ordering::Release);
+        *restored.marks.lock() = marks;
+        restored.replace_all(streams);
+        restored
+    }
+
+    /// Replaces all streams by what the catalogue holds.
+    pub(crate) fn replace_all(&self, streams: impl IntoIterator<Item = Stream>) {
+        let named =
+            |stream: Stream| ((stream.table_name.clone(), stream.label.clone()), Arc::new(stream));
+        self.by_name.store(Arc::new(streams.into_iter().map(named).collect()));
+    }
+
+    /// The stream of the table with this name that has this label.
+    pub(crate) fn find(&self, table_name: &str, label: &str) -> Option<Arc<Stream>> {
+        self.by_name.load().get(&(table_name.to_owned(), label.to_owned())).cloned()
+    }
+
+    /// The stream that the writes of a table go to, if there is one.
+    pub(crate) fn of_table(&self, table: &Table) -> Option<Arc<Stream>> {
+        table.stream?;
+        let stream = self.find(&table.name, table.stream_label.as_deref()?)?;
+        (stream.table_id == table.id && stream.is_enabled()).then_some(stream)
+    }
+
+    /// All streams, by table name and label.
+    pub(crate) fn all(&self) -> Vec<Arc<Stream>> {
+        self.by_name.load().values().cloned().collect()
+    }
+
+    /// Makes a stream known.
+    pub(crate) fn add(&self, stream: Stream) {
+        self.put(Arc::new(stream));
+    }
+
+    fn put(&self, stream: Arc<Stream>) {
+        let mut by_name = ByName::clone(&self.by_name.load());
+        by_name.insert((stream.table_name.clone(), stream.label.clone()), stream);
+        self.by_name.store(Arc::new(by_name));
+    }
+
+    fn remove(&self, stream: &Stream) {
+        let mut by_name = ByName::clone(&self.by_name.load());
+        by_name.remove(&(stream.table_name.clone(), stream.label.clone()));
+        self.by_name.store(Arc::new(by_name));
+    }
+
+    /// The position up to which records are forgotten.
+    fn horizon(&self) -> u64 {
+        self.horizon.load(Ordering::Acquire)
+    }
+
+    /// Figures for the metrics page.
+    pub(crate) fn figures(&self) -> Vec<Figure> {
+        let figure = |name, help, value| Figure { name, help, value };
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+        vec![
+            figure(
+                "stream_records_written_total",
+                "Records that commits gave to streams.",
+                count(&self.written),
+            ),
+            figure(
+                "stream_records_read_total",
+                "Records that GetRecords answered.",
+                count(&self.read),
+            ),
+            figure(
+                "streams",
+                "Streams that can be read, disabled ones too.",
+                self.by_name.load().len() as f64,
+            ),
+        ]
+    }
+}
+
+/// A label for a new stream that no stream of this table name has: the time, or a later one.
+pub(crate) fn fresh_label(db: &Inner, table_name: &str, now_ms: u64) -> String {
+    let mut labels = (now_ms..).map(crate::ops::stream_label);
+    let taken = |label: &String| db.catalog.streams.find(table_name, label).is_some();
+    labels.find(|label| !taken(label)).unwrap_or_default()
+}
+
+/// The stream that a new table is to have, if it is to have one.
+pub(crate) async fn first(db: &Inner, table: &Table) -> Result<Option<Stream>, ServiceError> {
+    if table.stream.is_none() {
+        return Ok(None);
+    }
+    // Nobody writes to the table yet, so any position that was reached will do.
+    let at = reading::reached(db).await?;
+    Ok(opening(db, table, at, table.creation_ms))
+}
+
+/// The stream that a table is to have, open after a position; `None` if it is to have none.
+fn opening(db: &Inner, table: &Table, at: Position, now_ms: u64) -> Option<Stream> {
+    let stream = Stream {
+        table_id: table.id.clone(),
+        table_name: table.name.clone(),
+        label: table.stream_label.clone()?,
+        view: table.stream?,
+        key: table.key.clone(),
+        creation_ms: now_ms,
+        disabled_ms: None,
+        shards: Vec::new(),
+    };
+    Some(stream.rolled_over(at, now_ms, shard_count(table), db.environment.random()))
+}
+
+/// How many shards a stream of this table has side by side: as many as DynamoDB would have
+/// partitions, within limits.
+fn shard_count(table: &Table) -> usize {
+    let count = match table.billing_mode {
+        BillingMode::PayPerRequest => OPEN_SHARDS_ON_DEMAND,
+        BillingMode::Provisioned => {
+            let units = table.provisioned_throughput;
+            // As a sum of fractions, rounded up.
+            (units.read_capacity_units.saturating_mul(WRITE_UNITS_PER_PARTITION))
+                .saturating_add(units.write_capacity_units.saturating_mul(READ_UNITS_PER_PARTITION))
+                .div_ceil(READ_UNITS_PER_PARTITION * WRITE_UNITS_PER_PARTITION)
+        }
+    };
+    usize::try_from(count.clamp(1, OPEN_SHARDS_MAX)).unwrap_or(1)
+}
+
+/// The right to open and close the shards that a table's writes go to. While it is held, no write of
+/// the table is between looking up its shard and its place in the order of commits.
+///
+/// Whoever makes one holds the right to change the catalogue.
+pub(crate) struct Switch<'a> {
+    db: &'a Inner,
+    open: RwLockWriteGuard<'a, Open>,
+    /// Every record of the shards so far was committed before it, every later one will be after it.
+    pub(crate) cut: Position,
+}
+
+impl<'a> Switch<'a> {
+    /// Waits for the writes under way and marks the cut.
+    pub(crate) async fn begin(db: &'a Inner, writer: &'a Writer) -> Result<Self, ServiceError> {
+        let open = writer.open.write().await;
+        let commit = Catalog::cut();
+        match db.engine.commit(commit).await.map_err(|error| engine_failure(&error))? {
+            Outcome::Committed { position, .. } => Ok(Self { db, open, cut: position }),
+            Outcome::Conflict { .. } | Outcome::Unknown => Err(ServiceError::internal()),
+        }
+    }
+
+    /// Makes the change known: to be called when the catalogue has it, without waiting in between.
+    pub(crate) fn finish(mut self, stream: Stream) {
+        *self.open = opened(&stream);
+        self.db.catalog.streams.add(stream);
+    }
+}
+
+/// What a change of a table means for its stream.
+pub(crate) struct Change<'a> {
+    switch: Switch<'a>,
+    closed: Option<Stream>,
+    opened: Option<Stream>,
+}
+
+impl<'a> Change<'a> {
+    /// Prepares the end of a table's stream.
+    pub(crate) async fn disable(
+        db: &'a Inner,
+        table: &'a Table,
+        now_ms: u64,
+    ) -> Result<Self, ServiceError> {
+        let switch = Switch::begin(db, &table.writer).await?;
+        let closed = db.catalog.streams.of_table(table).map(|stream| Stream {
+            disabled_ms: Some(now_ms),
+            ..stream.closed(switch.cut, now_ms)
+        });
+        Ok(Self { switch, closed, opened: None })
+    }
+
+    /// Prepares the stream that a table has after a change.
+    pub(crate) async fn enable(
+        db: &'a Inner,
+        writer: &'a Writer,
+        after: &Table,
+        now_ms: u64,
+    ) -> Result<Self, ServiceError> {
+        let switch = Switch::begin(db, writer).await?;
+        let opened = opening(db, after, switch.cut, now_ms);
+        Ok(Self { switch, closed: None, opened })
+    }
+
+    /// What belongs into the commit of the change.
+    pub(crate) fn mutations(&self) -> Vec<Mutation> {
+        self.closed.iter().chain(&self.opened).map(Catalog::stream_row).collect()
+    }
+
+    /// Makes the change known: to be called when the catalogue has it, without waiting in between.
+    pub(crate) fn finish(self) {
+        if let Some(stream) = self.opened.or(self.closed) {
+            self.switch.finish(stream);
+        }
+    }
+}
+
+/// Gives tables that have a stream in name only, since they are older than streams were, a real one.
+pub(crate) async fn adopt(db: &Inner) -> Result<(), ServiceError> {
+    for table in db.catalog.tables() {
+        if table.stream.is_none() || db.catalog.streams.of_table(&table).is_some() {
+            continue;
+        }
+        let changer = db.catalog.change(db.engine.as_ref()).await;
+        let switch = Switch::begin(db, &table.writer).await?;
+        if let Some(stream) = opening(db, &table, switch.cut, db.environment.now_ms()) {
+            changer.put_rows(vec![Catalog::stream_row(&stream)]).await?;
+            switch.finish(stream);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a write was made by the service itself.
+const fn is_by_time_to_live(origin: Origin) -> bool {
+    matches!(origin, Origin::TimeToLive)
+}
