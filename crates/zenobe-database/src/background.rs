@@ -1,4 +1,5 @@
-//! Work that no request waits for: index creation and deletion, dropping spaces, table figures.
+//! Work that no request waits for: index creation and deletion, dropping spaces, table figures,
+//! deletion of expired items ([`sweep`]).
 //!
 //! The work follows from what the catalogue says, never from a queue in memory, so a restart goes on
 //! where the process before ended. [`Database::run_background`] does it for as long as it is polled;
@@ -6,24 +7,30 @@
 //!
 //! # Creating an index online
 //!
-//! 1. UpdateTable publishes a snapshot of the table that has the index as `Creating`. Every write
-//!    that looks the table up from now on keeps the index.
-//! 2. Writes that looked it up before hold an older snapshot and do not know the index. The backfill
-//!    starts only when the last older snapshot is gone ([`crate::catalog::Catalog::is_superseded`]).
-//! 3. The backfill reads the table page by page. For each item it commits the index entry on the
-//!    precondition that the item is still at the version that was read. If it is not, somebody wrote
-//!    it after step 1 and kept the index: there is nothing left to do for that item.
+//! 1. UpdateTable publishes a snapshot of the table that has the index as `Creating`, not yet
+//!    backfilling. Every write that looks the table up from now on removes entries that become wrong,
+//!    and adds none: writes that looked it up before hold an older snapshot, do not know the index and
+//!    would leave an entry behind.
+//! 2. When the last older snapshot is gone ([`crate::catalog::Catalog::is_superseded`]), a snapshot is
+//!    published that has the index as backfilling. Writes under it keep the index in full, changed
+//!    entry or not; those under the one before still remove what they make wrong.
+//! 3. When that one is gone, too, the backfill reads the table page by page. For each item it commits
+//!    the index entry on the precondition that the item is still at the version that was read. If it
+//!    is not, somebody wrote it after step 2 and put its entry: there is nothing left to do for that
+//!    item.
 //! 4. Where it stands is part of the same commit. When the table has been read the index is `Active`.
 //!
 //! Items whose attributes cannot be a key of the index are not in it: those with another type, an
 //! empty value or one that is too long.
 //!
-//! Step 2 knows the writes of this process. Several processes over one distributed engine will need
-//! an agreement on snapshots before step 3, and engines that cannot commit an item and an entry
+//! The waiting knows the writes of this process. Several processes over one distributed engine will need
+//! an agreement on snapshots, and engines that cannot commit an item and an entry
 //! together will need a relay: neither is there yet.
 //!
 //! Deleting an index publishes it as `Deleting`, waits in the same way for the writes that still
 //! keep it, and then forgets it and drops its space.
+//!
+//! The index of items by the time at which they expire ([`crate::ttl`]) comes and goes in the same way.
 //!
 //! # Figures
 //!
@@ -34,15 +41,17 @@
 
 mod backfill;
 mod figures;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use zenobe_model::ServiceError;
-use zenobe_storage::{EngineError, SpaceId};
+use zenobe_storage::{EngineError, Figure, SpaceId};
 
 use self::figures::Recount;
 use crate::catalog::{Edit, Figures, IndexState, Table};
@@ -59,6 +68,19 @@ const FIGURES_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(crate) struct Background {
     state: tokio::sync::Mutex<State>,
+    /// Items deleted because they had expired.
+    expired_items: AtomicU64,
+}
+
+impl Background {
+    /// Figures for the metrics page.
+    pub(crate) fn figures(&self) -> Vec<Figure> {
+        vec![Figure {
+            name: "expired_items_deleted_total",
+            help: "Items deleted because their time to live was over.",
+            value: self.expired_items.load(Ordering::Relaxed) as f64,
+        }]
+    }
 }
 
 #[derive(Default)]
@@ -96,7 +118,15 @@ pub enum BackgroundError {
 impl Database {
     /// Does background work for as long as the future is polled. Never ends.
     pub async fn run_background(&self) {
-        tokio::join!(self.run_stream_upkeep(), self.run_catalog_work());
+        tokio::join!(self.run_stream_upkeep(), self.run_catalog_work(), sweep::run(&self.inner));
+    }
+
+    /// Deletes the items that have expired, until there are none left; says how many there were.
+    ///
+    /// # Errors
+    /// [`BackgroundError`]: what is left will be found by the next call.
+    pub async fn delete_expired(&self) -> Result<u64, BackgroundError> {
+        sweep::all(&self.inner).await
     }
 
     /// Does the work that follows from what the catalogue says. Never ends.
@@ -172,11 +202,10 @@ async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundErro
     }
     let mut waiting = false;
     for table in db.catalog.tables() {
-        let Some(unfinished) = table
-            .global_indexes
-            .iter()
-            .find(|index| index.state != IndexState::Active)
-            .map(|index| (index.space, index.state))
+        let global = table.global_indexes.iter().map(|index| (index.space, index.state));
+        let expiry = table.expiry_indexes.iter().map(|index| (index.space, index.state));
+        let Some(unfinished) =
+            global.chain(expiry).find(|(_, index_state)| *index_state != IndexState::Active)
         else {
             continue;
         };
@@ -208,6 +237,9 @@ async fn index_step(
     match index_state {
         IndexState::Active => Ok(Step::Idle),
         IndexState::Creating { backfilling: true } => {
+            if !db.catalog.is_superseded(&table.id) {
+                return Ok(Step::Waiting);
+            }
             let is_over = backfill::page(db, &table, space).await?;
             if is_over {
                 figures::count_index(state, &table, space);
@@ -244,7 +276,7 @@ async fn change_index(
     change: impl Fn(&mut Table) -> Edit,
 ) -> Result<(), BackgroundError> {
     let changer = db.catalog.change(db.engine.as_ref()).await;
-    let is_there = |table: &Table| table.global_indexes.iter().any(|index| index.space == space);
+    let is_there = |table: &Table| table.spaces().any(|known| known == space);
     if !db.catalog.find(name).is_some_and(|table| is_there(&table)) {
         return Ok(());
     }
@@ -262,10 +294,14 @@ fn set_state(table: &mut Table, space: SpaceId, state: IndexState) {
     for index in table.global_indexes.iter_mut().filter(|index| index.space == space) {
         index.state = state;
     }
+    for index in table.expiry_indexes.iter_mut().filter(|index| index.space == space) {
+        index.state = state;
+    }
 }
 
 /// Takes an index off a table, with the definitions of attributes that were only its keys.
 fn forget_index(table: &mut Table, space: SpaceId) -> Edit {
+    table.expiry_indexes.retain(|index| index.space != space);
     table.global_indexes.retain(|index| index.space != space);
     let Table { key, local_indexes, global_indexes, attribute_definitions, .. } = table;
     attribute_definitions.retain(|definition| {

@@ -35,6 +35,7 @@
 //! once, and its space is dropped in the background. Clients that wait for either never wait.
 
 mod arn;
+mod expiry;
 mod stored;
 mod stream;
 mod table;
@@ -56,8 +57,10 @@ use zenobe_storage::{
 };
 
 pub(crate) use self::arn::{ArnProblem, parse as parse_arn, table_arn};
+pub use self::expiry::ExpiryIndex;
 pub(crate) use self::stream::{Marks, mix};
 pub use self::stream::{Shard, ShardEnd, ShardName, Stream};
+pub(crate) use self::table::Upkeep;
 pub use self::table::{
     Counters, Encryption, GlobalIndex, Index, IndexProjection, IndexState, KeyAttribute, KeySchema,
     LocalIndex, Table,
@@ -476,13 +479,14 @@ impl Catalog {
             Some(table) => tables.insert(name.to_owned(), table),
             None => tables.remove(name),
         };
-        self.tables.store(Arc::new(tables));
+        // Known as superseded before anybody can see that it is.
         if let Some(before) = before {
             let mut superseded = self.superseded.lock();
             let older = superseded.entry(before.id.clone()).or_default();
             older.retain(|snapshot| snapshot.strong_count() > 0);
             older.push(Arc::downgrade(&before));
         }
+        self.tables.store(Arc::new(tables));
         self.work.notify_one();
     }
 }
@@ -695,6 +699,11 @@ fn share_counters(before: &Table, after: &mut Table) {
     for index in &mut after.global_indexes {
         if let Some(old) = before.global_indexes.iter().find(|old| old.space == index.space) {
             index.counters = Arc::clone(&old.counters);
+        }
+    }
+    for index in &mut after.expiry_indexes {
+        if let Some(old) = before.expiry_indexes.iter().find(|old| old.space == index.space) {
+            index.due = Arc::clone(&old.due);
         }
     }
 }

@@ -11,7 +11,7 @@ use zenobe_model::EncodedItem;
 use zenobe_model::capacity::HalfUnits;
 use zenobe_storage::{Key, Mutation};
 
-use crate::catalog::{Counters, GlobalIndex, IndexProjection, LocalIndex, Table};
+use crate::catalog::{Counters, GlobalIndex, IndexProjection, LocalIndex, Table, Upkeep};
 use crate::key;
 
 /// An entry of a secondary index: where it lives and what it holds.
@@ -49,10 +49,10 @@ pub(crate) fn mutations(
     out: &mut Vec<Mutation>,
 ) -> Vec<IndexChange> {
     let mut changes = Vec::new();
-    let mut change = |name: &String, local, counters: &Arc<Counters>, old, new| {
+    let mut change = |name: &String, upkeep, local, counters: &Arc<Counters>, old, new| {
         let bytes = |entry: &Option<IndexEntry>| entry.as_ref().map(|e| e.value.size_bytes());
         let (old_bytes, new_bytes) = (bytes(&old), bytes(&new));
-        let units = replace(old, new, out);
+        let units = replace(old, new, upkeep, out);
         if units > HalfUnits(0) {
             let (name, counters) = (name.clone(), Arc::clone(counters));
             changes.push(IndexChange { name, local, units, old_bytes, new_bytes, counters });
@@ -60,11 +60,14 @@ pub(crate) fn mutations(
     };
     for index in &table.local_indexes {
         let entry = |item| local_entry(table, index, item);
-        change(&index.name, true, &index.counters, old.and_then(entry), new.and_then(entry));
+        let (old, new) = (old.and_then(entry), new.and_then(entry));
+        change(&index.name, Upkeep::Changes, true, &index.counters, old, new);
     }
-    for index in table.global_indexes.iter().filter(|index| index.is_written()) {
+    for index in &table.global_indexes {
+        let Some(upkeep) = index.state.upkeep() else { continue };
         let entry = |item| global_entry(table, index, item);
-        change(&index.name, false, &index.counters, old.and_then(entry), new.and_then(entry));
+        let (old, new) = (old.and_then(entry), new.and_then(entry));
+        change(&index.name, upkeep, false, &index.counters, old, new);
     }
     changes
 }
@@ -111,14 +114,22 @@ fn project<'a>(
 
 /// Replaces one entry by another. Moving an entry is two writes; an entry whose projected view does
 /// not change is none.
-fn replace(old: Option<IndexEntry>, new: Option<IndexEntry>, out: &mut Vec<Mutation>) -> HalfUnits {
+fn replace(
+    old: Option<IndexEntry>,
+    new: Option<IndexEntry>,
+    upkeep: Upkeep,
+    out: &mut Vec<Mutation>,
+) -> HalfUnits {
     let mut units = HalfUnits(0);
     if let (Some(old), Some(new)) = (&old, &new)
         && old.key == new.key
     {
-        if old.value.as_map() != new.value.as_map() {
+        let changes = old.value.as_map() != new.value.as_map();
+        if changes {
             units += HalfUnits::write(old.value.size_bytes().max(new.value.size_bytes()));
-            out.push(put(new));
+        }
+        if changes || upkeep == Upkeep::Always {
+            out.push(put(new, upkeep));
         }
         return units;
     }
@@ -128,11 +139,15 @@ fn replace(old: Option<IndexEntry>, new: Option<IndexEntry>, out: &mut Vec<Mutat
     }
     if let Some(new) = new {
         units += HalfUnits::write(new.value.size_bytes());
-        out.push(put(&new));
+        if upkeep != Upkeep::RemoveOnly {
+            out.push(put(&new, upkeep));
+        }
     }
     units
 }
 
-fn put(entry: &IndexEntry) -> Mutation {
-    Mutation { key: entry.key.clone(), value: Some(entry.value.bytes().clone()) }
+/// Puts an entry, or sees to it that there is none where none may be added.
+fn put(entry: &IndexEntry, upkeep: Upkeep) -> Mutation {
+    let value = (upkeep != Upkeep::RemoveOnly).then(|| entry.value.bytes().clone());
+    Mutation { key: entry.key.clone(), value }
 }

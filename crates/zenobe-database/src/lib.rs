@@ -27,9 +27,11 @@ mod latch;
 mod ops;
 pub mod read;
 pub mod stream;
+mod ttl;
 pub mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use zenobe_model::ServiceError;
 use zenobe_model::operation::{Request, Response};
@@ -52,6 +54,8 @@ pub struct DatabaseConfig {
     pub endpoint: Option<String>,
     /// How streams are kept.
     pub streams: StreamConfig,
+    /// How long the work that deletes expired items rests before it looks again.
+    pub ttl_interval: Duration,
 }
 
 impl Default for DatabaseConfig {
@@ -61,6 +65,7 @@ impl Default for DatabaseConfig {
             account_id: "000000000000".to_owned(),
             endpoint: None,
             streams: StreamConfig::default(),
+            ttl_interval: Duration::from_secs(5),
         }
     }
 }
@@ -125,6 +130,7 @@ impl Database {
     pub fn figures(&self) -> Vec<Figure> {
         let mut figures = self.inner.engine.figures();
         figures.extend(self.inner.catalog.streams.figures());
+        figures.extend(self.inner.background.figures());
         figures
     }
 

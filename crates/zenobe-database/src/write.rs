@@ -34,7 +34,7 @@ use crate::catalog::Table;
 use crate::index::{self, IndexChange};
 use crate::key::{self, IndexKeyOrigin};
 use crate::stream::Entered;
-use crate::{Inner, engine_failure};
+use crate::{Inner, engine_failure, ttl};
 
 /// How often a write starts again because another process changed an item under it.
 const CONFLICT_RETRIES_MAX: usize = 64;
@@ -225,11 +225,13 @@ pub(crate) async fn write_all(
     Err(ServiceError::internal())
 }
 
-/// Counts what was written in the figures of the tables and their indexes.
+/// Counts what was written in the figures of the tables and their indexes, and takes note of when
+/// it expires.
 fn count(writes: &[ItemWrite], written: &[Written]) {
     let size = |item: &Option<EncodedItem>| item.as_ref().map(EncodedItem::size_bytes);
     for (write, written) in writes.iter().zip(written) {
         write.table.counters.record(size(&written.old), size(&written.new));
+        ttl::note(&write.table, &write.place, written.new.as_ref());
         for change in &written.indexes {
             change.counters.record(change.old_bytes, change.new_bytes);
         }
@@ -309,6 +311,8 @@ impl Plan {
             }
             let indexes =
                 index::mutations(&write.table, old.as_ref(), new.as_ref(), &mut plan.mutations);
+            let (before, after) = (old.as_ref(), new.as_ref());
+            ttl::mutations(&write.table, &write.place, before, after, &mut plan.mutations);
             let size =
                 |item: &Option<EncodedItem>| item.as_ref().map_or(0, EncodedItem::size_bytes);
             let collection = keys.collections.get(ordinal).copied().flatten();

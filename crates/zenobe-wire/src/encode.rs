@@ -34,6 +34,8 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) {
         Response::ListTables(response) => list_tables(out, response),
         Response::ListTagsOfResource(response) => list_tags(out, response),
         Response::Query(response) | Response::Scan(response) => read_items(out, response),
+        Response::DescribeTimeToLive(description) => describe_time_to_live(out, description),
+        Response::UpdateTimeToLive(specification) => update_time_to_live(out, specification),
         // These answer without a body.
         Response::TagResource | Response::UntagResource => {}
     }
@@ -252,6 +254,34 @@ fn list_tags(out: &mut Vec<u8>, response: &ListTagsOfResourceResponse) {
         object.text("Value", &tag.value);
         object.close();
     });
+    object.close();
+}
+
+fn describe_time_to_live(out: &mut Vec<u8>, description: &TimeToLiveDescription) {
+    let mut object = Object::open(out);
+    let mut inner = Object::open(object.member("TimeToLiveDescription"));
+    inner.text(
+        "TimeToLiveStatus",
+        match description.status {
+            TimeToLiveStatus::Enabling => "ENABLING",
+            TimeToLiveStatus::Disabling => "DISABLING",
+            TimeToLiveStatus::Enabled => "ENABLED",
+            TimeToLiveStatus::Disabled => "DISABLED",
+        },
+    );
+    if let Some(name) = &description.attribute_name {
+        inner.text("AttributeName", name);
+    }
+    inner.close();
+    object.close();
+}
+
+fn update_time_to_live(out: &mut Vec<u8>, specification: &TimeToLiveSpecification) {
+    let mut object = Object::open(out);
+    let mut inner = Object::open(object.member("TimeToLiveSpecification"));
+    inner.boolean("Enabled", specification.enabled);
+    inner.text("AttributeName", &specification.attribute_name);
+    inner.close();
     object.close();
 }
 

@@ -549,6 +549,28 @@ const DESCRIBE_TABLE: StructureShape = StructureShape {
     members: &[required_first("TableName", CONTROL_TABLE)],
 };
 
+const DESCRIBE_TIME_TO_LIVE: StructureShape = StructureShape {
+    name: "DescribeTimeToLiveInput",
+    members: &[required_first("TableName", CONTROL_TABLE)],
+};
+
+const UPDATE_TIME_TO_LIVE: StructureShape = StructureShape {
+    name: "UpdateTimeToLiveInput",
+    members: &[
+        required_first("TableName", CONTROL_TABLE),
+        required(
+            "TimeToLiveSpecification",
+            Shape::Structure(&StructureShape {
+                name: "TimeToLiveSpecification",
+                members: &[
+                    required("Enabled", Shape::Boolean),
+                    required("AttributeName", KEY_ATTRIBUTE),
+                ],
+            }),
+        ),
+    ],
+};
+
 const DELETE_TABLE: StructureShape = StructureShape {
     name: "DeleteTableInput",
     members: &[required_first("TableName", CONTROL_TABLE)],
@@ -659,6 +681,7 @@ pub(crate) const fn request_shape(operation: Operation) -> &'static StructureSha
         Operation::DescribeLimits => &DESCRIBE_LIMITS,
         Operation::DescribeStream => &DESCRIBE_STREAM,
         Operation::DescribeTable => &DESCRIBE_TABLE,
+        Operation::DescribeTimeToLive => &DESCRIBE_TIME_TO_LIVE,
         Operation::GetItem => &GET_ITEM,
         Operation::GetRecords => &GET_RECORDS,
         Operation::GetShardIterator => &GET_SHARD_ITERATOR,
@@ -672,5 +695,6 @@ pub(crate) const fn request_shape(operation: Operation) -> &'static StructureSha
         Operation::UntagResource => &UNTAG_RESOURCE,
         Operation::UpdateItem => &UPDATE_ITEM,
         Operation::UpdateTable => &UPDATE_TABLE,
+        Operation::UpdateTimeToLive => &UPDATE_TIME_TO_LIVE,
     }
 }

@@ -173,6 +173,9 @@ pub(crate) fn build(
         Operation::DescribeLimits => Request::DescribeLimits,
         Operation::DescribeStream => Request::DescribeStream(Box::new(describe_stream(members))),
         Operation::DescribeTable => Request::DescribeTable(Box::new(describe_table(members))),
+        Operation::DescribeTimeToLive => {
+            Request::DescribeTimeToLive(Box::new(describe_time_to_live(members)))
+        }
         Operation::GetItem => Request::GetItem(Box::new(get_item(members))),
         Operation::GetRecords => Request::GetRecords(Box::new(get_records(members))),
         Operation::GetShardIterator => {
@@ -190,6 +193,9 @@ pub(crate) fn build(
         Operation::UntagResource => Request::UntagResource(Box::new(untag_resource(members))),
         Operation::UpdateItem => Request::UpdateItem(Box::new(update_item(members))),
         Operation::UpdateTable => Request::UpdateTable(Box::new(update_table(members))),
+        Operation::UpdateTimeToLive => {
+            Request::UpdateTimeToLive(Box::new(update_time_to_live(members)))
+        }
     }
 }
 
@@ -644,6 +650,23 @@ fn list_tables(mut members: Members<'_>) -> ListTablesRequest {
     ListTablesRequest {
         exclusive_start_table_name: members.text("ExclusiveStartTableName"),
         limit: members.unsigned("Limit"),
+    }
+}
+
+fn describe_time_to_live(mut members: Members<'_>) -> DescribeTimeToLiveRequest {
+    DescribeTimeToLiveRequest { table_name: members.required_text("TableName") }
+}
+
+fn update_time_to_live(mut members: Members<'_>) -> UpdateTimeToLiveRequest {
+    UpdateTimeToLiveRequest {
+        table_name: members.required_text("TableName"),
+        specification: members
+            .structure("TimeToLiveSpecification")
+            .map(|mut members| TimeToLiveSpecification {
+                enabled: members.boolean("Enabled").unwrap_or_default(),
+                attribute_name: members.required_text("AttributeName"),
+            })
+            .unwrap_or_default(),
     }
 }
 

@@ -279,6 +279,24 @@ fn the_small_answers_are_whole() {
     );
     check(Response::TagResource, "");
     check(
+        Response::DescribeTimeToLive(TimeToLiveDescription::default()),
+        r#"{"TimeToLiveDescription":{"TimeToLiveStatus":"DISABLED"}}"#,
+    );
+    check(
+        Response::DescribeTimeToLive(TimeToLiveDescription {
+            status: TimeToLiveStatus::Enabled,
+            attribute_name: Some("ttl".to_owned()),
+        }),
+        r#"{"TimeToLiveDescription":{"TimeToLiveStatus":"ENABLED","AttributeName":"ttl"}}"#,
+    );
+    check(
+        Response::UpdateTimeToLive(TimeToLiveSpecification {
+            enabled: true,
+            attribute_name: "ttl".to_owned(),
+        }),
+        r#"{"TimeToLiveSpecification":{"Enabled":true,"AttributeName":"ttl"}}"#,
+    );
+    check(
         Response::DescribeEndpoints(DescribeEndpointsResponse {
             address: "host".to_owned(),
             cache_period_minutes: 1440,

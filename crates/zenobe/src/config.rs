@@ -90,6 +90,9 @@ pub(crate) struct Settings {
     /// How long the records of streams are kept [default: 86400000, a day]
     #[arg(long, env = "ZENOBE_STREAM_RETENTION_MS", value_name = "MS", help_heading = "Data")]
     stream_retention_ms: Option<u64>,
+    /// How often items whose time to live is over are deleted, in seconds [default: 5]
+    #[arg(long, env = "ZENOBE_TTL_INTERVAL", value_name = "SECONDS", help_heading = "Data")]
+    ttl_interval: Option<u64>,
 
     /// The AWS Region that ARNs name and signatures are made for [default: us-east-1]
     #[arg(long, env = "ZENOBE_REGION", value_name = "REGION", help_heading = "Identity")]
@@ -157,6 +160,8 @@ pub(crate) struct Config {
     pub(crate) data: Option<DataConfig>,
     /// How streams are kept.
     pub(crate) streams: StreamConfig,
+    /// How long the deletion of expired items rests before it looks again.
+    pub(crate) ttl_interval: Duration,
     /// The region.
     pub(crate) region: String,
     /// The account.
@@ -275,6 +280,7 @@ impl Settings {
                 .stream_shard_duration_ms
                 .or(below.stream_shard_duration_ms),
             stream_retention_ms: self.stream_retention_ms.or(below.stream_retention_ms),
+            ttl_interval: self.ttl_interval.or(below.ttl_interval),
             region: self.region.or(below.region),
             account_id: self.account_id.or(below.account_id),
             tls_cert: self.tls_cert.or(below.tls_cert),
@@ -308,6 +314,7 @@ impl Settings {
             port_file: self.port_file,
             data,
             streams,
+            ttl_interval: seconds("ttl-interval", self.ttl_interval, 5)?,
             region: checked_region(self.region.unwrap_or_else(|| "us-east-1".to_owned()))?,
             account_id: checked_account(
                 self.account_id.unwrap_or_else(|| "000000000000".to_owned()),
@@ -411,6 +418,16 @@ fn milliseconds(name: &str, given: Option<u64>, default: u64) -> Result<Duration
         return Err(wrong(format!("--{name} must be from 1 to {DAY_MS} (a day)")));
     }
     Ok(Duration::from_millis(milliseconds))
+}
+
+const DAY_SECONDS: u64 = DAY_MS / 1000;
+
+fn seconds(name: &str, given: Option<u64>, default: u64) -> Result<Duration, ConfigError> {
+    let seconds = given.unwrap_or(default);
+    if !(1..=DAY_SECONDS).contains(&seconds) {
+        return Err(wrong(format!("--{name} must be from 1 to {DAY_SECONDS} (a day)")));
+    }
+    Ok(Duration::from_secs(seconds))
 }
 
 /// A memtable must hold the largest commit several times over.

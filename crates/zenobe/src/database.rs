@@ -37,6 +37,7 @@ impl DatabaseService {
             account_id: config.account_id.clone(),
             endpoint: bound.first().map(ToString::to_string),
             streams: config.streams,
+            ttl_interval: config.ttl_interval,
         };
         let database = Database::open(engine, Arc::new(Host), database_config)
             .await

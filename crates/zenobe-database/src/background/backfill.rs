@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use zenobe_model::limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX};
 use zenobe_model::{EncodedItem, ValueRef};
 use zenobe_storage::{
@@ -12,17 +13,78 @@ use zenobe_storage::{
 
 use super::{BackgroundError, change_index, set_state};
 use crate::Inner;
-use crate::catalog::{Catalog, Edit, GlobalIndex, IndexState, Table};
-use crate::index::{self, IndexEntry};
+use crate::catalog::{Catalog, Edit, ExpiryIndex, GlobalIndex, IndexState, Table};
+use crate::{index, ttl};
 
 /// How much of the table is read, and committed, at once. Small enough to be a polite neighbour.
 const PAGE: PageLimit = PageLimit { rows: 200, bytes: 512 << 10 };
+
+/// An index that is being filled.
+#[derive(Clone, Copy)]
+pub(super) enum Target<'a> {
+    /// A global secondary index.
+    Global(&'a GlobalIndex),
+    /// The index of items by the time at which they expire.
+    Expiry(&'a ExpiryIndex),
+}
+
+impl<'a> Target<'a> {
+    fn find(table: &'a Table, space: SpaceId) -> Option<Self> {
+        let global = table.global_indexes.iter().find(|index| index.space == space);
+        let expiry = || table.expiry_indexes.iter().find(|index| index.space == space);
+        global.map(Self::Global).or_else(|| expiry().map(Self::Expiry))
+    }
+
+    const fn space(self) -> SpaceId {
+        match self {
+            Self::Global(index) => index.space,
+            Self::Expiry(index) => index.space,
+        }
+    }
+
+    const fn state(self) -> IndexState {
+        match self {
+            Self::Global(index) => index.state,
+            Self::Expiry(index) => index.state,
+        }
+    }
+
+    /// The entry of an item; `None` when the item is not in the index.
+    fn entry(self, table: &Table, place: &RowPlace, item: &EncodedItem) -> Option<Entry> {
+        match self {
+            Self::Global(index) if !can_be_in(index, item) => None,
+            Self::Global(index) => {
+                let entry = index::global_entry(table, index, item)?;
+                let bytes = Some(entry.value.size_bytes());
+                Some(Entry { key: entry.key, value: entry.value.bytes().clone(), bytes })
+            }
+            Self::Expiry(index) => {
+                let entry = ttl::Entry::of(index, place, item)?;
+                Some(Entry { key: entry.key(index), value: entry.value(), bytes: None })
+            }
+        }
+    }
+
+    fn count(self, entry: &Entry) {
+        if let Self::Global(index) = self {
+            index.counters.record(None, entry.bytes);
+        }
+    }
+}
+
+/// An entry to be made.
+struct Entry {
+    key: Key,
+    value: Bytes,
+    /// Its size as it is counted in the index's figures, if the index has figures.
+    bytes: Option<usize>,
+}
 
 /// An item that an entry is made for.
 pub(super) struct Candidate {
     item_key: Key,
     item_version: Version,
-    entry: IndexEntry,
+    entry: Entry,
 }
 
 /// Adds the entries of one page of items; says whether it was the last.
@@ -31,19 +93,18 @@ pub(super) async fn page(
     table: &Arc<Table>,
     space: SpaceId,
 ) -> Result<bool, BackgroundError> {
-    let Some(index) = table.global_indexes.iter().find(|index| index.space == space) else {
+    let Some(target) = Target::find(table, space) else {
         return Ok(false);
     };
-    let (candidates, last, end) = read_page(db, table, index).await?;
+    let (candidates, last, end) = read_page(db, table, target).await?;
     if let Some(last) = last {
-        add(db, index, candidates, &last).await?;
+        add(db, target, candidates, &last).await?;
     }
     if end {
         change_index(db, &table.name, space, |table| {
             // A deletion that came in between stands.
-            let index = table.global_indexes.iter().find(|index| index.space == space);
-            if index.is_some_and(|index| index.state == IndexState::Creating { backfilling: true })
-            {
+            let state = Target::find(table, space).map(Target::state);
+            if state == Some(IndexState::Creating { backfilling: true }) {
                 set_state(table, space, IndexState::Active);
             }
             Edit { backfilled: vec![space], ..Edit::default() }
@@ -58,13 +119,13 @@ pub(super) async fn page(
 pub(super) async fn read_page(
     db: &Arc<Inner>,
     table: &Table,
-    index: &GlobalIndex,
+    target: Target<'_>,
 ) -> Result<(Vec<Candidate>, Option<RowPlace>, bool), BackgroundError> {
     let scan = ScanRead {
         space: table.space,
         lane: Lane::ITEM,
         interval: HashInterval::ALL,
-        after: db.catalog.backfill_place(db.engine.as_ref(), index.space).await?,
+        after: db.catalog.backfill_place(db.engine.as_ref(), target.space()).await?,
         limit: PAGE,
     };
     let page = db.engine.scan(scan, Read::Latest).await?;
@@ -73,10 +134,7 @@ pub(super) async fn read_page(
     for (place, row) in page.rows {
         let item = EncodedItem::from_stored(row.value)
             .map_err(|error| EngineError::Corrupt(error.to_string()))?;
-        if !can_be_in(index, &item) {
-            continue;
-        }
-        if let Some(entry) = index::global_entry(table, index, &item) {
+        if let Some(entry) = target.entry(table, &place, &item) {
             let RowPlace { partition, sort } = place;
             let item_key = Key { space: table.space, partition, lane: Lane::ITEM, sort };
             candidates.push(Candidate { item_key, item_version: row.version, entry });
@@ -103,7 +161,7 @@ fn can_be_in(index: &GlobalIndex, item: &EncodedItem) -> bool {
 /// was written by somebody who keeps the index, and is left out.
 pub(super) async fn add(
     db: &Arc<Inner>,
-    index: &GlobalIndex,
+    target: Target<'_>,
     mut candidates: Vec<Candidate>,
     last: &RowPlace,
 ) -> Result<(), BackgroundError> {
@@ -119,9 +177,9 @@ pub(super) async fn add(
         });
         let puts = candidates.iter().map(|candidate| Mutation {
             key: candidate.entry.key.clone(),
-            value: Some(candidate.entry.value.bytes().clone()),
+            value: Some(candidate.entry.value.clone()),
         });
-        let place = Catalog::set_backfill_place(index.space, last);
+        let place = Catalog::set_backfill_place(target.space(), last);
         let commit = Commit {
             preconditions: preconditions.collect(),
             mutations: puts.chain(std::iter::once(place)).collect(),
@@ -129,9 +187,7 @@ pub(super) async fn add(
         };
         match db.engine.commit(commit).await? {
             Outcome::Committed { .. } => {
-                for candidate in &candidates {
-                    index.counters.record(None, Some(candidate.entry.value.size_bytes()));
-                }
+                candidates.iter().for_each(|candidate| target.count(&candidate.entry));
                 return Ok(());
             }
             Outcome::Conflict { key, .. } => leave_out_changed(db, &mut candidates, key).await?,

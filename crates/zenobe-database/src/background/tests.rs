@@ -66,13 +66,14 @@ async fn update(db: &Database, update: GlobalSecondaryIndexUpdate) {
 }
 
 async fn add_index(db: &Database) {
+    add_index_of(db, ProjectionType::All).await;
+}
+
+async fn add_index_of(db: &Database, projected: ProjectionType) {
     let create = GlobalSecondaryIndex {
         index_name: "ByG".to_owned(),
         key_schema: hash("g"),
-        projection: Projection {
-            projection_type: Some(ProjectionType::All),
-            non_key_attributes: None,
-        },
+        projection: Projection { projection_type: Some(projected), non_key_attributes: None },
         provisioned_throughput: None,
         on_demand_throughput: None,
         warm_throughput: None,
@@ -171,13 +172,9 @@ async fn an_item_that_changes_under_the_backfill_is_left_to_its_writer() {
         put(&db, pk, "old").await;
     }
     add_index(&db).await;
-    while db.inner.catalog.table("Music").unwrap().global_indexes[0].state
-        != (IndexState::Creating { backfilling: true })
-    {
-        assert_eq!(one_step(&db).await, Step::Done);
-    }
+    until_backfilling(&db).await;
     let table = db.inner.catalog.table("Music").unwrap();
-    let index = &table.global_indexes[0];
+    let index = backfill::Target::Global(&table.global_indexes[0]);
     let (candidates, last, end) = backfill::read_page(&db.inner, &table, index).await.unwrap();
     assert_eq!((candidates.len(), end), (50, true));
     // Between the page and its commit others write, and one deletes.
@@ -198,4 +195,62 @@ async fn an_item_that_changes_under_the_backfill_is_left_to_its_writer() {
     assert_eq!(in_index(&db).await, 49);
     let table = db.inner.catalog.table("Music").unwrap();
     assert_eq!(table.global_indexes[0].counters.items(), 49);
+}
+
+async fn until_backfilling(db: &Database) {
+    while db.inner.catalog.table("Music").unwrap().global_indexes[0].state
+        != (IndexState::Creating { backfilling: true })
+    {
+        assert_eq!(one_step(db).await, Step::Done);
+    }
+}
+
+/// Neither the first nor the second write may leave an entry behind that the other does not know of.
+#[tokio::test]
+async fn writes_that_know_the_index_and_writes_that_do_not_alternate() {
+    let db = database().await;
+    let unaware = planned_write(db.inner.catalog.table("Music").unwrap());
+    add_index(&db).await;
+    // The planned write is about this item, too.
+    let aware = |g: &str| {
+        let text = |name: &str, value: &str| (name.to_owned(), AttributeValue::S(value.to_owned()));
+        let request = PutItemRequest {
+            table_name: "Music".to_owned(),
+            item: Ok([text("pk", "x"), text("g", g)].into_iter().collect()),
+            options: WriteOptions::default(),
+        };
+        Request::PutItem(Box::new(request))
+    };
+    db.execute(aware("1")).await.unwrap();
+    write_all(&db.inner, std::slice::from_ref(&unaware)).await.unwrap();
+    drop(unaware);
+
+    // The same one state later.
+    let removes_only = planned_write(db.inner.catalog.table("Music").unwrap());
+    until_backfilling(&db).await;
+    db.execute(aware("2")).await.unwrap();
+    write_all(&db.inner, std::slice::from_ref(&removes_only)).await.unwrap();
+    assert_eq!(one_step(&db).await, Step::Waiting);
+    drop(removes_only);
+    db.run_background_until_idle().await.unwrap();
+    assert_eq!(in_index(&db).await, 1);
+}
+
+#[tokio::test]
+async fn an_item_whose_entry_does_not_change_under_the_backfill_is_not_lost() {
+    let db = database().await;
+    for pk in 0..3 {
+        put(&db, pk, "g").await;
+    }
+    add_index_of(&db, ProjectionType::KeysOnly).await;
+    until_backfilling(&db).await;
+    let table = db.inner.catalog.table("Music").unwrap();
+    let index = backfill::Target::Global(&table.global_indexes[0]);
+    let (candidates, last, _) = backfill::read_page(&db.inner, &table, index).await.unwrap();
+    // Nothing that the index projects.
+    put(&db, 1, "g").await;
+    backfill::add(&db.inner, index, candidates, &last.unwrap()).await.unwrap();
+    drop(table);
+    db.run_background_until_idle().await.unwrap();
+    assert_eq!(in_index(&db).await, 3);
 }

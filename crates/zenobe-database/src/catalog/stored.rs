@@ -280,6 +280,39 @@ stored_as!(
         .collect(),
     |stored| Some(stored.into_iter().map(|tag| Tag { key: tag.key, value: tag.value }).collect())
 );
+/// A list that is absent while it is empty, since older writers did not know it.
+pub(super) mod expiry_indexes {
+    use minicbor::decode::{Decode, Decoder};
+    use minicbor::encode::{Encode, Encoder, Write};
+
+    use super::super::expiry::ExpiryIndex;
+
+    type Model = Vec<ExpiryIndex>;
+
+    pub(in crate::catalog) fn encode<Ctx, W: Write>(
+        value: &Model,
+        encoder: &mut Encoder<W>,
+        ctx: &mut Ctx,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        Encode::<Ctx>::encode(value, encoder, ctx)
+    }
+
+    pub(in crate::catalog) fn decode<Ctx>(
+        decoder: &mut Decoder<'_>,
+        ctx: &mut Ctx,
+    ) -> Result<Model, minicbor::decode::Error> {
+        Ok(<Option<Model> as Decode<Ctx>>::decode(decoder, ctx)?.unwrap_or_default())
+    }
+
+    pub(in crate::catalog) fn is_nil(value: &Model) -> bool {
+        value.is_empty()
+    }
+
+    pub(in crate::catalog) fn nil() -> Option<Model> {
+        Some(Model::new())
+    }
+}
+
 stored_option!(on_demand, on_demand_given, OnDemandThroughput);
 stored_option!(warm, warm_given, WarmThroughput);
 stored_option!(table_class, class, TableClass);
@@ -292,6 +325,7 @@ mod tests {
     use proptest::prelude::*;
     use zenobe_storage::SpaceId;
 
+    use super::super::expiry::ExpiryIndex;
     use super::super::table::{
         Encryption, GlobalIndex, IndexProjection, IndexState, KeyAttribute, KeySchema, LocalIndex,
         Table,
@@ -366,6 +400,7 @@ mod tests {
             deletion_protection: true,
             creation_ms: 7,
             tags: vec![Tag { key: "k".to_owned(), value: "v".to_owned() }],
+            expiry_indexes: vec![],
             row_version: None,
             counters: Arc::default(),
             writer: Arc::default(),
@@ -387,6 +422,16 @@ mod tests {
             .collect();
         let read: Table = decode(&bytes).unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", table()));
+    }
+
+    #[test]
+    fn a_table_with_time_to_live_is_read_as_it_was_written() {
+        let index = ExpiryIndex::new("expires".to_owned(), SpaceId(18));
+        assert_eq!(hex(&encode(&index)[HEADER_BYTES..]), "83676578706972657312820081f4");
+        let table = Table { expiry_indexes: vec![index], ..table() };
+        let row = encode(&table);
+        let read: Table = decode(&row).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{table:?}"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use zenobe_model::operation::{
 use zenobe_model::value::ValueType;
 use zenobe_storage::{Lane, SpaceId, Version};
 
+use super::expiry::ExpiryIndex;
 use super::stored;
 use crate::stream::Writer;
 
@@ -90,13 +91,14 @@ impl LocalIndex {
     }
 }
 
-/// Where a global secondary index is in its life.
+/// Where an index is in its life. [`crate::background`] tells why creation takes two steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum IndexState {
-    /// Writes keep it; items written before are being added; it cannot be read.
+    /// It cannot be read yet.
     #[n(0)]
     Creating {
-        /// Whether older items are being added: false until every write keeps the index.
+        /// Whether writes add entries, and older items are being added. Before that, writes only
+        /// remove entries: there may be writes that do not know the index.
         #[n(0)]
         backfilling: bool,
     },
@@ -106,6 +108,30 @@ pub enum IndexState {
     /// Nothing reads or writes it; its space is about to be dropped.
     #[n(2)]
     Deleting,
+}
+
+/// What a write does about its item's entry in an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upkeep {
+    /// Removes an entry that is wrong after it, and adds none.
+    RemoveOnly,
+    /// Removes the entry before and puts the one after, even if they are the same: it may not have
+    /// been made yet.
+    Always,
+    /// Does what changes the entry.
+    Changes,
+}
+
+impl IndexState {
+    /// What a write does about its item's entry; `None`: nothing.
+    pub(crate) const fn upkeep(self) -> Option<Upkeep> {
+        match self {
+            Self::Creating { backfilling: false } => Some(Upkeep::RemoveOnly),
+            Self::Creating { backfilling: true } => Some(Upkeep::Always),
+            Self::Active => Some(Upkeep::Changes),
+            Self::Deleting => None,
+        }
+    }
 }
 
 /// A global secondary index.
@@ -249,6 +275,10 @@ pub struct Table {
     /// Tags, sorted by key.
     #[cbor(n(20), with = "stored::tags")]
     pub tags: Vec<zenobe_model::operation::Tag>,
+    /// The indexes of items by the time at which they expire: one while time to live is enabled,
+    /// and those that are being deleted.
+    #[cbor(n(21), with = "stored::expiry_indexes", has_nil)]
+    pub expiry_indexes: Vec<ExpiryIndex>,
     /// The version of the stored row that this is, for the next change of it.
     #[cbor(skip)]
     pub(crate) row_version: Option<Version>,
@@ -289,9 +319,18 @@ impl Table {
         }
     }
 
+    /// The index of items by the time at which they expire, while time to live is enabled or about
+    /// to be.
+    #[must_use]
+    pub fn expiry_index(&self) -> Option<&ExpiryIndex> {
+        self.expiry_indexes.iter().find(|index| index.is_written())
+    }
+
     /// The spaces that hold the table and its indexes.
     pub(crate) fn spaces(&self) -> impl Iterator<Item = SpaceId> {
-        std::iter::once(self.space).chain(self.global_indexes.iter().map(|index| index.space))
+        std::iter::once(self.space)
+            .chain(self.global_indexes.iter().map(|index| index.space))
+            .chain(self.expiry_indexes.iter().map(|index| index.space))
     }
 
     /// The type of an attribute that is part of some key of the table or its indexes.

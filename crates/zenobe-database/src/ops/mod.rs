@@ -8,6 +8,7 @@ mod query;
 mod stream;
 mod table;
 mod tags;
+mod time_to_live;
 
 use std::sync::Arc;
 
@@ -43,6 +44,9 @@ pub(crate) async fn execute(db: &Arc<Inner>, request: Request) -> Result<Respons
         Request::DescribeTable(request) => {
             Response::DescribeTable(table::describe_table(db, &request)?)
         }
+        Request::DescribeTimeToLive(request) => {
+            Response::DescribeTimeToLive(time_to_live::describe(db, &request)?)
+        }
         Request::GetItem(request) => Response::GetItem(item::get_item(db, *request).await?),
         Request::GetRecords(request) => {
             Response::GetRecords(stream::get_records(db, &request).await?)
@@ -71,6 +75,9 @@ pub(crate) async fn execute(db: &Arc<Inner>, request: Request) -> Result<Respons
         }
         Request::UpdateTable(request) => {
             Response::UpdateTable(table::update_table(db, *request).await?)
+        }
+        Request::UpdateTimeToLive(request) => {
+            Response::UpdateTimeToLive(time_to_live::update(db, *request).await?)
         }
     })
 }

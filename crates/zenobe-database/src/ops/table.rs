@@ -142,6 +142,7 @@ fn new_table(
         deletion_protection: request.deletion_protection_enabled.unwrap_or(false),
         creation_ms: now_ms,
         tags,
+        expiry_indexes: Vec::new(),
         row_version: None,
         counters: Arc::default(),
         writer: Arc::default(),

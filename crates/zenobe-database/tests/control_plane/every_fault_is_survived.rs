@@ -77,6 +77,7 @@ async fn live(engine: &Arc<dyn Engine>) {
     let entries = scan(&db, "Music", Some("ByG")).await.unwrap();
     assert_eq!(entries.len(), 5);
     as_stored(&db, engine).await;
+    expire(&db, engine).await;
 
     insist("no index", "not found", async || {
         let request = UpdateTableRequest {
@@ -98,6 +99,31 @@ async fn live(engine: &Arc<dyn Engine>) {
     background(&db).await;
     as_stored(&db, engine).await;
     assert_eq!(engine.spaces().await.unwrap().len(), 1, "spaces are left over");
+}
+
+/// Time to live comes, deletes what it should, and goes.
+async fn expire(db: &Database, engine: &Arc<dyn Engine>) {
+    for (pk, t) in [("old", START_MS / 1000 - 1), ("young", START_MS / 1000 + 1)] {
+        let item = expiring(&format!("pk={pk} g=x"), t);
+        insist("PutItem", "never", async || put_item(db, "Music", item.clone()).await).await;
+    }
+    insist("time to live", "already enabled", async || update_ttl(db, "Music", true, "t").await)
+        .await;
+    background(db).await;
+    for _ in 0..TRIES {
+        let _ = db.delete_expired().await;
+    }
+    assert_eq!(scan(db, "Music", None).await.unwrap().len(), 6);
+    assert_eq!(scan(db, "Music", Some("ByG")).await.unwrap().len(), 6);
+    let space = engine.spaces().await.unwrap().last().copied().unwrap();
+    let young = vec![(START_MS / 1000 + 1, "young".to_owned())];
+    assert_eq!(expiry_entries(engine, space).await, young);
+    insist("no time to live", "already disabled", async || {
+        update_ttl(db, "Music", false, "t").await
+    })
+    .await;
+    background(db).await;
+    as_stored(db, engine).await;
 }
 
 /// What readers see is what the next process will see.

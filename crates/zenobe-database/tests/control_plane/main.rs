@@ -4,10 +4,12 @@
 
 mod create_table_refuses_with_the_service_s_texts;
 mod every_fault_is_survived;
+mod expired_items_are_deleted;
 mod indexes_agree_with_the_table_under_load;
 mod indexes_are_built_online;
 mod support;
 mod tables_live_and_die;
 mod tags_are_kept_with_the_table;
 mod the_catalogue_survives_restarts;
+mod time_to_live_comes_and_goes;
 mod update_table_changes_one_thing;

@@ -9,9 +9,9 @@ use zenobe_database::environment::Environment;
 use zenobe_database::{Database, DatabaseConfig};
 use zenobe_model::operation::*;
 use zenobe_model::value::ValueType;
-use zenobe_model::{AttributeValue, Item, ServiceError};
+use zenobe_model::{AttributeValue, Item, Number, ServiceError};
 use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
-use zenobe_storage::{BoxFuture, Engine};
+use zenobe_storage::{BoxFuture, Engine, HashInterval, Lane, PageLimit, Read, ScanRead, SpaceId};
 
 /// 2026-10-08T23:07:31.275Z
 pub(crate) const START_MS: u64 = 1_791_500_851_275;
@@ -275,4 +275,65 @@ pub(crate) async fn scan(
 
 pub(crate) fn message<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> String {
     result.unwrap_err().message
+}
+
+pub(crate) async fn update_ttl(
+    db: &Database,
+    table: &str,
+    enabled: bool,
+    attribute: &str,
+) -> Result<TimeToLiveSpecification, ServiceError> {
+    let specification = TimeToLiveSpecification { enabled, attribute_name: attribute.to_owned() };
+    let request = UpdateTimeToLiveRequest { table_name: table.to_owned(), specification };
+    match db.execute(Request::UpdateTimeToLive(Box::new(request))).await? {
+        Response::UpdateTimeToLive(specification) => Ok(specification),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn describe_ttl(
+    db: &Database,
+    table: &str,
+) -> Result<TimeToLiveDescription, ServiceError> {
+    let request = DescribeTimeToLiveRequest { table_name: table.to_owned() };
+    match db.execute(Request::DescribeTimeToLive(Box::new(request))).await? {
+        Response::DescribeTimeToLive(description) => Ok(description),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A table with time to live on the attribute `t`, ready to delete.
+pub(crate) async fn expiring_table(db: &Database, request: CreateTableRequest) {
+    let name = request.table_name.clone();
+    create_table(db, request).await.unwrap();
+    update_ttl(db, &name, true, "t").await.unwrap();
+    db.run_background_until_idle().await.unwrap();
+}
+
+/// An item of strings with a number `t`.
+pub(crate) fn expiring(text: &str, t: impl std::fmt::Display) -> Item {
+    let mut item = item(text);
+    item.insert("t".to_owned(), AttributeValue::N(Number::parse(&t.to_string()).unwrap()));
+    item
+}
+
+/// What expiry indexes hold: `pk` values with their seconds, in no order.
+pub(crate) async fn expiry_entries(engine: &Arc<dyn Engine>, space: SpaceId) -> Vec<(u64, String)> {
+    let scan = ScanRead {
+        space,
+        lane: Lane::ITEM,
+        interval: HashInterval::ALL,
+        after: None,
+        limit: PageLimit { rows: usize::MAX, bytes: usize::MAX },
+    };
+    let page = engine.scan(scan, Read::Strong).await.unwrap();
+    let entry = |sort: &[u8]| {
+        let (second, key) = sort.split_first_chunk::<8>().unwrap();
+        let key = zenobe_model::key::decode_composite(key).unwrap();
+        let AttributeValue::S(pk) = &key[0] else { panic!("{key:?}") };
+        (u64::from_be_bytes(*second), pk.clone())
+    };
+    let mut found: Vec<_> = page.rows.iter().map(|(place, _)| entry(&place.sort)).collect();
+    found.sort();
+    found
 }

@@ -7,10 +7,12 @@
 mod data;
 mod stream;
 mod table;
+mod time_to_live;
 
 pub use data::*;
 pub use stream::*;
 pub use table::*;
+pub use time_to_live::*;
 
 use crate::error::ServiceError;
 
@@ -31,6 +33,7 @@ pub enum Request {
     DescribeLimits,
     DescribeStream(Box<DescribeStreamRequest>),
     DescribeTable(Box<DescribeTableRequest>),
+    DescribeTimeToLive(Box<DescribeTimeToLiveRequest>),
     GetItem(Box<GetItemRequest>),
     GetRecords(Box<GetRecordsRequest>),
     GetShardIterator(Box<GetShardIteratorRequest>),
@@ -44,6 +47,7 @@ pub enum Request {
     UntagResource(Box<UntagResourceRequest>),
     UpdateItem(Box<UpdateItemRequest>),
     UpdateTable(Box<UpdateTableRequest>),
+    UpdateTimeToLive(Box<UpdateTimeToLiveRequest>),
 }
 
 /// A response of any operation.
@@ -59,6 +63,7 @@ pub enum Response {
     DescribeLimits(DescribeLimitsResponse),
     DescribeStream(StreamDescription),
     DescribeTable(TableDescription),
+    DescribeTimeToLive(TimeToLiveDescription),
     GetItem(GetItemResponse),
     GetRecords(GetRecordsResponse),
     GetShardIterator(GetShardIteratorResponse),
@@ -72,6 +77,7 @@ pub enum Response {
     UntagResource,
     UpdateItem(WriteItemResponse),
     UpdateTable(TableDescription),
+    UpdateTimeToLive(TimeToLiveSpecification),
 }
 
 /// The operations that Zenobe answers.
@@ -87,6 +93,7 @@ pub enum Operation {
     DescribeLimits,
     DescribeStream,
     DescribeTable,
+    DescribeTimeToLive,
     GetItem,
     GetRecords,
     GetShardIterator,
@@ -100,11 +107,12 @@ pub enum Operation {
     UntagResource,
     UpdateItem,
     UpdateTable,
+    UpdateTimeToLive,
 }
 
 impl Operation {
     /// All operations, in the order of their names.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::BatchGetItem,
         Self::BatchWriteItem,
         Self::CreateTable,
@@ -114,6 +122,7 @@ impl Operation {
         Self::DescribeLimits,
         Self::DescribeStream,
         Self::DescribeTable,
+        Self::DescribeTimeToLive,
         Self::GetItem,
         Self::GetRecords,
         Self::GetShardIterator,
@@ -127,6 +136,7 @@ impl Operation {
         Self::UntagResource,
         Self::UpdateItem,
         Self::UpdateTable,
+        Self::UpdateTimeToLive,
     ];
 
     /// The name as in `X-Amz-Target`, without the service's prefix.
@@ -142,6 +152,7 @@ impl Operation {
             Self::DescribeLimits => "DescribeLimits",
             Self::DescribeStream => "DescribeStream",
             Self::DescribeTable => "DescribeTable",
+            Self::DescribeTimeToLive => "DescribeTimeToLive",
             Self::GetItem => "GetItem",
             Self::GetRecords => "GetRecords",
             Self::GetShardIterator => "GetShardIterator",
@@ -155,6 +166,7 @@ impl Operation {
             Self::UntagResource => "UntagResource",
             Self::UpdateItem => "UpdateItem",
             Self::UpdateTable => "UpdateTable",
+            Self::UpdateTimeToLive => "UpdateTimeToLive",
         }
     }
 
