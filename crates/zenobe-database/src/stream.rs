@@ -403,7 +403,7 @@ pub(crate) async fn adopt(db: &Inner) -> Result<(), ServiceError> {
         let changer = db.catalog.change(db.engine.as_ref()).await;
         let switch = Switch::begin(db, &table.writer).await?;
         if let Some(stream) = opening(db, &table, switch.cut, db.environment.now_ms()) {
-            changer.put_rows(vec![Catalog::stream_row(&stream)]).await?;
+            upkeep::store(db, &changer, &stream).await?;
             switch.finish(stream);
         }
     }

@@ -235,7 +235,10 @@ impl Core {
     ) -> EngineResult<Vec<LoggedRecord>> {
         self.check_open()?;
         let mut out = Collected { shard, after, limit, records: Vec::new(), bytes: 0 };
-        let mut from = after.map_or(0, |cursor| cursor.position.0);
+        // Whoever has a commit's last record need not look into that commit again.
+        let mut from = after.map_or(0, |cursor| {
+            cursor.position.0.saturating_add(u64::from(cursor.ordinal == u32::MAX))
+        });
         loop {
             let durable_lsn = self.durable.lsn();
             let route = self.records.lock().route(shard.0, from, STRETCHES_AT_ONCE);
@@ -283,8 +286,7 @@ struct Collected {
 impl Collected {
     /// Takes the records of a commit; says whether the page is full.
     fn take(&mut self, lsn: u64, payload: &Bytes) -> Option<bool> {
-        let (_, records) = frame::decode_payload(payload)?;
-        let own = records.into_iter().filter(|record| record.shard == self.shard);
+        let own = frame::records_of(payload, self.shard)?;
         for (ordinal, record) in (0_u32..).zip(own) {
             let cursor = LogCursor { position: Position(lsn), ordinal };
             if self.after.is_some_and(|after| cursor <= after) {
@@ -295,46 +297,45 @@ impl Collected {
             {
                 return Some(true);
             }
-            self.bytes += record.payload.len();
-            let payload = Bytes::copy_from_slice(&record.payload);
+            self.bytes += record.len();
+            // A copy, or a short record would keep a whole stretch in memory.
+            let payload = Bytes::copy_from_slice(&record);
+            // A stretch may be looked through twice; its records are given once.
+            self.after = Some(cursor);
             self.records.push(LoggedRecord { position: cursor.position, ordinal, payload });
         }
         Some(false)
     }
 }
 
-/// Looks through the frames from `offset` on, at most a stretch of them, up to the LSN `until`.
+/// Looks through the frames from `offset` on, at most a stretch of them, up to the LSN `until`. Says
+/// whether the page is full.
 fn read_stretch(
     segment: &Segment,
     offset: u64,
     until: u64,
     out: &mut Collected,
 ) -> EngineResult<bool> {
-    let corrupt = |at: u64| {
-        EngineError::Corrupt(format!(
-            "log segment {} at offset {at}: unreadable records",
-            Segment::name(segment.id)
-        ))
-    };
+    let mut window = Window { segment, start: offset, bytes: Bytes::new() };
     let mut at = offset;
     while at < offset + STRETCH_BYTES {
-        let mut head = [0; FRAME_HEADER_BYTES];
-        segment.file.read_at(&mut head, at).map_err(|_| corrupt(at))?;
-        let header = Header::decode(&head, segment.seed).ok_or_else(|| corrupt(at))?;
+        let corrupt = || {
+            EngineError::Corrupt(format!(
+                "log segment {} at offset {at}: unreadable records",
+                Segment::name(segment.id)
+            ))
+        };
+        let head = window.at(at, FRAME_HEADER_BYTES).ok_or_else(corrupt)?;
+        let header = Header::decode(&head, segment.seed).ok_or_else(corrupt)?;
         if header.kind == Kind::End || header.lsn > until {
             return Ok(false);
         }
-        let mut payload = vec![0; header.payload_bytes as usize];
-        segment
-            .file
-            .read_at(&mut payload, at + FRAME_HEADER_BYTES as u64)
-            .map_err(|_| corrupt(at))?;
+        let start = at + FRAME_HEADER_BYTES as u64;
+        let payload = window.at(start, header.payload_bytes as usize).ok_or_else(corrupt)?;
         if frame::payload_hash(&payload) != header.payload_hash {
-            return Err(corrupt(at));
+            return Err(corrupt());
         }
-        if header.kind == Kind::Commit
-            && out.take(header.lsn, &Bytes::from(payload)).ok_or_else(|| corrupt(at))?
-        {
+        if header.kind == Kind::Commit && out.take(header.lsn, &payload).ok_or_else(corrupt)? {
             return Ok(true);
         }
         if header.lsn == until {
@@ -343,4 +344,31 @@ fn read_stretch(
         at += header.frame_bytes() as u64;
     }
     Ok(false)
+}
+
+/// A part of a segment in memory: a call of the system for each stretch, not for each frame.
+struct Window<'a> {
+    segment: &'a Segment,
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Window<'_> {
+    /// The bytes at an offset; `None` if they cannot be read.
+    fn at(&mut self, offset: u64, length: usize) -> Option<Bytes> {
+        let part = |window: &Self| {
+            let from = usize::try_from(offset.checked_sub(window.start)?).ok()?;
+            let to = from.checked_add(length)?;
+            (to <= window.bytes.len()).then(|| window.bytes.slice(from..to))
+        };
+        if let Some(part) = part(self) {
+            return Some(part);
+        }
+        let stretch = usize::try_from(STRETCH_BYTES).unwrap_or(0);
+        let left = usize::try_from(self.segment.size_bytes.checked_sub(offset)?).ok()?;
+        let mut bytes = vec![0; stretch.max(length).min(left)];
+        self.segment.file.read_at(&mut bytes, offset).ok()?;
+        (self.start, self.bytes) = (offset, Bytes::from(bytes));
+        part(self)
+    }
 }

@@ -20,7 +20,7 @@ use zenobe_model::ServiceError;
 use zenobe_storage::{EngineError, Position};
 
 use super::{Switch, reading};
-use crate::catalog::{Catalog, Stream};
+use crate::catalog::{Catalog, Changer, Edit, Stream, Table};
 use crate::{Database, Inner, engine_failure};
 
 /// How often to look, as a part of the shorter of the two durations, within bounds.
@@ -127,7 +127,7 @@ async fn expire(db: &Inner, stream: &Stream, now_ms: u64) -> Result<bool, Servic
         changer.put_rows(vec![Catalog::stream_gone(&stream)]).await?;
         db.catalog.streams.remove(&stream);
     } else {
-        changer.put_rows(vec![Catalog::stream_row(&after)]).await?;
+        store(db, &changer, &after).await?;
         db.catalog.streams.put(Arc::new(after));
     }
     drop(changer);
@@ -156,9 +156,25 @@ async fn roll_over(db: &Inner, stream: &Stream, now_ms: u64) -> Result<(), Servi
     let switch = Switch::begin(db, &table.writer).await?;
     let count = stream.open_shards().count();
     let next = stream.rolled_over(switch.cut, now_ms, count, db.environment.random());
-    changer.put_rows(vec![Catalog::stream_row(&next)]).await?;
+    store(db, &changer, &next).await?;
     switch.finish(next);
     Ok(())
+}
+
+/// Stores a stream. While it takes records its table's row is written with it, which expects its
+/// version: so a commit of unknown outcome cannot happen after another one has taken its place.
+pub(super) async fn store(
+    db: &Inner,
+    changer: &Changer<'_>,
+    stream: &Stream,
+) -> Result<(), ServiceError> {
+    let row = Catalog::stream_row(stream);
+    let table = db.catalog.find(&stream.table_name).filter(|table| table.id == stream.table_id);
+    if !stream.is_enabled() || table.is_none() {
+        return changer.put_rows(vec![row]).await;
+    }
+    let edit = |table: &Table| Ok(Edit { rows: vec![row.clone()], ..Edit::from(table.clone()) });
+    changer.update(&stream.table_name, edit).await.map(drop)
 }
 
 /// Forgets again what a crash may have brought back, and records of shards that nobody knows.

@@ -265,6 +265,33 @@ pub fn decode_payload(bytes: &Bytes) -> Option<(Payload, Vec<LogRecord>)> {
     (at == bytes.len()).then(|| (Payload { bytes: bytes.clone(), rows, shards }, records))
 }
 
+/// The records that a commit's payload has for a shard, in order; `None` when it is malformed.
+#[must_use]
+pub fn records_of(bytes: &Bytes, wanted: ShardId) -> Option<Vec<Bytes>> {
+    let rows_count = read_u32(bytes, 0)?;
+    let records_count = read_u32(bytes, 4)?;
+    let mut at = 8_usize;
+    for _ in 0..rows_count {
+        let length = match read_u32(bytes, at + 2)? {
+            DELETED => 0,
+            length => length as usize,
+        };
+        at = at.checked_add(6 + usize::from(read_u16(bytes, at)?))?.checked_add(length)?;
+    }
+    let mut records = Vec::new();
+    for _ in 0..records_count {
+        let shard = read_u64(bytes, at)?;
+        let length = read_u32(bytes, at + 8)? as usize;
+        at += 12;
+        if shard == wanted.0 {
+            records.push(take(bytes, &mut at, length)?);
+        } else {
+            at = at.checked_add(length)?;
+        }
+    }
+    (at == bytes.len()).then_some(records)
+}
+
 fn take(bytes: &Bytes, at: &mut usize, length: usize) -> Option<Bytes> {
     let end = at.checked_add(length)?;
     if end > bytes.len() {

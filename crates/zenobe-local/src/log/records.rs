@@ -78,7 +78,7 @@ impl RecordIndex {
             return Route { points: Vec::new(), last_lsn: entry.last_lsn, trimmed };
         }
         let start = entry.points.partition_point(|p| p.lsn <= after).saturating_sub(1);
-        let points = entry.points.iter().skip(start).take(stretches).copied().collect();
+        let points = entry.points.range(start..).take(stretches).copied().collect();
         Route { points, last_lsn: entry.last_lsn, trimmed }
     }
 

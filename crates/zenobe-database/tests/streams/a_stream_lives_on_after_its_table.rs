@@ -1,0 +1,78 @@
+//! Enabling, disabling, enabling again, deleting the table, restarts.
+
+use zenobe_model::operation::*;
+
+use super::reading::*;
+use super::support::*;
+
+#[tokio::test]
+async fn disabled_streams_stay_readable_and_new_ones_have_new_labels() {
+    let environment = TestEnvironment::new();
+    let engine = engine();
+    let db = open_at(&engine, environment.clone()).await;
+    create_table(&db, create("Music", "pk:S sk:S", "H:pk R:sk")).await.unwrap();
+    put(&db, "Music", "pk=0 sk=0").await.unwrap();
+    assert_eq!(list_streams(&db, None).await, Vec::<String>::new());
+    let arn_of = async |db: &_| describe(db, "Music").await.unwrap().latest_stream_arn.unwrap();
+
+    update_table(&db, set_stream("Music", Some(StreamViewType::KeysOnly))).await.unwrap();
+    let first = arn_of(&db).await;
+    put(&db, "Music", "pk=1 sk=1").await.unwrap();
+    update_table(&db, set_stream("Music", None)).await.unwrap();
+    assert!(describe(&db, "Music").await.unwrap().stream_specification.is_none());
+    put(&db, "Music", "pk=2 sk=2").await.unwrap();
+    // In the same millisecond: a label of its own all the same.
+    update_table(&db, set_stream("Music", Some(StreamViewType::NewImage))).await.unwrap();
+    let second = arn_of(&db).await;
+    put(&db, "Music", "pk=3 sk=3").await.unwrap();
+
+    assert_eq!(list_streams(&db, Some("Music")).await, [first.clone(), second.clone()]);
+    let records = async |db: &_, arn: &str| -> Vec<String> {
+        read_all(db, arn).await.iter().map(text).collect()
+    };
+    for restarted in [false, true] {
+        let again = open_at(&engine, environment.clone()).await;
+        let db = if restarted { &again } else { &db };
+        assert_eq!(records(db, &first).await, ["INSERT pk=1 sk=1: - -> -"]);
+        assert_eq!(records(db, &second).await, ["INSERT pk=3 sk=3: - -> pk=3 sk=3"]);
+        let status = async |arn| describe_stream(db, arn).await.unwrap().stream_status;
+        assert_eq!(status(&first).await, StreamStatus::Disabled);
+        assert_eq!(status(&second).await, StreamStatus::Enabled);
+    }
+
+    // The last one to open writes on where the others stopped.
+    let db = open_at(&engine, environment.clone()).await;
+    put(&db, "Music", "pk=4 sk=4").await.unwrap();
+    delete_table(&db, "Music").await.unwrap();
+    environment.advance(1000);
+    streamed(&db, "Music", StreamViewType::OldImage).await;
+    put(&db, "Music", "pk=5 sk=5").await.unwrap();
+    assert_eq!(list_streams(&db, Some("Music")).await.len(), 3);
+    assert_eq!(records(&db, &second).await.len(), 2);
+    assert_eq!(describe_stream(&db, &second).await.unwrap().stream_status, StreamStatus::Disabled);
+
+    // A day later only the stream of the table that there is can be read.
+    environment.advance(25 * HOUR_MS);
+    db.maintain_streams().await.unwrap();
+    assert_eq!(list_streams(&db, None).await, [arn_of(&db).await]);
+    assert!(message(describe_stream(&db, &second).await).ends_with("not found"));
+    let db = open_at(&engine, environment.clone()).await;
+    assert_eq!(list_streams(&db, None).await, [arn_of(&db).await]);
+}
+
+#[tokio::test]
+async fn a_stream_has_as_many_shards_as_the_table_has_partitions() {
+    let db = open(&engine()).await;
+    for (read, write, expected) in [(1, 1, 1), (3000, 1, 2), (10, 1001, 2), (6000, 4000, 6)] {
+        let name = format!("T{read}-{write}");
+        let request = CreateTableRequest {
+            billing_mode: Some(BillingMode::Provisioned),
+            provisioned_throughput: Some(units(read, write)),
+            ..with_stream(&name, StreamViewType::KeysOnly)
+        };
+        let arn = create_table(&db, request).await.unwrap().latest_stream_arn.unwrap();
+        assert_eq!(shards(&db, &arn).await.len(), expected, "{read} {write}");
+    }
+    let arn = streamed(&db, "OnDemand", StreamViewType::KeysOnly).await;
+    assert_eq!(shards(&db, &arn).await.len(), 4);
+}
