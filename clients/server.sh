@@ -2,7 +2,7 @@
 # The server is ended, by its process id, when the script ends.
 if [ -z "${ZENOBE_ENDPOINT:-}" ]; then
   zenobe_data=$(mktemp -d)
-  "${ZENOBE_BIN:?names the server binary}" --listen 127.0.0.1:0 --port-file "$zenobe_data/port" --data-dir "$zenobe_data/data" > "$zenobe_data/log" 2>&1 &
+  "${ZENOBE_BIN:?names the server binary}" --listen 127.0.0.1:0 --port-file "$zenobe_data/port" --data-dir "$zenobe_data/data" --ttl-interval 1 > "$zenobe_data/log" 2>&1 &
   zenobe_pid=$!
   trap 'kill $zenobe_pid; wait $zenobe_pid; rm -rf "$zenobe_data"' EXIT
   for _ in $(seq 200); do

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import {
-  BatchWriteItemCommand, ConditionalCheckFailedException, CreateTableCommand, DeleteTableCommand, DynamoDBClient,
-  PutItemCommand, ResourceNotFoundException, paginateScan, waitUntilTableExists, waitUntilTableNotExists,
+  BatchWriteItemCommand, ConditionalCheckFailedException, CreateTableCommand, DeleteTableCommand,
+  DescribeTimeToLiveCommand, DynamoDBClient, PutItemCommand, ResourceNotFoundException, UpdateTimeToLiveCommand, paginateScan, waitUntilTableExists, waitUntilTableNotExists,
 } from "@aws-sdk/client-dynamodb";
 import { DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand, UpdateCommand } from "@aws-sdk/lib-dynamodb";
 
@@ -70,4 +70,29 @@ test("batches, queries and paginators", async () => {
     count += page.Count;
   }
   assert.equal(count, 100);
+});
+
+test("expired items go", { timeout: 30_000 }, async () => {
+  const until = async (holds) => {
+    while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 100));
+  };
+  const now = Math.floor(Date.now() / 1000);
+  const put = (line, expires) => documents.send(new PutCommand({ TableName, Item: { cart: "ttl", line, expires } }));
+  const there = async (line) => (await documents.send(new GetCommand({ TableName, Key: { cart: "ttl", line } }))).Item !== undefined;
+  await put(1, now - 5);
+  await put(2, now + 3600);
+  const TimeToLiveSpecification = { Enabled: true, AttributeName: "expires" };
+  const answer = await client.send(new UpdateTimeToLiveCommand({ TableName, TimeToLiveSpecification }));
+  assert.deepEqual(answer.TimeToLiveSpecification, TimeToLiveSpecification);
+  await until(async () => {
+    const { TimeToLiveDescription } = await client.send(new DescribeTimeToLiveCommand({ TableName }));
+    assert.equal(TimeToLiveDescription.AttributeName, "expires");
+    return TimeToLiveDescription.TimeToLiveStatus === "ENABLED";
+  });
+  await put(3, now - 5.5);
+  await until(async () => !(await there(1)) && !(await there(3)));
+  assert(await there(2));
+  await assert.rejects(
+    client.send(new UpdateTimeToLiveCommand({ TableName, TimeToLiveSpecification })),
+    (error) => error.name === "ValidationException" && error.message === "TimeToLive is already enabled");
 });

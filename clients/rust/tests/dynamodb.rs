@@ -7,7 +7,8 @@ use aws_sdk_dynamodb::client::Waiters;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PutRequest,
-    ReturnValue, ReturnValuesOnConditionCheckFailure, ScalarAttributeType, WriteRequest,
+    ReturnValue, ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TimeToLiveSpecification,
+    TimeToLiveStatus, WriteRequest,
 };
 use aws_smithy_http_client::{Builder, tls};
 
@@ -66,6 +67,7 @@ async fn the_life_of_a_table() {
     an_update_answers_the_new_item(&client).await;
     a_failed_condition_is_typed(&client).await;
     a_paginator_sees_every_item_once(&client).await;
+    expired_items_go(&client).await;
     client.delete_table().table_name(TABLE).send().await.unwrap();
     let gone = client.wait_until_table_not_exists().table_name(TABLE);
     gone.wait(Duration::from_secs(30)).await.unwrap();
@@ -129,4 +131,32 @@ async fn a_paginator_sees_every_item_once(client: &Client) {
         turns.push(item.unwrap()["turn"].as_n().unwrap().parse::<i32>().unwrap());
     }
     assert_eq!(turns, (0..50).collect::<Vec<_>>());
+}
+
+async fn expired_items_go(client: &Client) {
+    let put = async |turn: i32, until: u64| {
+        let put = client.put_item().table_name(TABLE).item("player", s("late")).item("turn", n(turn));
+        put.item("until", AttributeValue::N(until.to_string())).send().await.unwrap();
+    };
+    let is_there = async |turn: i32| {
+        let get = client.get_item().table_name(TABLE).key("player", s("late")).key("turn", n(turn));
+        get.send().await.unwrap().item.is_some()
+    };
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    put(1, now - 5).await;
+    put(2, now + 3600).await;
+    let wanted = TimeToLiveSpecification::builder().enabled(true).attribute_name("until").build().unwrap();
+    let answer = client.update_time_to_live().table_name(TABLE);
+    let answer = answer.time_to_live_specification(wanted.clone()).send().await.unwrap();
+    assert_eq!(answer.time_to_live_specification, Some(wanted));
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while is_there(1).await {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(is_there(2).await);
+    let answer = client.describe_time_to_live().table_name(TABLE).send().await.unwrap();
+    let described = answer.time_to_live_description.unwrap();
+    assert_eq!(described.time_to_live_status, Some(TimeToLiveStatus::Enabled));
+    assert_eq!(described.attribute_name.as_deref(), Some("until"));
 }
