@@ -149,10 +149,20 @@ impl Database {
     }
 }
 
-/// What the client sees when the engine fails. The cause is logged here, once.
+/// What the client sees when the engine fails. The cause is logged here, once, unless it lasts: then
+/// the engine has said so when it began, and requests do not say it again.
 pub(crate) fn engine_failure(error: &EngineError) -> ServiceError {
     use zenobe_model::ErrorCode;
-    tracing::error!(%error, "the engine failed");
+    match error {
+        EngineError::NoSpace(_)
+        | EngineError::Full(_)
+        | EngineError::WritesRefused(_)
+        | EngineError::Closed => tracing::debug!(%error, "the engine refused"),
+        EngineError::Corrupt(_)
+        | EngineError::Unavailable(_)
+        | EngineError::TooLarge(_)
+        | EngineError::Unsupported(_) => tracing::error!(%error, "the engine failed"),
+    }
     match error {
         // A table that is dropped while a request runs on it is gone for that request, too.
         EngineError::NoSpace(_) => {

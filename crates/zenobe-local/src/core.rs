@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use zenobe_storage::{EngineError, EngineResult, Figure, SpaceId};
+use zenobe_storage::{EngineError, EngineResult, Figure, Health, SpaceId};
 
 use crate::LocalOptions;
 use crate::cache::ItemCache;
@@ -168,6 +168,22 @@ impl Core {
 
     pub(crate) fn check_open(&self) -> EngineResult<()> {
         if self.closed.load(Ordering::Acquire) { Err(EngineError::Closed) } else { Ok(()) }
+    }
+
+    /// Whether commits are taken. A log or a tree that cannot grow counts before its last room is used.
+    pub(crate) fn health(&self) -> Health {
+        if let Err(closed) = self.check_open() {
+            return Health::WritesRefused(closed);
+        }
+        let sequencer = self.sequencer.lock();
+        let log =
+            sequencer.refused.clone().or_else(|| sequencer.full.clone().map(EngineError::Full));
+        drop(sequencer);
+        let tree = || match &self.background.lock().flush_error {
+            Some(error @ EngineError::Full(_)) => Some(error.clone()),
+            _ => None,
+        };
+        log.or_else(tree).map_or(Health::Writable, Health::WritesRefused)
     }
 
     /// The incarnation of a space that exists.

@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use zenobe_storage::{
-    BoxFuture, Capabilities, Commit, Engine, EngineError, EngineResult, Figure, Key, LogCursor,
-    LoggedRecord, Outcome, Page, PageLimit, Position, RangeRead, Read, Row, ScanRead, ShardId,
-    Snapshot, SpaceId, SpaceStats,
+    BoxFuture, Capabilities, Commit, Engine, EngineError, EngineResult, Figure, Health, Key,
+    LogCursor, LoggedRecord, Outcome, Page, PageLimit, Position, RangeRead, Read, Row, ScanRead,
+    ShardId, Snapshot, SpaceId, SpaceStats,
 };
 
 use crate::core::{Core, Extent};
@@ -235,6 +235,10 @@ impl Engine for LocalEngine {
 
     fn figures(&self) -> Vec<Figure> {
         self.core.figure_list()
+    }
+
+    fn health(&self) -> Health {
+        self.core.health()
     }
 
     fn close(&self) -> BoxFuture<'_, EngineResult<()>> {

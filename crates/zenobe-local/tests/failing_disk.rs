@@ -13,7 +13,7 @@ use std::time::Duration;
 use support::memory_log::MemoryDirectory;
 use support::{SPACE, commit, commit_durably, key, put, small_options, value};
 use zenobe_local::LocalEngine;
-use zenobe_storage::{Engine as _, EngineError, Read};
+use zenobe_storage::{Engine as _, EngineError, Health, Read};
 
 fn open(disk: &std::path::Path, log: &MemoryDirectory) -> LocalEngine {
     let mut options = small_options(disk);
@@ -32,6 +32,7 @@ async fn after_a_failed_sync_writes_are_refused_and_reads_go_on() {
     let position = commit(&engine, put(key("a"), "new")).await;
     assert!(matches!(engine.durable(position).await, Err(EngineError::WritesRefused(_))));
     assert!(matches!(engine.commit(put(key("b"), "b")).await, Err(EngineError::WritesRefused(_))));
+    assert!(matches!(engine.health(), Health::WritesRefused(EngineError::WritesRefused(_))));
     // The disk may hold it or not: nobody may be told that it does, and nobody is.
     let eventual = engine.get(key("a"), Read::Eventual).await.unwrap();
     assert_eq!(eventual.unwrap().value, "old");
@@ -61,12 +62,17 @@ async fn a_full_disk_refuses_writes_until_there_is_room() {
     };
     assert!(matches!(&error, EngineError::Full(text) if text.contains("no space left")), "{error}");
     assert!(written > 0);
+    assert_eq!(engine.health(), Health::WritesRefused(error));
     for n in 0..written {
         assert!(value(&engine, key(format!("{n}"))).await.is_some());
     }
     log.set_full(false);
     let retrying = async {
         while engine.commit(put(key("after"), "room")).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        // What is small fits into the last segment; the next one is made a moment later.
+        while engine.health() != Health::Writable {
             tokio::task::yield_now().await;
         }
     };

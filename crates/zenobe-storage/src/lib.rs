@@ -328,6 +328,15 @@ pub struct Figure {
     pub value: f64,
 }
 
+/// Whether an engine takes writes, as far as it knows without trying.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Writable,
+    /// It does not, or is about to run out of room for them; with what commits are answered then.
+    WritesRefused(EngineError),
+}
+
 /// The seam. Implementations are linearizable per key for [`Read::Strong`] and [`Engine::commit`].
 pub trait Engine: Send + Sync + 'static {
     /// What this engine can do.
@@ -416,6 +425,9 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Figures about the engine for the metrics page.
     fn figures(&self) -> Vec<Figure>;
+
+    /// Whether the engine takes writes now. Never waits.
+    fn health(&self) -> Health;
 
     /// Stops background work, makes everything durable and closes. Later calls return
     /// [`EngineError::Closed`].

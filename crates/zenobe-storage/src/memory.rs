@@ -22,10 +22,10 @@ use parking_lot::RwLock;
 pub use faults::{Call, CommitFault, FaultScript, Faults};
 
 use crate::{
-    BoxFuture, Capabilities, Commit, Engine, EngineError, EngineResult, Expect, Figure, Key,
-    LogCursor, LoggedRecord, Outcome, PARTITION_BYTES_MAX, Page, PageLimit, Position, RangeRead,
-    Read, Row, SORT_BYTES_MAX, ScanRead, ShardId, Snapshot, SpaceId, SpaceStats, Version,
-    hash_partition,
+    BoxFuture, Capabilities, Commit, Engine, EngineError, EngineResult, Expect, Figure, Health,
+    Key, LogCursor, LoggedRecord, Outcome, PARTITION_BYTES_MAX, Page, PageLimit, Position,
+    RangeRead, Read, Row, SORT_BYTES_MAX, ScanRead, ShardId, Snapshot, SpaceId, SpaceStats,
+    Version, hash_partition,
 };
 use rows::{RowKey, Space};
 
@@ -462,6 +462,14 @@ impl Engine for MemoryEngine {
             figure("memory_row_bytes", "Keys and values held in memory, in bytes.", bytes),
             figure("commits_total", "Commits made since the start.", state.position.0),
         ]
+    }
+
+    fn health(&self) -> Health {
+        if self.state.read().closed {
+            Health::WritesRefused(EngineError::Closed)
+        } else {
+            Health::Writable
+        }
     }
 
     fn close(&self) -> BoxFuture<'_, EngineResult<()>> {

@@ -11,7 +11,7 @@ use zenobe_database::{Database, DatabaseConfig};
 use zenobe_local::{LocalEngine, LocalOptions};
 use zenobe_model::ServiceError;
 use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
-use zenobe_storage::{BoxFuture, Engine, EngineError, Figure};
+use zenobe_storage::{BoxFuture, Engine, EngineError, Figure, Health};
 
 use crate::clock;
 use crate::config::{Config, Durability};
@@ -152,6 +152,10 @@ impl Service for DatabaseService {
 
     fn figures(&self) -> Vec<Figure> {
         self.database.figures()
+    }
+
+    fn health(&self) -> Health {
+        self.database.engine().health()
     }
 }
 

@@ -8,7 +8,7 @@ use std::future::Future;
 use bytes::Bytes;
 use zenobe_auth::Principal;
 use zenobe_model::operation::Operation;
-use zenobe_storage::Figure;
+use zenobe_storage::{Figure, Health};
 
 /// A request that was let in.
 #[derive(Debug)]
@@ -44,4 +44,7 @@ pub(crate) trait Service: Send + Sync + 'static {
 
     /// Figures for the metrics page.
     fn figures(&self) -> Vec<Figure>;
+
+    /// Whether writes are taken, for the health check.
+    fn health(&self) -> Health;
 }

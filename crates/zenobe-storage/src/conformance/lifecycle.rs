@@ -5,13 +5,14 @@ use super::fixture::{
     ALL_ROWS, SPACE, Store, absent, at, bytes, commit_of, delete, key, key_in, put,
 };
 use super::fixture::{whole_range, whole_scan};
-use crate::{Commit, EngineError, Key, Lane, LogRecord, Position, Read, ShardId, SpaceId};
+use crate::{Commit, EngineError, Health, Key, Lane, LogRecord, Position, Read, ShardId, SpaceId};
 
 /// Every call to a closed engine says that it is closed.
 pub async fn a_closed_engine_answers_closed(factory: &dyn EngineFactory) {
     let store = Store::new(factory, "a_closed_engine_answers_closed").await;
     store.put(key("p", "s"), "value").await;
     let engine = &store.engine;
+    assert_eq!(engine.health(), Health::Writable);
     engine.close().await.unwrap();
     let closed = Some(EngineError::Closed);
     for read in [Read::Eventual, Read::Latest, Read::Strong] {
@@ -34,6 +35,7 @@ pub async fn a_closed_engine_answers_closed(factory: &dyn EngineFactory) {
     assert_eq!(engine.log_trim(ShardId(1), Position(1)).await.err(), closed);
     assert_eq!(engine.checkpoint().await.err(), closed);
     assert_eq!(engine.space_stats(SPACE).await.err(), closed);
+    assert_eq!(engine.health(), Health::WritesRefused(EngineError::Closed));
     // These cannot fail; they must not panic either.
     let _ =
         (engine.figures(), engine.capabilities(), engine.splits(3), engine.partition_hash(b"p"));

@@ -17,6 +17,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use zenobe_auth::{AuthError, Presented, Principal, SignedRequest, Verifier};
 use zenobe_model::operation::Operation;
+use zenobe_storage::Health;
 
 use crate::clock;
 use crate::http::body::{self, BodyBudget, BodyError, Held};
@@ -89,13 +90,26 @@ impl<S: Service> Front<S> {
     fn get(&self, id: &RequestId, path: &str) -> HttpResponse {
         let (content_type, body) = match path {
             "/" | "/ping" => (ContentType::Unstated, self.health_text.clone()),
-            "/health" => (ContentType::Json, Bytes::from_static(b"{\"status\":\"ok\"}")),
+            "/health" => return self.health(id),
             "/metrics" => {
                 (ContentType::Prometheus, self.metrics.render(&self.service.figures()).into())
             }
             _ => return not_an_operation(id),
         };
         respond(StatusCode::OK, content_type, id, body)
+    }
+
+    /// Whether the server does all that it is there for. The reason is for a person.
+    fn health(&self, id: &RequestId) -> HttpResponse {
+        let (status, body) = match self.service.health() {
+            Health::Writable => (StatusCode::OK, Bytes::from_static(b"{\"status\":\"ok\"}")),
+            Health::WritesRefused(error) => {
+                let reason = error.to_string();
+                let body = serde_json::json!({ "status": "writes refused", "reason": reason });
+                (StatusCode::SERVICE_UNAVAILABLE, Bytes::from(body.to_string()))
+            }
+        };
+        respond(status, ContentType::Json, id, body)
     }
 
     async fn post<B>(&self, id: &RequestId, parts: &Parts, body: B) -> HttpResponse

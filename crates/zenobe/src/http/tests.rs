@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
-use zenobe_storage::Figure;
+use zenobe_storage::{EngineError, Figure, Health};
 
 use crate::http::body::{self, BodyBudget};
 use crate::http::handler::{Authentication, Front};
@@ -15,7 +15,9 @@ use crate::metrics::Metrics;
 use crate::service::{ApiRequest, ApiResponse, Service};
 
 /// Panics when the body says so, otherwise answers with the body.
-struct Echo;
+struct Echo {
+    health: Health,
+}
 
 impl Service for Echo {
     async fn call(&self, request: ApiRequest) -> ApiResponse {
@@ -32,11 +34,15 @@ impl Service for Echo {
     fn figures(&self) -> Vec<Figure> {
         Vec::new()
     }
+
+    fn health(&self) -> Health {
+        self.health.clone()
+    }
 }
 
 fn front() -> Front<Echo> {
     Front {
-        service: Echo,
+        service: Echo { health: Health::Writable },
         authentication: Authentication::Open,
         metrics: Arc::new(Metrics::new(1, 0)),
         body_timeout: Duration::from_secs(1),
@@ -88,4 +94,24 @@ async fn a_body_that_came_with_its_head_is_not_copied() {
     let whole = Full::new(body.clone());
     let collected = body::collect(whole, Duration::from_secs(1), &mut held).await.unwrap();
     assert_eq!(collected.as_ptr(), body.as_ptr());
+}
+
+#[tokio::test]
+async fn the_health_check_says_that_writes_are_refused_and_why() {
+    let mut front = front();
+    let check = async |front: &Front<Echo>| {
+        let request = Request::get("/health").body(Full::<Bytes>::default()).unwrap();
+        let answer = front.handle(request).await;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    assert_eq!(check(&front).await, (200, r#"{"status":"ok"}"#.to_owned()));
+    let full = EngineError::Full("the log cannot grow: \"disk\"".to_owned());
+    front.service.health = Health::WritesRefused(full);
+    let expected = concat!(
+        r#"{"reason":"no space left for writing: the log cannot grow: \"disk\"","#,
+        r#""status":"writes refused"}"#
+    );
+    assert_eq!(check(&front).await, (503, expected.to_owned()));
 }
