@@ -1,5 +1,5 @@
 //! Work that no request waits for: index creation and deletion, dropping spaces, table figures,
-//! deletion of expired items ([`sweep`]).
+//! deletion of expired items ([`sweep`]), removal of old records of transactions.
 //!
 //! The work follows from what the catalogue says, never from a queue in memory, so a restart goes on
 //! where the process before ended. [`Database::run_background`] does it for as long as it is polled;
@@ -63,6 +63,8 @@ const SUPERSEDED_POLL: Duration = Duration::from_millis(1);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How often the figures are saved.
 const FIGURES_INTERVAL: Duration = Duration::from_secs(60);
+/// How often the records of transactions whose time is over are removed.
+const PURGE_INTERVAL: Duration = Duration::from_secs(300);
 
 /// What the background worker remembers. All of it can be lost.
 #[derive(Default)]
@@ -91,6 +93,8 @@ struct State {
     open: bool,
     /// What is left to count again; `None` before it was decided.
     recount: Option<Recount>,
+    /// When the records of transactions were last looked through, in milliseconds since 1970.
+    purged_ms: u64,
 }
 
 /// What a step of background work came to.
@@ -145,6 +149,9 @@ impl Database {
                     if let Err(error) = self.save_figures().await {
                         tracing::warn!(%error, "the tables' figures could not be saved");
                     }
+                    if let Err(error) = self.purge_transactions(false).await {
+                        tracing::warn!(%error, "old records of transactions could not be removed");
+                    }
                 }
             }
         }
@@ -165,6 +172,24 @@ impl Database {
                 Step::Waiting => db.environment.sleep(SUPERSEDED_POLL).await,
             }
         }
+    }
+
+    /// Removes the records of transactions whose time is over, the tokens among them; unless `always`,
+    /// only if that was not done lately.
+    ///
+    /// # Errors
+    /// [`BackgroundError::Service`] when the engine fails.
+    pub async fn purge_transactions(&self, always: bool) -> Result<(), BackgroundError> {
+        let now_ms = self.inner.environment.now_ms();
+        {
+            let mut state = self.inner.background.state.lock().await;
+            let since_ms = now_ms.saturating_sub(state.purged_ms);
+            if !always && u128::from(since_ms) < PURGE_INTERVAL.as_millis() {
+                return Ok(());
+            }
+            state.purged_ms = now_ms;
+        }
+        Ok(crate::transact::purge(&self.inner).await?)
     }
 
     /// Saves item counts and sizes if they changed since they were last saved.

@@ -15,10 +15,14 @@ use zenobe_model::{AttributeValue, EncodedItem, Item, ServiceError};
 use zenobe_storage::{Key, Lane, RowPlace};
 
 use crate::catalog::{GlobalIndex, KeyAttribute, LocalIndex, Table};
+use crate::fault::Fault;
 
 /// The lane of the row that counts the bytes of an item collection, in tables with local secondary
 /// indexes.
 pub(crate) const COLLECTION_LANE: Lane = Lane(254);
+/// The lane of the intents of transactions, on engines without a global commit: at most one beside
+/// each item, under the item's sort bytes.
+pub(crate) const INTENT_LANE: Lane = Lane(253);
 
 /// Encodes key attributes, each self-delimiting, so that the bytes compare as the values do.
 pub(crate) fn encode(values: &[&AttributeValue]) -> Bytes {
@@ -44,17 +48,23 @@ pub(crate) fn item_key(table: &Table, place: RowPlace) -> Key {
     Key { space: table.space, partition: place.partition, lane: Lane::ITEM, sort: place.sort }
 }
 
+/// The key of the intent beside the item with this key.
+pub(crate) fn intent_key(item: Key) -> Key {
+    Key { lane: INTENT_LANE, ..item }
+}
+
 /// The place that a key names, where the request gives nothing but the key.
 ///
 /// # Errors
 /// The service's errors for a key that does not fit the table's key schema.
-pub(crate) fn place_of_key(table: &Table, key: &Item) -> Result<RowPlace, ServiceError> {
+pub(crate) fn place_of_key(table: &Table, key: &Item) -> Result<RowPlace, Fault> {
     let expected = 1 + usize::from(table.key.sort.is_some());
     let fits = |attribute: &KeyAttribute| {
         key.get(&attribute.name).is_some_and(|value| value.value_type() == attribute.ty)
     };
     if key.len() != expected || !table.key.attributes().all(fits) {
-        return Err(ServiceError::validation("The provided key element does not match the schema"));
+        let text = "The provided key element does not match the schema";
+        return Err(ServiceError::validation(text).into());
     }
     place_of_attributes(table, key)
 }
@@ -63,13 +73,14 @@ pub(crate) fn place_of_key(table: &Table, key: &Item) -> Result<RowPlace, Servic
 ///
 /// # Errors
 /// The service's errors for an item whose key attributes are missing or do not fit.
-pub(crate) fn place_of_item(table: &Table, item: &Item) -> Result<RowPlace, ServiceError> {
+pub(crate) fn place_of_item(table: &Table, item: &Item) -> Result<RowPlace, Fault> {
     for attribute in table.key.attributes() {
         let Some(value) = item.get(&attribute.name) else {
             return Err(ServiceError::validation(format!(
                 "One or more parameter values were invalid: Missing the key {} in the item",
                 attribute.name
-            )));
+            ))
+            .into());
         };
         if value.value_type() != attribute.ty {
             return Err(ServiceError::validation(format!(
@@ -77,13 +88,14 @@ pub(crate) fn place_of_item(table: &Table, item: &Item) -> Result<RowPlace, Serv
                 attribute.name,
                 attribute.ty.name(),
                 value.value_type().name()
-            )));
+            ))
+            .into());
         }
     }
     place_of_attributes(table, item)
 }
 
-fn place_of_attributes(table: &Table, item: &Item) -> Result<RowPlace, ServiceError> {
+fn place_of_attributes(table: &Table, item: &Item) -> Result<RowPlace, Fault> {
     let mismatch =
         || ServiceError::validation("The provided key element does not match the schema");
     let partition = item.get(&table.key.partition.name).ok_or_else(mismatch)?;
@@ -103,34 +115,32 @@ fn place_of_attributes(table: &Table, item: &Item) -> Result<RowPlace, ServiceEr
 ///
 /// # Errors
 /// The service's errors for both.
-pub(crate) fn check_key_value(
-    name: &str,
-    value: &AttributeValue,
-    sort: bool,
-) -> Result<(), ServiceError> {
+pub(crate) fn check_key_value(name: &str, value: &AttributeValue, sort: bool) -> Result<(), Fault> {
     let (length, kind) = match value {
         AttributeValue::S(text) => (text.len(), "string"),
         AttributeValue::B(bytes) => (bytes.len(), "binary"),
         _ => return Ok(()),
     };
     if length == 0 {
-        return Err(ServiceError::validation(format!(
+        return Err(Fault::Request(ServiceError::validation(format!(
             "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty {kind} value. Key: {name}"
-        )));
+        ))));
     }
     check_key_length(length, sort)
 }
 
-fn check_key_length(length: usize, sort: bool) -> Result<(), ServiceError> {
+fn check_key_length(length: usize, sort: bool) -> Result<(), Fault> {
     if sort && length > SORT_KEY_BYTES_MAX {
         return Err(ServiceError::validation(
             "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of 1024 bytes",
-        ));
+        )
+        .into());
     }
     if !sort && length > PARTITION_KEY_BYTES_MAX {
         return Err(ServiceError::validation(
             "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of2048 bytes",
-        ));
+        )
+        .into());
     }
     Ok(())
 }
@@ -154,7 +164,7 @@ pub(crate) fn check_index_keys<'a>(
     table: &Table,
     origin: IndexKeyOrigin,
     value_of: impl Fn(&str) -> Option<IndexKeyValue<'a>>,
-) -> Result<(), ServiceError> {
+) -> Result<(), Fault> {
     let check = |index: &str, attribute: &KeyAttribute, sort| match value_of(&attribute.name) {
         Some(value) => check_index_key(index, attribute, value, sort, origin),
         None => Ok(()),
@@ -196,14 +206,15 @@ fn check_index_key(
     (found, value): IndexKeyValue<'_>,
     sort: bool,
     origin: IndexKeyOrigin,
-) -> Result<(), ServiceError> {
+) -> Result<(), Fault> {
     if found != attribute.ty {
         return Err(ServiceError::validation(format!(
             "One or more parameter values were invalid: Type mismatch for Index Key {} Expected: {} Actual: {} IndexName: {index}",
             attribute.name,
             attribute.ty.name(),
             found.name()
-        )));
+        ))
+        .into());
     }
     let (length, kind) = match value {
         Some(KeyValue::S(text)) => (text.len(), "string"),
@@ -213,7 +224,7 @@ fn check_index_key(
     if length > 0 {
         return check_key_length(length, sort);
     }
-    Err(ServiceError::validation(match origin {
+    Err(Fault::Request(ServiceError::validation(match origin {
         IndexKeyOrigin::Item => format!(
             "One or more parameter values are not valid. A value specified for a secondary index key is not supported. The AttributeValue for a key attribute cannot contain an empty {kind} value. IndexName: {index}, IndexKey: {}",
             attribute.name
@@ -221,7 +232,7 @@ fn check_index_key(
         IndexKeyOrigin::Update => format!(
             "One or more parameter values are not valid. The update expression attempted to update a secondary index key to a value that is not supported. The AttributeValue for a key attribute cannot contain an empty {kind} value."
         ),
-    }))
+    })))
 }
 
 /// Checks that no path goes into an attribute that is a key of the table or of an index: keys are

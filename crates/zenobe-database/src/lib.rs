@@ -21,12 +21,14 @@
 pub mod background;
 pub mod catalog;
 pub mod environment;
+mod fault;
 pub mod index;
 pub mod key;
 mod latch;
 mod ops;
 pub mod read;
 pub mod stream;
+mod transact;
 mod ttl;
 pub mod write;
 
@@ -42,6 +44,7 @@ use crate::catalog::Catalog;
 use crate::environment::{Environment, HybridClock};
 use crate::latch::Latches;
 use crate::stream::StreamConfig;
+use crate::transact::Tokens;
 
 /// What the database is told about the place where it runs.
 #[derive(Clone, Debug)]
@@ -84,6 +87,7 @@ pub(crate) struct Inner {
     pub(crate) clock: HybridClock,
     pub(crate) latches: Latches,
     pub(crate) background: Background,
+    pub(crate) tokens: Tokens,
 }
 
 /// Why a database did not open.
@@ -111,6 +115,7 @@ impl Database {
         config: DatabaseConfig,
     ) -> Result<Self, OpenError> {
         let catalog = Catalog::open(engine.as_ref(), &config).await?;
+        engine.create_space(transact::SPACE).await?;
         let inner = Arc::new(Inner {
             engine,
             catalog,
@@ -119,6 +124,7 @@ impl Database {
             clock: HybridClock::default(),
             latches: Latches::default(),
             background: Background::default(),
+            tokens: Tokens::default(),
         });
         stream::upkeep::forget_again(&inner).await?;
         stream::adopt(&inner).await.map_err(|error| OpenError::Streams(error.message))?;

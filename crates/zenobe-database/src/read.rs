@@ -17,7 +17,7 @@ use zenobe_storage::{
 };
 
 use crate::catalog::{GlobalIndex, KeyAttribute, LocalIndex, Table};
-use crate::{Inner, engine_failure, key, write};
+use crate::{Inner, engine_failure, key, transact, write};
 
 /// The most rows that one call of the engine returns.
 const CHUNK_ROWS: usize = 512;
@@ -153,6 +153,7 @@ pub(crate) async fn page(db: &Inner, mut request: PageRead<'_>) -> Result<ItemsP
     let read = read_mode(db, &request).await?;
     let limit = request.limit.map_or(usize::MAX, |limit| limit as usize);
     let mut page = ItemsPage::default();
+    settle(db, &request).await?;
     let mut bytes = 0;
     let mut scanned = 0;
     'pages: loop {
@@ -211,6 +212,26 @@ impl Extent {
                 Direction::Forward => *from = SortBound::Excluded(place.sort.clone()),
                 Direction::Backward => *to = SortBound::Excluded(place.sort.clone()),
             },
+        }
+    }
+}
+
+/// Before a strong read: what transactions have decided and not yet written to the items.
+async fn settle(db: &Inner, request: &PageRead<'_>) -> Result<(), ServiceError> {
+    if !request.consistent {
+        return Ok(());
+    }
+    let space = request.table.space;
+    match &request.extent {
+        Extent::Partition { partition, .. } => {
+            transact::settle_partition(db, space, partition).await
+        }
+        // An index orders a partition in its own way, so all of the partition that the page begins
+        // in is looked at.
+        Extent::Hashes { interval, after } => {
+            let hash = |place: &RowPlace| db.engine.partition_hash(&place.partition);
+            let first = after.as_ref().map_or(interval.first, hash);
+            transact::settle_interval(db, space, HashInterval { first, ..*interval }).await
         }
     }
 }

@@ -40,7 +40,7 @@ use parking_lot::Mutex;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use zenobe_model::operation::{BillingMode, StreamViewType};
 use zenobe_model::{EncodedItem, ServiceError};
-use zenobe_storage::{Engine, Figure, LogRecord, Mutation, Outcome, Position, ShardId};
+use zenobe_storage::{Figure, LogRecord, Mutation, Outcome, Position, ShardId};
 
 use crate::catalog::{Catalog, KeySchema, Marks, Stream, Table};
 use crate::write::{ItemWrite, Origin, Written};
@@ -122,11 +122,11 @@ pub(crate) struct Entered<'a> {
 
 impl<'a> Entered<'a> {
     /// Enters the streams of the tables that are written to. Waits while shards are switched.
-    pub(crate) async fn enter(writes: &'a [ItemWrite]) -> Self {
+    pub(crate) async fn enter(tables: impl Iterator<Item = &'a Arc<Table>>) -> Self {
         let mut wanted: Vec<&Arc<Writer>> = Vec::new();
-        for write in writes {
-            if !wanted.iter().any(|known| Arc::ptr_eq(known, &write.table.writer)) {
-                wanted.push(&write.table.writer);
+        for table in tables {
+            if !wanted.iter().any(|known| Arc::ptr_eq(known, &table.writer)) {
+                wanted.push(&table.writer);
             }
         }
         wanted.sort_unstable_by_key(|writer| Arc::as_ptr(writer));
@@ -145,32 +145,31 @@ impl<'a> Entered<'a> {
         written: &[Written],
         now_ms: u64,
     ) -> Vec<LogRecord> {
-        let records: Vec<LogRecord> = writes
+        writes
             .iter()
             .zip(written)
             .filter_map(|(write, written)| {
                 let change = (written.old.as_ref(), written.new.as_ref());
-                self.record(db.engine.as_ref(), write, change, now_ms)
+                let item = (write.table.as_ref(), &write.place.partition[..], write.origin);
+                self.record(db, item, change, now_ms)
             })
-            .collect();
-        if !records.is_empty() {
-            db.catalog.streams.written.fetch_add(records.len() as u64, Ordering::Relaxed);
-        }
-        records
+            .collect()
     }
 
-    fn record(
+    /// The record of the change of one item, given its table, its partition and who wants it.
+    pub(crate) fn record(
         &self,
-        engine: &dyn Engine,
-        write: &ItemWrite,
+        db: &Inner,
+        (table, partition, origin): (&Table, &[u8], Origin),
         (old, new): (Option<&EncodedItem>, Option<&EncodedItem>),
         now_ms: u64,
     ) -> Option<LogRecord> {
-        let is_own = |(writer, _): &&(&Arc<Writer>, _)| Arc::ptr_eq(writer, &write.table.writer);
+        let is_own = |(writer, _): &&(&Arc<Writer>, _)| Arc::ptr_eq(writer, &table.writer);
         let (_, open) = self.writers.iter().find(is_own)?;
         let open = open.as_ref()?;
-        let payload = record::encode((open.view, &open.key), old, new, write.origin, now_ms)?;
-        let shard = open.shard(engine.partition_hash(&write.place.partition))?;
+        let payload = record::encode((open.view, &open.key), old, new, origin, now_ms)?;
+        let shard = open.shard(db.engine.partition_hash(partition))?;
+        db.catalog.streams.written.fetch_add(1, Ordering::Relaxed);
         Some(LogRecord { shard, payload })
     }
 }

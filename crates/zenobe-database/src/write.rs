@@ -10,6 +10,10 @@
 //! 5. Drop the latches, wait until the commit is durable, answer. On a conflict (another process was
 //!    quicker) start again at 1.
 //!
+//! A transaction is the same with more items, and with a [`Rider`] in the commit: its token. On an
+//! engine that does not commit across partitions `transact` takes these steps apart into two phases;
+//! there, every write also expects that no transaction has left an intent beside its item.
+//!
 //! Example: a counter is at version 7 with `n = 4`. Two clients add 1. The first takes the latch,
 //! reads version 7, commits `n = 5` expecting version 7, and drops the latch; its answer waits for
 //! the disk. The second reads `n = 5` at version 8 without waiting for the disk, and commits `n = 6`
@@ -31,13 +35,14 @@ use zenobe_storage::{
 };
 
 use crate::catalog::Table;
+use crate::fault::Fault;
 use crate::index::{self, IndexChange};
 use crate::key::{self, IndexKeyOrigin};
 use crate::stream::Entered;
-use crate::{Inner, engine_failure, ttl};
+use crate::{Inner, engine_failure, transact, ttl};
 
 /// How often a write starts again because another process changed an item under it.
-const CONFLICT_RETRIES_MAX: usize = 64;
+pub(crate) const CONFLICT_RETRIES_MAX: usize = 64;
 /// The most bytes of items and projected items in one item collection.
 const COLLECTION_BYTES_MAX: u64 = 10 << 30;
 
@@ -85,6 +90,11 @@ pub enum Change {
         /// The item's key attributes.
         key: Item,
     },
+    /// Leaves the item alone: only the condition counts.
+    Check {
+        /// The item's key attributes.
+        key: Item,
+    },
 }
 
 /// What a write did.
@@ -102,20 +112,75 @@ pub struct Written {
     pub collection_bytes: Option<u64>,
 }
 
+/// A row that a commit writes beside its items: the token of a transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct Rider {
+    /// The row's key.
+    pub(crate) key: Key,
+    /// The row as it was read.
+    pub(crate) before: Option<Row>,
+    /// What to write, never the same twice.
+    pub(crate) value: Bytes,
+}
+
+/// Why writes were not made.
+#[derive(Clone, Debug)]
+pub(crate) enum Refusal {
+    /// For the request as a whole.
+    Request(ServiceError),
+    /// For what these actions found, one entry for each.
+    Actions(Vec<Option<ServiceError>>),
+    /// Somebody else has written the rider's row.
+    Rider,
+}
+
+impl Refusal {
+    /// The error of a request that is no transaction: that of its first action which has one.
+    fn into_first(self) -> ServiceError {
+        match self {
+            Self::Request(error) => error,
+            Self::Actions(actions) => {
+                actions.into_iter().flatten().next().unwrap_or_else(ServiceError::internal)
+            }
+            Self::Rider => ServiceError::internal(),
+        }
+    }
+}
+
+impl From<ServiceError> for Refusal {
+    fn from(error: ServiceError) -> Self {
+        Self::Request(error)
+    }
+}
+
 impl ItemWrite {
+    /// A client's write without a condition.
+    #[must_use]
+    pub fn new(table: Arc<Table>, place: RowPlace, change: Change) -> Self {
+        Self {
+            table,
+            place,
+            change,
+            condition: None,
+            return_item_on_failure: false,
+            origin: Origin::Request,
+        }
+    }
+
     /// The item after this write, given the item before. Pure.
     fn apply(
         &self,
         old: Option<&EncodedItem>,
         header: ItemHeader,
-    ) -> Result<Option<EncodedItem>, ServiceError> {
+    ) -> Result<Option<EncodedItem>, Fault> {
         if let Some(condition) = &self.condition
             && !condition.evaluate(old)?
         {
-            return Err(self.condition_failed(old));
+            return Err(self.condition_failed(old).into());
         }
         let new = match (&self.change, old) {
             (Change::Delete { .. }, _) => return Ok(None),
+            (Change::Check { .. }, old) => return Ok(old.cloned()),
             (Change::Put(item), _) => EncodedItem::encode(item, header),
             (Change::Update { key, update: Some(update) }, None) => {
                 let item = update.apply(key)?;
@@ -137,7 +202,8 @@ impl ItemWrite {
                     "Item size to update has exceeded the maximum allowed size"
                 }
                 _ => "Item size has exceeded the maximum allowed size",
-            }));
+            })
+            .into());
         }
         if let Change::Update { .. } = self.change {
             let value_of = |name: &str| key::of_encoded(&new, name);
@@ -157,13 +223,19 @@ impl ItemWrite {
         error
     }
 
-    fn key(&self) -> Key {
+    /// The key of the item.
+    pub(crate) fn key(&self) -> Key {
         key::item_key(&self.table, self.place.clone())
+    }
+
+    /// Whether the write leaves its item alone.
+    pub(crate) const fn is_check(&self) -> bool {
+        matches!(self.change, Change::Check { .. })
     }
 
     /// The key of the row that counts the item's collection, if its table counts collections.
     fn collection_key(&self) -> Option<Key> {
-        (!self.table.local_indexes.is_empty()).then(|| Key {
+        (!self.table.local_indexes.is_empty() && !self.is_check()).then(|| Key {
             space: self.table.space,
             partition: self.place.partition.clone(),
             lane: key::COLLECTION_LANE,
@@ -180,28 +252,47 @@ pub(crate) async fn write_all(
     db: &Inner,
     writes: &[ItemWrite],
 ) -> Result<Vec<Written>, ServiceError> {
-    let keys = Keys::of(writes);
+    commit_all(db, writes, None).await.map_err(Refusal::into_first)
+}
+
+/// Makes all writes or none in one commit, with the rider, if there is one. No two of the writes may
+/// name the same item.
+///
+/// # Errors
+/// [`Refusal`]: every action is looked at, and all that is wrong with them is said.
+pub(crate) async fn commit_all(
+    db: &Inner,
+    writes: &[ItemWrite],
+    rider: Option<&Rider>,
+) -> Result<Vec<Written>, Refusal> {
+    let keys = Keys::of(db, writes);
+    let mut doubts: Vec<Doubt> = Vec::new();
     for _ in 0..CONFLICT_RETRIES_MAX {
         let latches = db.latches.lock(&keys.all).await;
         let rows = read_rows(db, &keys.all).await?;
-        let header = ItemHeader {
-            timestamp: db.clock.next(db.environment.now_ms()),
-            ..ItemHeader::default()
-        };
-        let plan = match Plan::make(writes, &keys, &rows, header) {
+        if !doubts.is_empty()
+            && let Some(written) = settle(db, &keys, &rows, &mut doubts).await?
+        {
+            count(writes, &written);
+            return Ok(written);
+        }
+        if let Some(intent) = keys.first_intent(&rows) {
+            drop(latches);
+            transact::meet(db, intent).await?;
+            continue;
+        }
+        let header = header(db);
+        let mut plan = match Plan::make(writes, &keys, &rows, header) {
             Ok(plan) => plan,
-            Err(error) => {
+            Err(refusal) => {
                 drop(latches);
                 await_durable(db, &keys.all).await?;
-                return Err(error);
+                return Err(refusal);
             }
         };
-        let streams = Entered::enter(writes).await;
-        let commit = Commit {
-            preconditions: preconditions(&keys.all, &rows),
-            mutations: plan.mutations,
-            records: streams.records(db, writes, &plan.written, header.timestamp >> 16),
-        };
+        let streams = Entered::enter(writes.iter().map(|write| &write.table)).await;
+        let records = streams.records(db, writes, &plan.written, header.timestamp >> 16);
+        let commit = Commit { records, ..plan.commit(&keys, &rows, rider) };
         let intended = commit.mutations.clone();
         let outcome = db.engine.commit(commit).await.map_err(|e| engine_failure(&e))?;
         drop(streams);
@@ -212,22 +303,28 @@ pub(crate) async fn write_all(
                 db.engine.durable(position).await.map_err(|e| engine_failure(&e))?;
                 return Ok(plan.written);
             }
-            Outcome::Conflict { .. } => {}
-            Outcome::Unknown => {
-                if resolve_unknown(db, &keys.all, &rows, &intended).await? {
-                    count(writes, &plan.written);
-                    return Ok(plan.written);
-                }
+            Outcome::Conflict { key, .. } if rider.is_some_and(|rider| rider.key == key) => {
+                let ours = find_rider(db, rider, &doubts).await?;
+                let Some(written) = ours else { return Err(Refusal::Rider) };
+                count(writes, &written);
+                return Ok(written);
             }
+            Outcome::Conflict { .. } => {}
+            Outcome::Unknown => doubts.push(Doubt::new(rows, intended, plan.written, writes)),
         }
     }
     tracing::warn!("a write met too many conflicts");
-    Err(ServiceError::internal())
+    Err(ServiceError::internal().into())
+}
+
+/// The header of what is written now.
+pub(crate) fn header(db: &Inner) -> ItemHeader {
+    ItemHeader { timestamp: db.clock.next(db.environment.now_ms()), ..ItemHeader::default() }
 }
 
 /// Counts what was written in the figures of the tables and their indexes, and takes note of when
 /// it expires.
-fn count(writes: &[ItemWrite], written: &[Written]) {
+pub(crate) fn count(writes: &[ItemWrite], written: &[Written]) {
     let size = |item: &Option<EncodedItem>| item.as_ref().map(EncodedItem::size_bytes);
     for (write, written) in writes.iter().zip(written) {
         write.table.counters.record(size(&written.old), size(&written.new));
@@ -238,15 +335,17 @@ fn count(writes: &[ItemWrite], written: &[Written]) {
     }
 }
 
-/// The keys that a write reads and expects: the items, then the item collections.
-struct Keys {
-    all: Vec<Key>,
+/// The keys that a write reads and expects: the items, the item collections, the intents.
+pub(crate) struct Keys {
+    pub(crate) all: Vec<Key>,
     /// For each write the ordinal of its collection in `all`.
     collections: Vec<Option<usize>>,
+    /// Where in `all` the intents begin. An engine with a global commit has none.
+    intents: usize,
 }
 
 impl Keys {
-    fn of(writes: &[ItemWrite]) -> Self {
+    pub(crate) fn of(db: &Inner, writes: &[ItemWrite]) -> Self {
         let mut all: Vec<Key> = writes.iter().map(ItemWrite::key).collect();
         let mut known: BTreeMap<Key, usize> = BTreeMap::new();
         let collections = writes
@@ -259,11 +358,24 @@ impl Keys {
                 }))
             })
             .collect();
-        Self { all, collections }
+        let intents = all.len();
+        if !db.engine.capabilities().global_commit {
+            all.extend(writes.iter().map(|write| key::intent_key(write.key())));
+        }
+        Self { all, collections, intents }
+    }
+
+    /// The first intent among the rows of these keys: whose it is, and its row.
+    pub(crate) fn first_intent<'k>(
+        &'k self,
+        rows: &'k [Option<Row>],
+    ) -> Option<(&'k Key, &'k Row)> {
+        let found = self.all.iter().zip(rows).skip(self.intents);
+        found.filter_map(|(key, row)| Some((key, row.as_ref()?))).next()
     }
 }
 
-async fn read_rows(db: &Inner, keys: &[Key]) -> Result<Vec<Option<Row>>, ServiceError> {
+pub(crate) async fn read_rows(db: &Inner, keys: &[Key]) -> Result<Vec<Option<Row>>, ServiceError> {
     let rows = match keys {
         [key] => db.engine.get(key.clone(), Read::Latest).await.map(|row| vec![row]),
         keys => db.engine.multi_get(keys.to_vec(), Read::Latest).await,
@@ -271,75 +383,132 @@ async fn read_rows(db: &Inner, keys: &[Key]) -> Result<Vec<Option<Row>>, Service
     rows.map_err(|error| engine_failure(&error))
 }
 
-/// Waits until what was read of these keys is durable: an error tells the client about it.
-async fn await_durable(db: &Inner, keys: &[Key]) -> Result<(), ServiceError> {
+/// Waits until what was read of these keys is durable: an answer tells the client about it.
+pub(crate) async fn await_durable(db: &Inner, keys: &[Key]) -> Result<(), ServiceError> {
     let rows = db.engine.multi_get(keys.to_vec(), Read::Strong).await;
     rows.map(drop).map_err(|error| engine_failure(&error))
 }
 
-fn preconditions(keys: &[Key], rows: &[Option<Row>]) -> Vec<Precondition> {
-    keys.iter()
-        .zip(rows)
-        .map(|(key, row)| Precondition {
-            key: key.clone(),
-            expect: row.as_ref().map_or(Expect::Absent, |row| Expect::At(row.version)),
-        })
-        .collect()
+/// What a row must be for a commit that read `row`.
+pub(crate) fn as_read(key: Key, row: Option<&Row>) -> Precondition {
+    Precondition { key, expect: row.map_or(Expect::Absent, |row| Expect::At(row.version)) }
 }
 
 /// What a commit will change and what it will answer.
-struct Plan {
+pub(crate) struct Plan {
     mutations: Vec<Mutation>,
-    written: Vec<Written>,
+    pub(crate) written: Vec<Written>,
 }
 
 impl Plan {
-    fn make(
+    pub(crate) fn make(
         writes: &[ItemWrite],
         keys: &Keys,
         rows: &[Option<Row>],
         header: ItemHeader,
-    ) -> Result<Self, ServiceError> {
+    ) -> Result<Self, Refusal> {
         let mut plan = Self { mutations: Vec::new(), written: Vec::with_capacity(writes.len()) };
         let mut sizes = CollectionSizes::of(keys, rows, writes.len())?;
-        for (ordinal, (write, row)) in writes.iter().zip(rows).enumerate() {
+        let mut errors: Vec<Option<ServiceError>> = vec![None; writes.len()];
+        let mut refused = false;
+        for (ordinal, ((write, row), error)) in writes.iter().zip(rows).zip(&mut errors).enumerate()
+        {
             let old = row.as_ref().map(|row| decode(row.value.clone())).transpose()?;
-            let new = write.apply(old.as_ref(), header)?;
-            if new.is_some() || old.is_some() {
-                let value = new.as_ref().map(|item| item.bytes().clone());
-                plan.mutations.push(Mutation { key: write.key(), value });
-            }
-            let indexes =
-                index::mutations(&write.table, old.as_ref(), new.as_ref(), &mut plan.mutations);
-            let (before, after) = (old.as_ref(), new.as_ref());
-            ttl::mutations(&write.table, &write.place, before, after, &mut plan.mutations);
-            let size =
-                |item: &Option<EncodedItem>| item.as_ref().map_or(0, EncodedItem::size_bytes);
             let collection = keys.collections.get(ordinal).copied().flatten();
-            let collection_bytes = match collection {
-                None => None,
-                Some(collection) => Some(sizes.change(
-                    collection,
-                    size(&old) + local_bytes(&indexes, |change| change.old_bytes),
-                    size(&new) + local_bytes(&indexes, |change| change.new_bytes),
-                )?),
-            };
-            plan.written.push(Written {
-                table_units: HalfUnits::write(size(&old).max(size(&new))),
-                indexes,
-                collection_bytes,
-                old,
-                new,
-            });
+            match plan.add(write, old, collection, &mut sizes, header) {
+                Ok(()) => {}
+                Err(Fault::Request(error)) => return Err(Refusal::Request(error)),
+                Err(Fault::Action(action)) => {
+                    *error = Some(action);
+                    refused = true;
+                }
+            }
+        }
+        if refused {
+            return Err(Refusal::Actions(errors));
         }
         sizes.mutations(keys, &mut plan.mutations);
         Ok(plan)
+    }
+
+    /// Adds what one write does, given the item before.
+    fn add(
+        &mut self,
+        write: &ItemWrite,
+        old: Option<EncodedItem>,
+        collection: Option<usize>,
+        sizes: &mut CollectionSizes,
+        header: ItemHeader,
+    ) -> Result<(), Fault> {
+        let new = write.apply(old.as_ref(), header)?;
+        let size = |item: &Option<EncodedItem>| item.as_ref().map_or(0, EncodedItem::size_bytes);
+        let table_units = HalfUnits::write(size(&old).max(size(&new)));
+        let indexes = if write.is_check() {
+            Vec::new()
+        } else {
+            let item = ItemChange { table: &write.table, key: write.key(), old: &old, new: &new };
+            item.mutations(&mut self.mutations)
+        };
+        let collection_bytes = match collection {
+            None => None,
+            Some(collection) => Some(sizes.change(
+                collection,
+                size(&old) + local_bytes(&indexes, |change| change.old_bytes),
+                size(&new) + local_bytes(&indexes, |change| change.new_bytes),
+            )?),
+        };
+        self.written.push(Written { table_units, indexes, collection_bytes, old, new });
+        Ok(())
+    }
+
+    /// The commit: on the precondition that all is as it was read.
+    fn commit(&mut self, keys: &Keys, rows: &[Option<Row>], rider: Option<&Rider>) -> Commit {
+        let mut preconditions: Vec<Precondition> = keys
+            .all
+            .iter()
+            .zip(rows)
+            .map(|(key, row)| as_read(key.clone(), row.as_ref()))
+            .collect();
+        let mut mutations = std::mem::take(&mut self.mutations);
+        if let Some(rider) = rider {
+            preconditions.push(as_read(rider.key.clone(), rider.before.as_ref()));
+            let value = Some(rider.value.clone());
+            mutations.push(Mutation { key: rider.key.clone(), value });
+        }
+        Commit { preconditions, mutations, records: Vec::new() }
+    }
+}
+
+/// The change of one item, from which everything follows that a commit does for it.
+pub(crate) struct ItemChange<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) key: Key,
+    pub(crate) old: &'a Option<EncodedItem>,
+    pub(crate) new: &'a Option<EncodedItem>,
+}
+
+impl ItemChange<'_> {
+    /// Appends the mutations of the item, of its index entries and of its expiry, and says what was done
+    /// to the indexes.
+    pub(crate) fn mutations(self, out: &mut Vec<Mutation>) -> Vec<IndexChange> {
+        if self.new.is_some() || self.old.is_some() {
+            let value = self.new.as_ref().map(|item| item.bytes().clone());
+            out.push(Mutation { key: self.key.clone(), value });
+        }
+        let (old, new) = (self.old.as_ref(), self.new.as_ref());
+        let indexes = index::mutations(self.table, old, new, out);
+        let place = RowPlace { partition: self.key.partition, sort: self.key.sort };
+        ttl::mutations(self.table, &place, old, new, out);
+        indexes
     }
 }
 
 /// The bytes of the entries that a write changed in local indexes. Entries that it did not change
 /// count in a collection before and after, so they need not be looked at.
-fn local_bytes(indexes: &[IndexChange], bytes: impl Fn(&IndexChange) -> Option<usize>) -> usize {
+pub(crate) fn local_bytes(
+    indexes: &[IndexChange],
+    bytes: impl Fn(&IndexChange) -> Option<usize>,
+) -> usize {
     indexes.iter().filter(|change| change.local).filter_map(bytes).sum()
 }
 
@@ -349,16 +518,14 @@ struct CollectionSizes(BTreeMap<usize, u64>);
 impl CollectionSizes {
     fn of(keys: &Keys, rows: &[Option<Row>], writes: usize) -> Result<Self, ServiceError> {
         let mut sizes = BTreeMap::new();
-        for (ordinal, row) in rows.iter().enumerate().skip(writes) {
+        for (ordinal, row) in rows.iter().enumerate().take(keys.intents).skip(writes) {
             let size = match row {
                 None => 0,
-                Some(row) => u64::from_be_bytes(
-                    row.value.as_ref().try_into().map_err(|_| corrupt("an item collection"))?,
-                ),
+                Some(row) => decode_collection(row)?,
             };
             sizes.insert(ordinal, size);
         }
-        debug_assert_eq!(sizes.len(), keys.all.len() - writes);
+        debug_assert_eq!(sizes.len(), keys.intents - writes);
         Ok(Self(sizes))
     }
 
@@ -384,6 +551,12 @@ impl CollectionSizes {
     }
 }
 
+/// The size of an item collection, as stored.
+pub(crate) fn decode_collection(row: &Row) -> Result<u64, ServiceError> {
+    let bytes = row.value.as_ref().try_into().map_err(|_| corrupt("an item collection"))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
 /// Decodes a stored item.
 ///
 /// # Errors
@@ -392,31 +565,83 @@ pub(crate) fn decode(value: Bytes) -> Result<EncodedItem, ServiceError> {
     EncodedItem::from_stored(value).map_err(|error| corrupt(&error.to_string()))
 }
 
-fn corrupt(what: &str) -> ServiceError {
+pub(crate) fn corrupt(what: &str) -> ServiceError {
     engine_failure(&EngineError::Corrupt(format!("stored bytes do not decode: {what}")))
 }
 
-/// Looks whether a commit with an unknown outcome happened: `true` if so, `false` if the items are
-/// as they were before and the write may run again.
-///
-/// Every value of ours is unique, since it carries a timestamp that is never given twice.
-async fn resolve_unknown(
-    db: &Inner,
-    keys: &[Key],
-    before: &[Option<Row>],
-    intended: &[Mutation],
-) -> Result<bool, ServiceError> {
-    let now = db.engine.multi_get(keys.to_vec(), Read::Strong).await;
-    let now = now.map_err(|error| engine_failure(&error))?;
-    let same = |a: &Option<Row>, b: &Option<Row>| {
-        a.as_ref().map(|row| row.version) == b.as_ref().map(|row| row.version)
-    };
-    if now.iter().zip(before).all(|(now, before)| same(now, before)) {
-        return Ok(intended.is_empty());
+/// A commit of which nobody knows yet whether it happened, or will.
+struct Doubt {
+    /// The rows that it expects.
+    before: Vec<Option<Row>>,
+    intended: Vec<Mutation>,
+    written: Vec<Written>,
+    /// Whether somebody else's commit can look the same: a deletion leaves nothing that says whose it
+    /// was. Whatever else is written carries a timestamp that is never given twice.
+    anonymous: bool,
+}
+
+impl Doubt {
+    fn new(
+        before: Vec<Option<Row>>,
+        intended: Vec<Mutation>,
+        written: Vec<Written>,
+        writes: &[ItemWrite],
+    ) -> Self {
+        let anonymous = written.iter().zip(writes).all(|(written, write)| {
+            write.is_check() || (written.new.is_none() && write.condition.is_some())
+        });
+        Self { before, intended, written, anonymous }
     }
-    let happened = keys.iter().zip(&now).all(|(key, row)| {
-        let mutation = intended.iter().find(|mutation| mutation.key == *key);
-        mutation.is_none_or(|mutation| mutation.value == row.as_ref().map(|row| row.value.clone()))
-    });
-    if happened { Ok(true) } else { Err(ServiceError::internal()) }
+
+    /// Whether the rows of these keys are as this commit leaves them.
+    fn is_done(&self, keys: &[Key], rows: &[Option<Row>]) -> bool {
+        !self.anonymous
+            && keys.iter().zip(rows).all(|(key, row)| {
+                let mutation = self.intended.iter().find(|mutation| mutation.key == *key);
+                mutation.is_none_or(|mutation| {
+                    mutation.value.as_ref() == row.as_ref().map(|row| &row.value)
+                })
+            })
+    }
+
+    fn is_undone(&self, rows: &[Option<Row>]) -> bool {
+        let version = |row: &Option<Row>| row.as_ref().map(|row| row.version);
+        self.before.iter().zip(rows).all(|(before, now)| version(before) == version(now))
+    }
+}
+
+/// Looks what became of commits whose outcome was unknown. What they did, if one of them happened;
+/// `None` if all is as before and the writes may run again: should one of the commits arrive late, it
+/// conflicts with the next, or the next with it.
+///
+/// # Errors
+/// An internal error if the items have changed in another way: then nobody can tell.
+async fn settle(
+    db: &Inner,
+    keys: &Keys,
+    rows: &[Option<Row>],
+    doubts: &mut Vec<Doubt>,
+) -> Result<Option<Vec<Written>>, ServiceError> {
+    if let Some(done) = doubts.iter().position(|doubt| doubt.is_done(&keys.all, rows)) {
+        await_durable(db, &keys.all).await?;
+        return Ok(Some(doubts.swap_remove(done).written));
+    }
+    if doubts.iter().all(|doubt| doubt.is_undone(rows)) {
+        return Ok(None);
+    }
+    tracing::warn!("items changed while the outcome of a commit on them was unknown");
+    Err(ServiceError::internal())
+}
+
+/// What this write did if the rider's row is its own after all: a commit of unknown outcome happened.
+async fn find_rider(
+    db: &Inner,
+    rider: Option<&Rider>,
+    doubts: &[Doubt],
+) -> Result<Option<Vec<Written>>, ServiceError> {
+    let (Some(rider), Some(doubt)) = (rider, doubts.last()) else { return Ok(None) };
+    let row = db.engine.get(rider.key.clone(), Read::Strong).await;
+    let row = row.map_err(|error| engine_failure(&error))?;
+    let ours = row.is_some_and(|row| row.value == rider.value);
+    Ok(ours.then(|| doubt.written.clone()))
 }

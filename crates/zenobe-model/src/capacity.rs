@@ -29,6 +29,13 @@ impl HalfUnits {
         Self(units * 2)
     }
 
+    /// What the same costs in a transaction: the item is read or written twice, once to prepare and
+    /// once to commit.
+    #[must_use]
+    pub const fn transactional(self) -> Self {
+        Self(self.0.saturating_mul(2))
+    }
+
     /// The figure of the wire, in capacity units.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "capacity figures are far below 2^53")]
@@ -65,6 +72,18 @@ pub struct ConsumedCapacity {
     pub total: HalfUnits,
     /// With `INDEXES`: what the table and each index consumed.
     pub detail: Option<CapacityDetail>,
+    /// Which of `ReadCapacityUnits` and `WriteCapacityUnits` repeats the figures: transactions say so,
+    /// other operations do not.
+    pub direction: Option<CapacityDirection>,
+}
+
+/// Whether capacity was consumed by reading or by writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CapacityDirection {
+    /// `ReadCapacityUnits`
+    Read,
+    /// `WriteCapacityUnits`
+    Write,
 }
 
 /// What `INDEXES` adds. Indexes that consumed nothing are absent.

@@ -32,6 +32,12 @@ mod parameters;
 mod select;
 #[cfg(test)]
 mod tests;
+mod transact;
+
+pub use transact::{
+    CompiledTransactAction, CompiledTransactGet, CompiledTransactGetItem, CompiledTransactWrite,
+    transact_get_items, transact_write_items,
+};
 
 use parameters::{Parameters, check_distinct, raise, starting_key};
 

@@ -21,6 +21,36 @@ pub enum Detail {
     None,
     /// `Item` of ConditionalCheckFailedException, when the request asked for it.
     Item(EncodedItem),
+    /// `CancellationReasons` of TransactionCanceledException: one per action, in their order.
+    Reasons(Vec<CancellationReason>),
+}
+
+/// Why a transaction was cancelled, as far as one of its actions is concerned.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CancellationReason {
+    /// The error of the action; `None` where the action was not the cause (code `None` on the wire).
+    pub error: Option<(ErrorCode, String)>,
+    /// `Item`, when the action asked for it and its condition did not hold.
+    pub item: Option<EncodedItem>,
+}
+
+impl CancellationReason {
+    /// `Code`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.error.as_ref().map_or("None", |(code, _)| code.reason_name())
+    }
+}
+
+impl From<Option<ServiceError>> for CancellationReason {
+    fn from(error: Option<ServiceError>) -> Self {
+        let Some(error) = error else { return Self::default() };
+        let item = match error.detail {
+            Detail::Item(item) => Some(item),
+            Detail::None | Detail::Reasons(_) => None,
+        };
+        Self { error: Some((error.code, error.message)), item }
+    }
 }
 
 /// The error codes of the API, with the HTTP status and the namespace that each is sent with.
@@ -44,6 +74,12 @@ pub enum ErrorCode {
     RequestLimitExceeded,
     /// The item takes part in a transaction in flight.
     TransactionConflict,
+    /// A transaction was cancelled as a whole.
+    TransactionCanceled,
+    /// A transaction with the same token is under way.
+    TransactionInProgress,
+    /// A transaction's token was used with other parameters before.
+    IdempotentParameterMismatch,
     /// The caller may not do this.
     AccessDenied,
     /// The body is not JSON of the operation's shape.
@@ -84,6 +120,15 @@ impl ErrorCode {
             Self::TransactionConflict => {
                 "com.amazonaws.dynamodb.v20120810#TransactionConflictException"
             }
+            Self::TransactionCanceled => {
+                "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"
+            }
+            Self::TransactionInProgress => {
+                "com.amazonaws.dynamodb.v20120810#TransactionInProgressException"
+            }
+            Self::IdempotentParameterMismatch => {
+                "com.amazonaws.dynamodb.v20120810#IdempotentParameterMismatchException"
+            }
             Self::AccessDenied | Self::TagAccessDenied => {
                 "com.amazon.coral.service#AccessDeniedException"
             }
@@ -95,6 +140,33 @@ impl ErrorCode {
             }
             Self::InternalServer => "com.amazonaws.dynamodb.v20120810#InternalServerError",
             Self::ServiceUnavailable => "com.amazon.coral.service#ServiceUnavailableException",
+        }
+    }
+
+    /// The code of a reason why a transaction was cancelled, which is not that of the exception.
+    /// Source: API Reference, TransactWriteItems, "Cancellation reason codes".
+    #[must_use]
+    pub const fn reason_name(self) -> &'static str {
+        match self {
+            Self::Validation => "ValidationError",
+            Self::ConditionalCheckFailed => "ConditionalCheckFailed",
+            Self::ItemCollectionSizeLimitExceeded => "ItemCollectionSizeLimitExceeded",
+            Self::TransactionConflict => "TransactionConflict",
+            Self::ProvisionedThroughputExceeded => "ProvisionedThroughputExceeded",
+            Self::RequestLimitExceeded => "ThrottlingError",
+            Self::AccessDenied | Self::TagAccessDenied => "AccessDenied",
+            Self::ResourceNotFound => "ResourceNotFound",
+            Self::ResourceInUse
+            | Self::LimitExceeded
+            | Self::TransactionCanceled
+            | Self::TransactionInProgress
+            | Self::IdempotentParameterMismatch
+            | Self::Serialization
+            | Self::UnknownOperation
+            | Self::ExpiredIterator
+            | Self::TrimmedDataAccess
+            | Self::InternalServer
+            | Self::ServiceUnavailable => "InternalServerError",
         }
     }
 
@@ -120,6 +192,23 @@ impl ServiceError {
     #[must_use]
     pub fn validation(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Validation, message)
+    }
+
+    /// A `TransactionCanceledException` that says what became of each action: its error, or `None`
+    /// where it was not the cause.
+    #[must_use]
+    pub fn cancelled(actions: Vec<Option<Self>>) -> Self {
+        let reasons: Vec<CancellationReason> =
+            actions.into_iter().map(CancellationReason::from).collect();
+        let codes: Vec<&str> = reasons.iter().map(CancellationReason::code).collect();
+        Self {
+            code: ErrorCode::TransactionCanceled,
+            message: format!(
+                "Transaction cancelled, please refer cancellation reasons for specific reasons [{}]",
+                codes.join(", ")
+            ),
+            detail: Detail::Reasons(reasons),
+        }
     }
 
     /// An `InternalServerError`. The cause belongs in the log, not in the text.

@@ -24,3 +24,5 @@ pub const BATCH_GET_KEYS_MAX: usize = 100;
 pub const BATCH_GET_BYTES_MAX: usize = 16 << 20;
 /// The most writes in BatchWriteItem.
 pub const BATCH_WRITE_ITEMS_MAX: usize = 25;
+/// The most bytes of a transaction: what it is asked to write, or what it reads.
+pub const TRANSACTION_BYTES_MAX: usize = 4 << 20;

@@ -4,8 +4,8 @@ mod stream;
 
 use std::collections::BTreeMap;
 
-use zenobe_model::capacity::{ConsumedCapacity, HalfUnits};
-use zenobe_model::error::Detail;
+use zenobe_model::capacity::{CapacityDirection, ConsumedCapacity, HalfUnits};
+use zenobe_model::error::{CancellationReason, Detail};
 use zenobe_model::operation::*;
 use zenobe_model::value::Item;
 use zenobe_model::{EncodedItem, ErrorCode, ServiceError};
@@ -36,6 +36,8 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) {
         Response::Query(response) | Response::Scan(response) => read_items(out, response),
         Response::DescribeTimeToLive(description) => describe_time_to_live(out, description),
         Response::UpdateTimeToLive(specification) => update_time_to_live(out, specification),
+        Response::TransactGetItems(response) => transact_get_items(out, response),
+        Response::TransactWriteItems(response) => transact_write_items(out, response),
         // These answer without a body.
         Response::TagResource | Response::UntagResource => {}
     }
@@ -48,6 +50,9 @@ pub fn encode_error(error: &ServiceError, out: &mut Vec<u8>) {
     match &error.detail {
         Detail::None => {}
         Detail::Item(item) => write::encoded_item(object.member("Item"), item),
+        Detail::Reasons(reasons) => {
+            array(object.member("CancellationReasons"), reasons, cancellation_reason);
+        }
     }
     if !error.message.is_empty() {
         object.text(message_member(error.code), &error.message);
@@ -55,13 +60,28 @@ pub fn encode_error(error: &ServiceError, out: &mut Vec<u8>) {
     object.close();
 }
 
-/// Two of the codes are raised before the service's own code runs, and spell the member with a
-/// capital.
+fn cancellation_reason(out: &mut Vec<u8>, reason: &CancellationReason) {
+    let mut object = Object::open(out);
+    object.text("Code", reason.code());
+    if let Some(item) = &reason.item {
+        write::encoded_item(object.member("Item"), item);
+    }
+    if let Some((_, message)) = &reason.error {
+        object.text("Message", message);
+    }
+    object.close();
+}
+
+/// Some codes are raised before the service's own code runs, and spell the member with a capital; so
+/// does the model of the service for those of transactions.
 const fn message_member(code: ErrorCode) -> &'static str {
     match code {
-        ErrorCode::Serialization | ErrorCode::AccessDenied | ErrorCode::TagAccessDenied => {
-            "Message"
-        }
+        ErrorCode::Serialization
+        | ErrorCode::AccessDenied
+        | ErrorCode::TagAccessDenied
+        | ErrorCode::TransactionCanceled
+        | ErrorCode::TransactionInProgress
+        | ErrorCode::IdempotentParameterMismatch => "Message",
         _ => "message",
     }
 }
@@ -148,13 +168,7 @@ fn keys_and_attributes(out: &mut Vec<u8>, request: &KeysAndAttributes) {
 fn batch_write_item(out: &mut Vec<u8>, response: &BatchWriteItemResponse) {
     let mut object = Object::open(out);
     consumed_capacities(&mut object, response.consumed_capacity.as_deref());
-    if let Some(metrics) = &response.item_collection_metrics {
-        let mut tables = Object::open(object.member("ItemCollectionMetrics"));
-        for (table, metrics) in metrics {
-            array(tables.key(table), metrics, item_collection_metrics);
-        }
-        tables.close();
-    }
+    table_metrics(&mut object, response.item_collection_metrics.as_ref());
     let mut tables = Object::open(object.member("UnprocessedItems"));
     for (table, requests) in &response.unprocessed_items {
         let requests = requests.iter().filter_map(known_write);
@@ -167,6 +181,38 @@ fn batch_write_item(out: &mut Vec<u8>, response: &BatchWriteItemResponse) {
         });
     }
     tables.close();
+    object.close();
+}
+
+fn table_metrics(
+    object: &mut Object<'_>,
+    metrics: Option<&BTreeMap<String, Vec<ItemCollectionMetrics>>>,
+) {
+    let Some(metrics) = metrics else { return };
+    let mut tables = Object::open(object.member("ItemCollectionMetrics"));
+    for (table, metrics) in metrics {
+        array(tables.key(table), metrics, item_collection_metrics);
+    }
+    tables.close();
+}
+
+fn transact_write_items(out: &mut Vec<u8>, response: &TransactWriteItemsResponse) {
+    let mut object = Object::open(out);
+    consumed_capacities(&mut object, response.consumed_capacity.as_deref());
+    table_metrics(&mut object, response.item_collection_metrics.as_ref());
+    object.close();
+}
+
+fn transact_get_items(out: &mut Vec<u8>, response: &TransactGetItemsResponse) {
+    let mut object = Object::open(out);
+    consumed_capacities(&mut object, response.consumed_capacity.as_deref());
+    array(object.member("Responses"), &response.responses, |out, item| {
+        let mut object = Object::open(out);
+        if let Some(item) = item {
+            write::encoded_item(object.member("Item"), item);
+        }
+        object.close();
+    });
     object.close();
 }
 
@@ -203,31 +249,49 @@ fn consumed_capacities(object: &mut Object<'_>, capacities: Option<&[ConsumedCap
 
 fn one_capacity(out: &mut Vec<u8>, capacity: &ConsumedCapacity) {
     let mut object = Object::open(out);
-    write::decimal(object.member("CapacityUnits"), capacity.total.units());
+    let direction = capacity.direction;
+    units(&mut object, capacity.total, direction);
     if let Some(detail) = &capacity.detail {
-        index_capacities(&mut object, "GlobalSecondaryIndexes", &detail.global_secondary_indexes);
-        index_capacities(&mut object, "LocalSecondaryIndexes", &detail.local_secondary_indexes);
-        capacity_units(object.member("Table"), detail.table);
+        let (global, local) = (&detail.global_secondary_indexes, &detail.local_secondary_indexes);
+        index_capacities(&mut object, "GlobalSecondaryIndexes", global, direction);
+        index_capacities(&mut object, "LocalSecondaryIndexes", local, direction);
+        capacity_units(object.member("Table"), detail.table, direction);
     }
     object.text("TableName", &capacity.table_name);
     object.close();
 }
 
-fn index_capacities(object: &mut Object<'_>, name: &str, indexes: &BTreeMap<String, HalfUnits>) {
+fn index_capacities(
+    object: &mut Object<'_>,
+    name: &str,
+    indexes: &BTreeMap<String, HalfUnits>,
+    direction: Option<CapacityDirection>,
+) {
     if indexes.is_empty() {
         return;
     }
     let mut map = Object::open(object.member(name));
     for (index, units) in indexes {
-        capacity_units(map.key(index), *units);
+        capacity_units(map.key(index), *units, direction);
     }
     map.close();
 }
 
-fn capacity_units(out: &mut Vec<u8>, units: HalfUnits) {
+fn capacity_units(out: &mut Vec<u8>, figure: HalfUnits, direction: Option<CapacityDirection>) {
     let mut object = Object::open(out);
-    write::decimal(object.member("CapacityUnits"), units.units());
+    units(&mut object, figure, direction);
     object.close();
+}
+
+/// The figure, and once more as that of reading or of writing where the operation says which.
+fn units(object: &mut Object<'_>, figure: HalfUnits, direction: Option<CapacityDirection>) {
+    write::decimal(object.member("CapacityUnits"), figure.units());
+    let again = match direction {
+        None => return,
+        Some(CapacityDirection::Read) => "ReadCapacityUnits",
+        Some(CapacityDirection::Write) => "WriteCapacityUnits",
+    };
+    write::decimal(object.member(again), figure.units());
 }
 
 fn texts(out: &mut Vec<u8>, values: &[String]) {

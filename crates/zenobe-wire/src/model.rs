@@ -326,6 +326,107 @@ const BATCH_WRITE_ITEM: StructureShape = StructureShape {
     ],
 };
 
+const TRANSACT_TABLE: Member = required("TableName", DATA_TABLE);
+const CONDITION_CHECK: StructureShape = StructureShape {
+    name: "ConditionCheck",
+    members: &[
+        required("Key", Shape::Item),
+        TRANSACT_TABLE,
+        required("ConditionExpression", TEXT),
+        EXPRESSION_NAMES,
+        EXPRESSION_VALUES,
+        RETURN_ON_FAILURE,
+    ],
+};
+const TRANSACT_PUT: StructureShape = StructureShape {
+    name: "Put",
+    members: &[
+        required("Item", Shape::Item),
+        TRANSACT_TABLE,
+        optional("ConditionExpression", TEXT),
+        EXPRESSION_NAMES,
+        EXPRESSION_VALUES,
+        RETURN_ON_FAILURE,
+    ],
+};
+const TRANSACT_DELETE: StructureShape = StructureShape {
+    name: "Delete",
+    members: &[
+        required("Key", Shape::Item),
+        TRANSACT_TABLE,
+        optional("ConditionExpression", TEXT),
+        EXPRESSION_NAMES,
+        EXPRESSION_VALUES,
+        RETURN_ON_FAILURE,
+    ],
+};
+const TRANSACT_UPDATE: StructureShape = StructureShape {
+    name: "Update",
+    members: &[
+        required("Key", Shape::Item),
+        required("UpdateExpression", TEXT),
+        TRANSACT_TABLE,
+        optional("ConditionExpression", TEXT),
+        EXPRESSION_NAMES,
+        EXPRESSION_VALUES,
+        RETURN_ON_FAILURE,
+    ],
+};
+
+const TRANSACT_WRITE_ITEMS: StructureShape = StructureShape {
+    name: "TransactWriteItemsInput",
+    members: &[
+        optional("ClientRequestToken", Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(36)])),
+        RETURN_CAPACITY,
+        RETURN_METRICS,
+        required(
+            "TransactItems",
+            Shape::List(
+                &Shape::Structure(&StructureShape {
+                    name: "TransactWriteItem",
+                    members: &[
+                        optional("ConditionCheck", Shape::Structure(&CONDITION_CHECK)),
+                        optional("Put", Shape::Structure(&TRANSACT_PUT)),
+                        optional("Delete", Shape::Structure(&TRANSACT_DELETE)),
+                        optional("Update", Shape::Structure(&TRANSACT_UPDATE)),
+                    ],
+                }),
+                1,
+                100,
+            ),
+        ),
+    ],
+};
+
+const TRANSACT_GET_ITEMS: StructureShape = StructureShape {
+    name: "TransactGetItemsInput",
+    members: &[
+        RETURN_CAPACITY,
+        required(
+            "TransactItems",
+            Shape::List(
+                &Shape::Structure(&StructureShape {
+                    name: "TransactGetItem",
+                    members: &[required(
+                        "Get",
+                        Shape::Structure(&StructureShape {
+                            name: "Get",
+                            members: &[
+                                required("Key", Shape::Item),
+                                TRANSACT_TABLE,
+                                optional("ProjectionExpression", TEXT),
+                                EXPRESSION_NAMES,
+                            ],
+                        }),
+                    )],
+                }),
+                1,
+                100,
+            ),
+        ),
+    ],
+};
+
 const ATTRIBUTE_DEFINITIONS: Shape = Shape::List(
     &Shape::Structure(&StructureShape {
         name: "AttributeDefinition",
@@ -692,6 +793,8 @@ pub(crate) const fn request_shape(operation: Operation) -> &'static StructureSha
         Operation::Query => &QUERY,
         Operation::Scan => &SCAN,
         Operation::TagResource => &TAG_RESOURCE,
+        Operation::TransactGetItems => &TRANSACT_GET_ITEMS,
+        Operation::TransactWriteItems => &TRANSACT_WRITE_ITEMS,
         Operation::UntagResource => &UNTAG_RESOURCE,
         Operation::UpdateItem => &UPDATE_ITEM,
         Operation::UpdateTable => &UPDATE_TABLE,

@@ -190,6 +190,12 @@ pub(crate) fn build(
         Operation::Query => Request::Query(Box::new(query(members))),
         Operation::Scan => Request::Scan(Box::new(scan(members))),
         Operation::TagResource => Request::TagResource(Box::new(tag_resource(members))),
+        Operation::TransactGetItems => {
+            Request::TransactGetItems(Box::new(transact_get_items(members)))
+        }
+        Operation::TransactWriteItems => {
+            Request::TransactWriteItems(Box::new(transact_write_items(members)))
+        }
         Operation::UntagResource => Request::UntagResource(Box::new(untag_resource(members))),
         Operation::UpdateItem => Request::UpdateItem(Box::new(update_item(members))),
         Operation::UpdateTable => Request::UpdateTable(Box::new(update_table(members))),
@@ -279,9 +285,12 @@ fn expression_names(members: &mut Members<'_>) -> Option<ExpressionAttributeName
     Some(members.map("ExpressionAttributeNames")?.into_iter().filter_map(entry).collect())
 }
 
+/// The shapes whose wrong expression values are named.
+const NAMING_VALUES: [&str; 5] = ["ScanInput", "ConditionCheck", "Put", "Delete", "Update"];
+
 fn expression_values(members: &mut Members<'_>) -> Option<ExpressionAttributeValues> {
     // The older of the service's two layers names the placeholder of a wrong value.
-    let named = members.shape.name == "ScanInput";
+    let named = NAMING_VALUES.contains(&members.shape.name);
     let entry = |(key, node): (Cow<'_, str>, Node<'_>)| match node {
         Node::Value(Err(error)) if named => {
             let text = error.message;
@@ -466,6 +475,66 @@ fn batch_write_item<'a>(mut members: Members<'a>) -> BatchWriteItemRequest {
         request_items: tables.into_iter().filter_map(entry).collect(),
         return_consumed_capacity: return_capacity(&mut members),
         return_item_collection_metrics: return_metrics(&mut members),
+    }
+}
+
+/// The service's text for an action that is none of the four.
+const NO_ACTION: &str =
+    "Invalid Request: TransactWriteRequest should contain Delete or Put or Update request";
+/// The service's text for an action that is several of the four.
+const SEVERAL_ACTIONS: &str = "TransactItems can only contain one of Check, Put, Update or Delete";
+
+fn transact_write_item(mut members: Members<'_>) -> Parsed<TransactWriteItem> {
+    use TransactWriteKind::{ConditionCheck, Delete, Put, Update};
+    let names =
+        [("ConditionCheck", ConditionCheck), ("Put", Put), ("Delete", Delete), ("Update", Update)];
+    let mut given = names
+        .into_iter()
+        .filter_map(|(name, kind)| Some((kind, members.structure(name)?)))
+        .collect::<Vec<_>>()
+        .into_iter();
+    match (given.next(), given.next()) {
+        (None, _) => Err(Box::new(ServiceError::validation(NO_ACTION))),
+        (Some(_), Some(_)) => Err(Box::new(ServiceError::validation(SEVERAL_ACTIONS))),
+        (Some((kind, mut members)), None) => Ok(TransactWriteItem {
+            kind,
+            table_name: members.required_text("TableName"),
+            item: members.required_item(if kind == Put { "Item" } else { "Key" }),
+            update_expression: (kind == Update).then(|| members.text("UpdateExpression")).flatten(),
+            condition_expression: members.text("ConditionExpression"),
+            expression_attribute_names: expression_names(&mut members),
+            expression_attribute_values: expression_values(&mut members),
+            return_values_on_condition_check_failure: members
+                .choice("ReturnValuesOnConditionCheckFailure", RETURN_ON_FAILURE)
+                .unwrap_or_default(),
+        }),
+    }
+}
+
+fn transact_write_items(mut members: Members<'_>) -> TransactWriteItemsRequest {
+    let items = members.structures("TransactItems").unwrap_or_default();
+    TransactWriteItemsRequest {
+        transact_items: items.into_iter().map(transact_write_item).collect(),
+        return_consumed_capacity: return_capacity(&mut members),
+        return_item_collection_metrics: return_metrics(&mut members),
+        client_request_token: members.text("ClientRequestToken"),
+    }
+}
+
+fn transact_get_items(mut members: Members<'_>) -> TransactGetItemsRequest {
+    let get = |mut members: Members<'_>| {
+        let mut get = members.structure("Get")?;
+        Some(TransactGetItem {
+            table_name: get.required_text("TableName"),
+            key: get.required_item("Key"),
+            projection_expression: get.text("ProjectionExpression"),
+            expression_attribute_names: expression_names(&mut get),
+        })
+    };
+    let items = members.structures("TransactItems").unwrap_or_default();
+    TransactGetItemsRequest {
+        transact_items: items.into_iter().filter_map(get).collect(),
+        return_consumed_capacity: return_capacity(&mut members),
     }
 }
 

@@ -36,7 +36,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(crate) enum ValueFaults {
     /// The newer layer: all operations on one item, BatchGetItem, Query.
     Newer,
-    /// The older layer: BatchWriteItem, Scan.
+    /// The older layer: BatchWriteItem, Scan, the transactions.
     Older,
 }
 

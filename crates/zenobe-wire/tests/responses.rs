@@ -77,6 +77,7 @@ fn capacity_is_written_with_a_point() {
         global_secondary_indexes: BTreeMap::from([("gsi".to_owned(), HalfUnits(1))]),
     };
     let consumed_capacity = Some(ConsumedCapacity {
+        direction: None,
         table_name: "films".to_owned(),
         total: HalfUnits(3),
         detail: Some(detail),

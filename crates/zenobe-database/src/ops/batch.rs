@@ -12,13 +12,14 @@ use zenobe_model::operation::{
     ItemCollectionMetrics, KeysAndAttributes, ReturnConsumedCapacity, ReturnItemCollectionMetrics,
 };
 use zenobe_model::{EncodedItem, Item, ServiceError};
-use zenobe_storage::{Read, RowPlace};
+use zenobe_storage::{Key, Read, RowPlace};
 
 use super::capacity;
 use crate::catalog::Table;
+use crate::fault::Fault;
 use crate::read::Source;
-use crate::write::{self, Change, ItemWrite, Origin, Written};
-use crate::{Inner, engine_failure, key};
+use crate::write::{self, Change, ItemWrite, Written};
+use crate::{Inner, engine_failure, key, transact};
 
 /// How many items one call of the engine reads; between calls the sum of their sizes is checked.
 const READ_CHUNK: usize = 25;
@@ -60,7 +61,7 @@ struct GetPlan {
 impl GetPlan {
     fn make(db: &Inner, name: String, keys: CompiledKeys) -> Result<Self, ServiceError> {
         let table = db.catalog.table(&name)?;
-        let places: Result<Vec<RowPlace>, ServiceError> =
+        let places: Result<Vec<RowPlace>, Fault> =
             keys.keys.iter().map(|key| key::place_of_key(&table, key)).collect();
         let places = places?;
         let distinct: BTreeSet<(&[u8], &[u8])> =
@@ -85,8 +86,14 @@ impl GetPlan {
         let mut done = 0;
         'table: for chunk in self.places.chunks(READ_CHUNK) {
             let keys = chunk.iter().map(|place| key::item_key(&self.table, place.clone()));
-            let read = if self.keys.consistent_read { Read::Strong } else { Read::Eventual };
-            let rows = db.engine.multi_get(keys.collect(), read).await;
+            let keys: Vec<Key> = keys.collect();
+            let read = if self.keys.consistent_read {
+                transact::settle_items(db, &keys).await?;
+                Read::Strong
+            } else {
+                Read::Eventual
+            };
+            let rows = db.engine.multi_get(keys, read).await;
             for row in rows.map_err(|error| engine_failure(&error))? {
                 let item = row.map(|row| write::decode(row.value)).transpose()?;
                 let size = item.as_ref().map_or(0, EncodedItem::size_bytes);
@@ -180,14 +187,7 @@ fn item_write(table: &Arc<Table>, request: CompiledBatchEntry) -> Result<ItemWri
             (key::place_of_key(table, &key)?, Change::Delete { key })
         }
     };
-    Ok(ItemWrite {
-        table: Arc::clone(table),
-        place,
-        change,
-        condition: None,
-        return_item_on_failure: false,
-        origin: Origin::Request,
-    })
+    Ok(ItemWrite::new(Arc::clone(table), place, change))
 }
 
 fn check_distinct(writes: &[ItemWrite]) -> Result<(), ServiceError> {

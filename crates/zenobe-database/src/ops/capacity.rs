@@ -1,6 +1,6 @@
 //! `ConsumedCapacity` and `ItemCollectionMetrics` of responses, from what reads and writes counted.
 
-use zenobe_model::capacity::{CapacityDetail, ConsumedCapacity, HalfUnits};
+use zenobe_model::capacity::{CapacityDetail, CapacityDirection, ConsumedCapacity, HalfUnits};
 use zenobe_model::operation::{ItemCollectionMetrics, ReturnConsumedCapacity};
 use zenobe_model::{EncodedItem, Item};
 
@@ -29,7 +29,7 @@ pub(crate) fn of_read(
             detail.global_secondary_indexes.insert(index.name.clone(), units);
         }
     }
-    report(table, detail, wanted)
+    report(table, detail, wanted, None)
 }
 
 /// The capacity of writes to one table.
@@ -38,6 +38,33 @@ pub(crate) fn of_writes<'a>(
     writes: impl Iterator<Item = &'a Written>,
     wanted: ReturnConsumedCapacity,
 ) -> Option<ConsumedCapacity> {
+    report(table, detail_of_writes(writes), wanted, None)
+}
+
+/// The capacity of a transaction's writes to one table. What the table consumes counts twice, what
+/// its indexes consume does not.
+pub(crate) fn of_transaction<'a>(
+    table: &Table,
+    writes: impl Iterator<Item = &'a Written>,
+    wanted: ReturnConsumedCapacity,
+) -> Option<ConsumedCapacity> {
+    let mut detail = detail_of_writes(writes);
+    detail.table = detail.table.transactional();
+    report(table, detail, wanted, Some(CapacityDirection::Write))
+}
+
+/// The capacity of reading items of these sizes in a transaction.
+pub(crate) fn of_transactional_reads(
+    table: &Table,
+    sizes: impl Iterator<Item = usize>,
+    wanted: ReturnConsumedCapacity,
+) -> Option<ConsumedCapacity> {
+    let units = sizes.map(|size| HalfUnits::read(size, true).transactional()).sum();
+    let detail = CapacityDetail { table: units, ..CapacityDetail::default() };
+    report(table, detail, wanted, Some(CapacityDirection::Read))
+}
+
+fn detail_of_writes<'a>(writes: impl Iterator<Item = &'a Written>) -> CapacityDetail {
     let mut detail = CapacityDetail::default();
     for written in writes {
         detail.table += written.table_units;
@@ -50,26 +77,24 @@ pub(crate) fn of_writes<'a>(
             *indexes.entry(change.name.clone()).or_default() += change.units;
         }
     }
-    report(table, detail, wanted)
+    detail
 }
 
 fn report(
     table: &Table,
     detail: CapacityDetail,
     wanted: ReturnConsumedCapacity,
+    direction: Option<CapacityDirection>,
 ) -> Option<ConsumedCapacity> {
     let total = detail.table
         + detail.local_secondary_indexes.values().copied().sum()
         + detail.global_secondary_indexes.values().copied().sum();
-    match wanted {
-        ReturnConsumedCapacity::None => None,
-        ReturnConsumedCapacity::Total => {
-            Some(ConsumedCapacity { table_name: table.name.clone(), total, detail: None })
-        }
-        ReturnConsumedCapacity::Indexes => {
-            Some(ConsumedCapacity { table_name: table.name.clone(), total, detail: Some(detail) })
-        }
-    }
+    let detail = match wanted {
+        ReturnConsumedCapacity::None => return None,
+        ReturnConsumedCapacity::Total => None,
+        ReturnConsumedCapacity::Indexes => Some(detail),
+    };
+    Some(ConsumedCapacity { table_name: table.name.clone(), total, detail, direction })
 }
 
 /// The metrics of the item collection that a write changed; `None` for tables without local
@@ -84,9 +109,9 @@ pub(crate) fn collection_metrics(
     let from_item = item.and_then(|item: &EncodedItem| Some(item.get(name)?.to_owned()));
     let value = from_item.or_else(|| match &write.change {
         crate::write::Change::Put(item) => item.get(name).cloned(),
-        crate::write::Change::Update { key, .. } | crate::write::Change::Delete { key } => {
-            key.get(name).cloned()
-        }
+        crate::write::Change::Update { key, .. }
+        | crate::write::Change::Delete { key }
+        | crate::write::Change::Check { key } => key.get(name).cloned(),
     })?;
     let lower = (bytes / GIGABYTE) as f64;
     Some(ItemCollectionMetrics {

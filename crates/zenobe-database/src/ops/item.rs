@@ -13,10 +13,11 @@ use zenobe_storage::{Read, RowPlace};
 
 use super::capacity;
 use crate::catalog::Table;
+use crate::fault::Fault;
 use crate::key::IndexKeyOrigin;
 use crate::read::Source;
-use crate::write::{self, Change, ItemWrite, Origin, Written};
-use crate::{Inner, engine_failure, key};
+use crate::write::{self, Change, ItemWrite, Written};
+use crate::{Inner, engine_failure, key, transact};
 
 /// GetItem.
 ///
@@ -30,8 +31,14 @@ pub(crate) async fn get_item(
     let table = db.catalog.table(&get.table_name)?;
     let place = key::place_of_key(&table, &get.key)?;
     key::check_paths(&table, get.projection.iter().flat_map(Projection::paths))?;
-    let read = if get.consistent_read { Read::Strong } else { Read::Eventual };
-    let row = db.engine.get(key::item_key(&table, place), read).await;
+    let key = key::item_key(&table, place);
+    let read = if get.consistent_read {
+        transact::settle_items(db, std::slice::from_ref(&key)).await?;
+        Read::Strong
+    } else {
+        Read::Eventual
+    };
+    let row = db.engine.get(key, read).await;
     let row = row.map_err(|error| engine_failure(&error))?;
     let item = row.map(|row| write::decode(row.value)).transpose()?;
     let size = item.as_ref().map_or(0, EncodedItem::size_bytes);
@@ -65,12 +72,9 @@ pub(crate) async fn put_item(
     let place = place_of_new(&table, &put.item)?;
     check_condition_paths(&table, put.condition.as_ref())?;
     let write = ItemWrite {
-        table,
-        place,
-        change: Change::Put(put.item),
         condition: put.condition,
         return_item_on_failure: wants_item(&put.answer),
-        origin: Origin::Request,
+        ..ItemWrite::new(table, place, Change::Put(put.item))
     };
     single(db, write, &put.answer).await
 }
@@ -88,12 +92,9 @@ pub(crate) async fn delete_item(
     let place = key::place_of_key(&table, &delete.key)?;
     check_condition_paths(&table, delete.condition.as_ref())?;
     let write = ItemWrite {
-        table,
-        place,
-        change: Change::Delete { key: delete.key },
         condition: delete.condition,
         return_item_on_failure: wants_item(&delete.answer),
-        origin: Origin::Request,
+        ..ItemWrite::new(table, place, Change::Delete { key: delete.key })
     };
     single(db, write, &delete.answer).await
 }
@@ -110,23 +111,11 @@ pub(crate) async fn update_item(
     let table = db.catalog.table(&update.table_name)?;
     let place = key::place_of_key(&table, &update.key)?;
     check_condition_paths(&table, update.condition.as_ref())?;
-    if let Some(changes) = &update.update
-        && let Some(name) =
-            table.key.attributes().find(|attribute| changes.touches(&attribute.name))
-    {
-        return Err(ServiceError::validation(format!(
-            "One or more parameter values were invalid: Cannot update attribute {}. This attribute is part of the key",
-            name.name
-        )));
-    }
-    key::check_paths(&table, update.update.iter().flat_map(Update::paths))?;
+    check_update(&table, update.update.as_ref())?;
     let write = ItemWrite {
-        table,
-        place,
-        change: Change::Update { key: update.key, update: update.update },
         condition: update.condition,
         return_item_on_failure: wants_item(&update.answer),
-        origin: Origin::Request,
+        ..ItemWrite::new(table, place, Change::Update { key: update.key, update: update.update })
     };
     single(db, write, &update.answer).await
 }
@@ -136,13 +125,35 @@ pub(crate) async fn update_item(
 ///
 /// # Errors
 /// The service's errors for keys that are missing or do not fit.
-pub(crate) fn place_of_new(table: &Table, item: &Item) -> Result<RowPlace, ServiceError> {
+pub(crate) fn place_of_new(table: &Table, item: &Item) -> Result<RowPlace, Fault> {
     let place = key::place_of_item(table, item)?;
     key::check_index_keys(table, IndexKeyOrigin::Item, |name| key::of_tree(item, name))?;
     Ok(place)
 }
 
-fn check_condition_paths(table: &Table, condition: Option<&Condition>) -> Result<(), ServiceError> {
+/// Checks that an update leaves the key alone and goes into no key attribute.
+///
+/// # Errors
+/// The service's errors, naming the attribute.
+pub(crate) fn check_update(table: &Table, update: Option<&Update>) -> Result<(), ServiceError> {
+    let Some(update) = update else { return Ok(()) };
+    if let Some(name) = table.key.attributes().find(|attribute| update.touches(&attribute.name)) {
+        return Err(ServiceError::validation(format!(
+            "One or more parameter values were invalid: Cannot update attribute {}. This attribute is part of the key",
+            name.name
+        )));
+    }
+    key::check_paths(table, update.paths())
+}
+
+/// Checks that a condition goes into no key attribute.
+///
+/// # Errors
+/// The service's error, naming the attribute.
+pub(crate) fn check_condition_paths(
+    table: &Table,
+    condition: Option<&Condition>,
+) -> Result<(), ServiceError> {
     key::check_paths(table, condition.iter().flat_map(|condition| condition.paths()))
 }
 

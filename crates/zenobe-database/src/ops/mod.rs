@@ -9,6 +9,7 @@ mod stream;
 mod table;
 mod tags;
 mod time_to_live;
+pub(crate) mod transact;
 
 use std::sync::Arc;
 
@@ -65,6 +66,12 @@ pub(crate) async fn execute(db: &Arc<Inner>, request: Request) -> Result<Respons
         Request::TagResource(request) => {
             tags::tag_resource(db, *request).await?;
             Response::TagResource
+        }
+        Request::TransactGetItems(request) => {
+            Response::TransactGetItems(transact::transact_get_items(db, *request).await?)
+        }
+        Request::TransactWriteItems(request) => {
+            Response::TransactWriteItems(transact::transact_write_items(db, *request).await?)
         }
         Request::UntagResource(request) => {
             tags::untag_resource(db, *request).await?;

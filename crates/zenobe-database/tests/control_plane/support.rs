@@ -49,6 +49,12 @@ pub(crate) fn engine() -> Arc<dyn Engine> {
     Arc::new(MemoryEngine::new(MemoryOptions::default()))
 }
 
+/// How many spaces of tables and indexes there are; those below 16 are the database's own.
+pub(crate) async fn table_spaces(engine: &Arc<dyn Engine>) -> usize {
+    let spaces = engine.spaces().await.unwrap();
+    spaces.into_iter().filter(|space| space.0 >= 16).count()
+}
+
 pub(crate) async fn open(engine: &Arc<dyn Engine>) -> Database {
     open_at(engine, TestEnvironment::new()).await
 }

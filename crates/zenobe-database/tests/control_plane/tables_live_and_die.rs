@@ -62,10 +62,10 @@ async fn a_deleted_name_can_be_used_again_at_once() {
 
     create_table(&db, create("Music", "pk:S", "H:pk")).await.unwrap();
     assert_eq!(scan(&db, "Music", None).await.unwrap(), Vec::<String>::new());
-    assert_eq!(engine.spaces().await.unwrap().len(), 3);
+    assert_eq!(table_spaces(&engine).await, 2);
     db.run_background_until_idle().await.unwrap();
     // The catalogue's and the new table's.
-    assert_eq!(engine.spaces().await.unwrap().len(), 2);
+    assert_eq!(table_spaces(&engine).await, 1);
 }
 
 #[tokio::test]

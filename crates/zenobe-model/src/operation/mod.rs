@@ -8,11 +8,13 @@ mod data;
 mod stream;
 mod table;
 mod time_to_live;
+mod transact;
 
 pub use data::*;
 pub use stream::*;
 pub use table::*;
 pub use time_to_live::*;
+pub use transact::*;
 
 use crate::error::ServiceError;
 
@@ -44,6 +46,8 @@ pub enum Request {
     Query(Box<QueryRequest>),
     Scan(Box<ScanRequest>),
     TagResource(Box<TagResourceRequest>),
+    TransactGetItems(Box<TransactGetItemsRequest>),
+    TransactWriteItems(Box<TransactWriteItemsRequest>),
     UntagResource(Box<UntagResourceRequest>),
     UpdateItem(Box<UpdateItemRequest>),
     UpdateTable(Box<UpdateTableRequest>),
@@ -74,6 +78,8 @@ pub enum Response {
     Query(ReadItemsResponse),
     Scan(ReadItemsResponse),
     TagResource,
+    TransactGetItems(TransactGetItemsResponse),
+    TransactWriteItems(TransactWriteItemsResponse),
     UntagResource,
     UpdateItem(WriteItemResponse),
     UpdateTable(TableDescription),
@@ -104,6 +110,8 @@ pub enum Operation {
     Query,
     Scan,
     TagResource,
+    TransactGetItems,
+    TransactWriteItems,
     UntagResource,
     UpdateItem,
     UpdateTable,
@@ -112,7 +120,7 @@ pub enum Operation {
 
 impl Operation {
     /// All operations, in the order of their names.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::BatchGetItem,
         Self::BatchWriteItem,
         Self::CreateTable,
@@ -133,6 +141,8 @@ impl Operation {
         Self::Query,
         Self::Scan,
         Self::TagResource,
+        Self::TransactGetItems,
+        Self::TransactWriteItems,
         Self::UntagResource,
         Self::UpdateItem,
         Self::UpdateTable,
@@ -163,6 +173,8 @@ impl Operation {
             Self::Query => "Query",
             Self::Scan => "Scan",
             Self::TagResource => "TagResource",
+            Self::TransactGetItems => "TransactGetItems",
+            Self::TransactWriteItems => "TransactWriteItems",
             Self::UntagResource => "UntagResource",
             Self::UpdateItem => "UpdateItem",
             Self::UpdateTable => "UpdateTable",
