@@ -35,7 +35,8 @@
 //! - A record is removed, or given to the next attempt with its token, only after no participant has
 //!   an intent of a committed attempt.
 //!
-//! Tables with global secondary indexes are refused: their entries live in other partitions. The size
+//! Tables with global secondary indexes or time to live are refused: their entries live in other
+//! partitions. The size
 //! of an item collection is checked when the transaction prepares, and counted when it rolls forward.
 
 use std::time::Duration;
@@ -75,9 +76,13 @@ pub(super) async fn write(
     writes: &[ItemWrite],
     begin: Begin,
 ) -> Result<Vec<Written>, Refusal> {
-    if writes.iter().any(|write| !write.table.global_indexes.is_empty() && !write.is_check()) {
+    let reaches_further = |write: &ItemWrite| {
+        let table = &write.table;
+        !write.is_check() && !(table.global_indexes.is_empty() && table.expiry_indexes.is_empty())
+    };
+    if writes.iter().any(reaches_further) {
         return Err(ServiceError::validation(
-            "Transactions that write to tables with global secondary indexes are not supported by the storage engine in use",
+            "Transactions that write to tables with global secondary indexes or time to live are not supported by the storage engine in use",
         )
         .into());
     }
