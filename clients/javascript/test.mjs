@@ -5,6 +5,10 @@ import {
   BatchWriteItemCommand, ConditionalCheckFailedException, CreateTableCommand, DeleteTableCommand,
   DescribeTimeToLiveCommand, DynamoDBClient, PutItemCommand, ResourceNotFoundException, UpdateTimeToLiveCommand, paginateScan, waitUntilTableExists, waitUntilTableNotExists,
 } from "@aws-sdk/client-dynamodb";
+import {
+  DescribeStreamCommand, DynamoDBStreamsClient, GetRecordsCommand, GetShardIteratorCommand,
+  ResourceNotFoundException as StreamNotFoundException,
+} from "@aws-sdk/client-dynamodb-streams";
 import { DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand, UpdateCommand } from "@aws-sdk/lib-dynamodb";
 
 const client = new DynamoDBClient({ endpoint: process.env.ZENOBE_ENDPOINT });
@@ -95,4 +99,37 @@ test("expired items go", { timeout: 30_000 }, async () => {
   await assert.rejects(
     client.send(new UpdateTimeToLiveCommand({ TableName, TimeToLiveSpecification })),
     (error) => error.name === "ValidationException" && error.message === "TimeToLive is already enabled");
+});
+
+test("streams are read shard by shard", async () => {
+  const streams = new DynamoDBStreamsClient({ endpoint: process.env.ZENOBE_ENDPOINT });
+  const streamed = "js-streamed";
+  const { TableDescription } = await client.send(new CreateTableCommand({
+    TableName: streamed, BillingMode: "PAY_PER_REQUEST",
+    AttributeDefinitions: [{ AttributeName: "id", AttributeType: "S" }], KeySchema: [{ AttributeName: "id", KeyType: "HASH" }],
+    StreamSpecification: { StreamEnabled: true, StreamViewType: "NEW_AND_OLD_IMAGES" },
+  }));
+  const StreamArn = TableDescription.LatestStreamArn;
+  for (let n = 0; n < 20; n++) {
+    await documents.send(new PutCommand({ TableName: streamed, Item: { id: `i${n}`, n } }));
+  }
+  const { StreamDescription } = await streams.send(new DescribeStreamCommand({ StreamArn }));
+  const seen = [];
+  for (const { ShardId } of StreamDescription.Shards) {
+    let { ShardIterator } = await streams.send(new GetShardIteratorCommand({ StreamArn, ShardId, ShardIteratorType: "TRIM_HORIZON" }));
+    for (let empty = false; !empty;) {
+      const page = await streams.send(new GetRecordsCommand({ ShardIterator, Limit: 3 }));
+      empty = page.Records.length === 0;
+      ShardIterator = page.NextShardIterator;
+      for (const { eventName, dynamodb } of page.Records) {
+        assert.equal(eventName, "INSERT");
+        assert.ok(dynamodb.ApproximateCreationDateTime instanceof Date);
+        seen.push(Number(dynamodb.NewImage.n.N));
+      }
+    }
+  }
+  assert.deepEqual(seen.sort((a, b) => a - b), [...Array(20).keys()]);
+  await assert.rejects(
+    streams.send(new DescribeStreamCommand({ StreamArn: `${StreamArn}0` })), StreamNotFoundException);
+  await client.send(new DeleteTableCommand({ TableName: streamed }));
 });
