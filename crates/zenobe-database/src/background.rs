@@ -59,6 +59,8 @@ use crate::{Database, Inner};
 
 /// How long to wait for writes under an older snapshot before looking again.
 const SUPERSEDED_POLL: Duration = Duration::from_millis(1);
+/// The longest rest after a step.
+const REST_MS_MAX: u64 = 100;
 /// How long to wait after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How often the figures are saved.
@@ -165,10 +167,18 @@ impl Database {
         let db = &self.inner;
         loop {
             // Taken for each step, so that nobody waits long for it.
+            let begun_ms = db.environment.now_ms();
             let done = step(db, &mut *db.background.state.lock().await).await?;
             match done {
                 Step::Idle => return Ok(()),
-                Step::Done => {}
+                // As long as it took: requests come first.
+                Step::Done => {
+                    let elapsed_ms = db.environment.now_ms().saturating_sub(begun_ms);
+                    if elapsed_ms > 0 {
+                        let rest = Duration::from_millis(elapsed_ms.min(REST_MS_MAX));
+                        db.environment.sleep(rest).await;
+                    }
+                }
                 Step::Waiting => db.environment.sleep(SUPERSEDED_POLL).await,
             }
         }

@@ -58,6 +58,7 @@ use zenobe_storage::{
 
 pub(crate) use self::arn::{ArnProblem, parse as parse_arn, table_arn};
 pub use self::expiry::ExpiryIndex;
+pub(crate) use self::expiry::Look;
 pub(crate) use self::stream::{Marks, mix};
 pub use self::stream::{Shard, ShardEnd, ShardName, Stream};
 pub(crate) use self::table::Upkeep;

@@ -7,8 +7,9 @@
 //!
 //! After a batch the sweep rests as long as the batch took: with a backlog it takes half of what
 //! one writer could have, and leaves the rest to requests. A batch waits for the disk like any
-//! write, so it slows down where they do. Nothing is kept between sweeps but what
-//! [`crate::catalog`]'s `Due` remembers, so a restart goes on where the process before ended.
+//! write, so it slows down where they do. Tables take turns, batch by batch. Nothing is kept between
+//! sweeps but what [`crate::catalog`]'s `Due` remembers, so a restart goes on where the process
+//! before ended.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,7 +23,7 @@ use zenobe_storage::{
 
 use super::BackgroundError;
 use crate::Inner;
-use crate::catalog::{ExpiryIndex, IndexState, Table};
+use crate::catalog::{ExpiryIndex, IndexState, Look, Table};
 use crate::ttl::{self, Entry};
 use crate::write::{Change, ItemWrite, Origin, write_all};
 
@@ -35,11 +36,22 @@ const REST_MS_MAX: u64 = 100;
 
 /// Sweeps now and then, for ever.
 pub(super) async fn run(db: &Arc<Inner>) {
+    let mut sweeper = Sweeper { db, sweeps: Vec::new(), deleted: 0 };
+    let mut looked_ms = 0;
     loop {
-        if let Err(error) = all(db).await {
+        if sweeper.sweeps.is_empty() {
+            db.environment.sleep(db.config.ttl_interval).await;
+        }
+        // While one table has a backlog, the others are looked at as always.
+        let now_ms = db.environment.now_ms();
+        let interval_ms = u64::try_from(db.config.ttl_interval.as_millis()).unwrap_or(u64::MAX);
+        if sweeper.sweeps.is_empty() || now_ms.saturating_sub(looked_ms) >= interval_ms {
+            sweeper.look();
+            looked_ms = now_ms;
+        }
+        if let Err(error) = sweeper.round().await {
             tracing::warn!(%error, "expired items could not be deleted; it will be tried again");
         }
-        db.environment.sleep(db.config.ttl_interval).await;
     }
 }
 
@@ -49,101 +61,137 @@ pub(super) async fn run(db: &Arc<Inner>) {
 /// # Errors
 /// The last error, after all tables.
 pub(super) async fn all(db: &Arc<Inner>) -> Result<u64, BackgroundError> {
-    // Names, since holding on to snapshots would keep index creation waiting.
-    let active = |table: &Table| {
-        let index = table.expiry_index().filter(|index| index.state == IndexState::Active)?;
-        Some((table.name.clone(), index.space))
-    };
-    let indexes: Vec<_> =
-        db.catalog.tables().iter().filter_map(|table| active(table.as_ref())).collect();
-    let mut deleted = 0;
+    let mut sweeper = Sweeper { db, sweeps: Vec::new(), deleted: 0 };
     let mut result = Ok(());
-    for (name, space) in indexes {
-        let mut sweep =
-            Sweep { db, name: &name, space, now_ms: db.environment.now_ms(), deleted: 0 };
-        if let Err(error) = sweep.table().await {
-            result = Err(error);
-        }
-        deleted += sweep.deleted;
+    sweeper.look();
+    while !sweeper.sweeps.is_empty() {
+        result = sweeper.round().await.and(result);
     }
-    result.map(|()| deleted)
+    result.map(|()| sweeper.deleted)
 }
 
-/// The sweep of one table.
-struct Sweep<'a> {
+/// The sweeps of all tables that have something to delete, which take turns.
+struct Sweeper<'a> {
     db: &'a Arc<Inner>,
-    name: &'a str,
-    space: SpaceId,
-    now_ms: u64,
+    sweeps: Vec<Sweep>,
     deleted: u64,
 }
 
-/// Where the sweep of a shard stands.
-struct Place {
-    from: SortBound,
-    /// The next second that the shard has an entry at, once everything before is gone.
-    next_s: Option<u64>,
-    is_over: bool,
+impl Sweeper<'_> {
+    /// Begins the sweeps of tables where something is due.
+    fn look(&mut self) {
+        for table in self.db.catalog.tables() {
+            let active = |index: &&ExpiryIndex| index.state == IndexState::Active;
+            let Some(index) = table.expiry_index().filter(active) else { continue };
+            if self.sweeps.iter().any(|sweep| sweep.space == index.space) {
+                continue;
+            }
+            let now_ms = self.db.environment.now_ms();
+            if let Some(look) = index.due.look(now_ms) {
+                let first = look.from_s.max(ttl::first_second(now_ms / 1000));
+                self.sweeps.push(Sweep {
+                    db: Arc::clone(self.db),
+                    // The name, since holding on to the snapshot would keep index creation waiting.
+                    name: table.name.clone(),
+                    space: index.space,
+                    now_s: now_ms / 1000,
+                    look,
+                    first: SortBound::Included(ttl::sort_of_second(first)),
+                    shard: 0,
+                    from: None,
+                    passed_over: false,
+                    deleted: 0,
+                });
+            }
+        }
+    }
+
+    /// Gives each sweep a turn.
+    ///
+    /// # Errors
+    /// The last error; the sweep that failed is given up, and begins again where it began.
+    async fn round(&mut self) -> Result<(), BackgroundError> {
+        let mut result = Ok(());
+        for mut sweep in std::mem::take(&mut self.sweeps) {
+            let step = sweep.step().await;
+            self.deleted += std::mem::take(&mut sweep.deleted);
+            match step {
+                Ok(Turn::More) => self.sweeps.push(sweep),
+                Ok(Turn::Over) => sweep.finish(),
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+}
+
+/// What a turn of a sweep came to.
+enum Turn {
+    More,
+    Over,
+}
+
+/// The sweep of one table.
+struct Sweep {
+    db: Arc<Inner>,
+    name: String,
+    space: SpaceId,
+    /// The present of this sweep.
+    now_s: u64,
+    look: Look,
+    /// Where each shard begins.
+    first: SortBound,
+    shard: u8,
+    /// Where the sweep stands in the shard; `None`: at its beginning.
+    from: Option<SortBound>,
+    /// Whether something was not deleted that is to be tried again.
+    passed_over: bool,
+    deleted: u64,
 }
 
 /// What one page of a shard holds.
 struct Due {
     entries: Vec<Entry>,
-    place: Place,
+    /// Where to read on; `None`: there is nothing due behind.
+    next: Option<SortBound>,
+    /// The second of the entry that comes first among those that are not due.
+    later_s: Option<u64>,
 }
 
-impl Sweep<'_> {
-    const fn now_s(&self) -> u64 {
-        self.now_ms / 1000
-    }
-
+impl Sweep {
     /// The table as it is now, if it still has the index.
     fn snapshot(&self) -> Option<Arc<Table>> {
-        let table = self.db.catalog.find(self.name)?;
+        let table = self.db.catalog.find(&self.name)?;
         table.expiry_index().is_some_and(|index| index.space == self.space).then_some(table)
     }
 
-    async fn table(&mut self) -> Result<(), BackgroundError> {
-        // Held for what is remembered in it, not for the table.
-        let Some(due) =
-            self.snapshot().and_then(|table| Some(Arc::clone(&table.expiry_index()?.due)))
-        else {
-            return Ok(());
-        };
-        let Some(look) = due.look(self.now_ms) else { return Ok(()) };
-        let first = look.from_s.max(ttl::first_second(self.now_s()));
-        let mut passed_over = false;
-        for shard in 0..ttl::SHARDS {
-            let mut from = SortBound::Included(ttl::sort_of_second(first));
-            loop {
-                let Some(table) = self.snapshot() else { return Ok(()) };
-                let Due { entries, place } = self.read(&table, shard, from).await?;
-                if !entries.is_empty() {
-                    passed_over |= self.delete(table, &entries).await?;
-                }
-                if place.is_over {
-                    place.next_s.into_iter().for_each(|second| due.lower(second));
-                    break;
-                }
-                from = place.from;
-            }
+    /// Deletes the items of the next page.
+    async fn step(&mut self) -> Result<Turn, BackgroundError> {
+        let Some(table) = self.snapshot() else { return Ok(Turn::Over) };
+        let from = self.from.take().unwrap_or_else(|| self.first.clone());
+        let Due { entries, next, later_s } = self.read(&table, from).await?;
+        if !entries.is_empty() {
+            self.delete(table, &entries).await?;
         }
-        if !passed_over {
-            look.finish();
+        later_s.into_iter().for_each(|second| self.look.leave(second));
+        self.from = next;
+        if self.from.is_none() {
+            self.shard += 1;
         }
-        Ok(())
+        Ok(if self.shard < ttl::SHARDS { Turn::More } else { Turn::Over })
+    }
+
+    fn finish(self) {
+        if !self.passed_over {
+            self.look.finish();
+        }
     }
 
     /// Reads the next due entries of a shard.
-    async fn read(
-        &self,
-        table: &Table,
-        shard: u8,
-        from: SortBound,
-    ) -> Result<Due, BackgroundError> {
+    async fn read(&self, table: &Table, from: SortBound) -> Result<Due, BackgroundError> {
         let range = RangeRead {
             space: self.space,
-            partition: ttl::shard_partition(shard),
+            partition: ttl::shard_partition(self.shard),
             lane: Lane::ITEM,
             from,
             to: SortBound::Unbounded,
@@ -154,70 +202,60 @@ impl Sweep<'_> {
             Ok(page) => page,
             // Disabled or deleted meanwhile.
             Err(EngineError::NoSpace(_)) => {
-                let place = Place { from: SortBound::Unbounded, next_s: None, is_over: true };
-                return Ok(Due { entries: Vec::new(), place });
+                return Ok(Due { entries: Vec::new(), next: None, later_s: None });
             }
             Err(error) => return Err(error.into()),
         };
-        let mut due = Due {
-            entries: Vec::with_capacity(page.rows.len()),
-            place: Place { from: SortBound::Unbounded, next_s: None, is_over: page.end },
-        };
+        let mut due =
+            Due { entries: Vec::with_capacity(page.rows.len()), next: None, later_s: None };
         for (place, row) in page.rows {
             let entry = Entry::read(&place.sort, &row.value).ok_or_else(corrupt)?;
-            if entry.second >= self.now_s() {
-                due.place.next_s = Some(entry.second);
-                due.place.is_over = true;
+            if entry.second >= self.now_s {
+                due.next = None;
+                due.later_s = Some(entry.second);
                 break;
             }
-            due.place.from = SortBound::Excluded(place.sort);
+            due.next = (!page.end).then_some(SortBound::Excluded(place.sort));
             due.entries.push(entry);
         }
         Ok(due)
     }
 
-    /// Deletes the items of these entries, and rests; says whether one was passed over that is to be
-    /// tried again.
+    /// Deletes the items of these entries, and rests.
     async fn delete(
         &mut self,
         table: Arc<Table>,
         entries: &[Entry],
-    ) -> Result<bool, BackgroundError> {
+    ) -> Result<(), BackgroundError> {
         let begun_ms = self.db.environment.now_ms();
-        let Some(index) = table.expiry_index() else { return Ok(false) };
-        let writes = entries
-            .iter()
-            .map(|entry| self.write(&table, index, entry))
-            .collect::<Result<Vec<_>, _>>()?;
-        let passed_over = match write_all(self.db, &writes).await {
-            Ok(_) => {
-                self.count(writes.len());
-                false
-            }
+        let Some(index) = table.expiry_index() else { return Ok(()) };
+        let write = |entry| self.write(&table, index, entry);
+        let writes = entries.iter().map(write).collect::<Result<Vec<_>, _>>()?;
+        match write_all(&self.db, &writes).await {
+            Ok(_) => self.count(writes.len()),
             Err(_) => self.delete_each(&writes).await?,
-        };
+        }
         // Rests without the snapshot, which others may wait for.
         drop(writes);
         drop(table);
         let elapsed_ms = self.db.environment.now_ms().saturating_sub(begun_ms);
         let rest = Duration::from_millis(elapsed_ms.clamp(1, REST_MS_MAX));
         self.db.environment.sleep(rest).await;
-        Ok(passed_over)
+        Ok(())
     }
 
     /// Deletes item by item.
-    async fn delete_each(&mut self, writes: &[ItemWrite]) -> Result<bool, BackgroundError> {
-        let mut passed_over = false;
+    async fn delete_each(&mut self, writes: &[ItemWrite]) -> Result<(), BackgroundError> {
         for write in writes {
-            match write_all(self.db, std::slice::from_ref(write)).await {
+            match write_all(&self.db, std::slice::from_ref(write)).await {
                 Ok(_) => self.count(1),
                 // Written meanwhile: whoever did kept the index.
                 Err(error) if error.code == ErrorCode::ConditionalCheckFailed => {}
                 Err(error) if is_fault(&error) => return Err(error.into()),
-                Err(_) => passed_over = true,
+                Err(_) => self.passed_over = true,
             }
         }
-        Ok(passed_over)
+        Ok(())
     }
 
     fn count(&mut self, items: usize) {
@@ -235,7 +273,7 @@ impl Sweep<'_> {
             table: Arc::clone(table),
             place: entry.place.clone(),
             change: Change::Delete { key: key_of(table, &entry.place).ok_or_else(corrupt)? },
-            condition: Some(ttl::has_expired(&index.attribute, self.now_s())),
+            condition: Some(ttl::has_expired(&index.attribute, self.now_s)),
             return_item_on_failure: false,
             origin: Origin::TimeToLive,
         })

@@ -64,7 +64,7 @@ impl Due {
     }
 
     /// Begins to look through the index, if anything in it may be due.
-    pub(crate) fn look(&self, now_ms: u64) -> Option<Look<'_>> {
+    pub(crate) fn look(self: &Arc<Self>, now_ms: u64) -> Option<Look> {
         let is_full =
             now_ms.saturating_sub(self.looked_ms.load(Ordering::Relaxed)) >= FULL_LOOK_INTERVAL_MS;
         if !is_full && self.earliest_s.load(Ordering::SeqCst) >= now_ms / 1000 {
@@ -72,21 +72,31 @@ impl Due {
         }
         let earliest = self.earliest_s.swap(u64::MAX, Ordering::SeqCst);
         let from_s = if is_full { 0 } else { earliest };
-        Some(Look { due: self, from_s, full_at_ms: is_full.then_some(now_ms), finished: false })
+        Some(Look {
+            due: Arc::clone(self),
+            from_s,
+            full_at_ms: is_full.then_some(now_ms),
+            finished: false,
+        })
     }
 }
 
 /// A look through an index. Unless it is finished, the next one begins where this one did.
 #[derive(Debug)]
-pub(crate) struct Look<'a> {
-    due: &'a Due,
+pub(crate) struct Look {
+    due: Arc<Due>,
     /// There is nothing before this second.
     pub(crate) from_s: u64,
     full_at_ms: Option<u64>,
     finished: bool,
 }
 
-impl Look<'_> {
+impl Look {
+    /// Takes note of what is left: an entry at this second.
+    pub(crate) fn leave(&self, second: u64) {
+        self.due.lower(second);
+    }
+
     /// Ends the look: everything that was due is gone.
     pub(crate) fn finish(mut self) {
         self.finished = true;
@@ -96,7 +106,7 @@ impl Look<'_> {
     }
 }
 
-impl Drop for Look<'_> {
+impl Drop for Look {
     fn drop(&mut self) {
         if !self.finished {
             self.due.lower(self.from_s);
@@ -110,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_written_during_a_look_is_remembered() {
-        let due = Due::default();
+        let due = Arc::new(Due::default());
         let look = due.look(5_000_000).unwrap();
         assert_eq!(look.from_s, 0);
         due.lower(7);
@@ -124,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_look_that_is_not_finished_is_owed() {
-        let due = Due::default();
+        let due = Arc::new(Due::default());
         due.look(5_000_000).unwrap().finish();
         due.lower(3);
         drop(due.look(5_000_000).unwrap());
@@ -133,7 +143,7 @@ mod tests {
 
     #[test]
     fn now_and_then_a_look_begins_at_the_beginning() {
-        let due = Due::default();
+        let due = Arc::new(Due::default());
         due.look(FULL_LOOK_INTERVAL_MS).unwrap().finish();
         assert!(due.look(2 * FULL_LOOK_INTERVAL_MS - 1).is_none());
         assert_eq!(due.look(2 * FULL_LOOK_INTERVAL_MS).unwrap().from_s, 0);

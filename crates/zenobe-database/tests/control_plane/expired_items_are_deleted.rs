@@ -204,6 +204,29 @@ async fn one_item_in_the_way_does_not_hold_up_the_others() {
     assert_eq!(names(&db).await, [""; 0]);
 }
 
+#[tokio::test]
+async fn a_backlog_in_one_table_does_not_hold_up_another() {
+    let db = open(&engine()).await;
+    for (table, items) in [("A-large-one", 5000), ("Small", 1)] {
+        expiring_table(&db, create(table, "pk:S", "H:pk")).await;
+        for pk in 0..items {
+            put_item(&db, table, expiring(&format!("pk={pk}"), NOW_S - 1)).await.unwrap();
+        }
+    }
+    let worker = tokio::spawn({
+        let db = db.clone();
+        async move { db.run_background().await }
+    });
+    while describe(&db, "Small").await.unwrap().item_count > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(describe(&db, "A-large-one").await.unwrap().item_count > 2000);
+    while describe(&db, "A-large-one").await.unwrap().item_count > 0 {
+        tokio::task::yield_now().await;
+    }
+    worker.abort();
+}
+
 /// Numbers that look random and are the same in every run.
 struct Numbers(u64);
 
