@@ -45,6 +45,17 @@ struct Values<'r, 'a> {
     reader: &'r mut Reader<'a>,
     faults: ValueFaults,
     fault: Option<Box<ServiceError>>,
+    /// Whether `fault` may give way to a value that is nested too deep, or is one.
+    yields: Yields,
+}
+
+/// What a fault that was found gives way to. The older layer looks at the names of an item, then at
+/// how deep its values are, then at the rest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Yields {
+    Nothing,
+    ToDepth,
+    ToNames,
 }
 
 /// Reads one attribute value; its `{` comes next.
@@ -52,7 +63,7 @@ pub(crate) fn attribute_value(
     reader: &mut Reader<'_>,
     faults: ValueFaults,
 ) -> Result<Parsed<AttributeValue>, Box<ServiceError>> {
-    let mut values = Values { reader, faults, fault: None };
+    let mut values = Values { reader, faults, fault: None, yields: Yields::Nothing };
     let value = values.value(1)?;
     Ok(values.fault.map_or(Ok(value), Err))
 }
@@ -62,7 +73,7 @@ pub(crate) fn item(
     reader: &mut Reader<'_>,
     faults: ValueFaults,
 ) -> Result<Parsed<Item>, Box<ServiceError>> {
-    let mut values = Values { reader, faults, fault: None };
+    let mut values = Values { reader, faults, fault: None, yields: Yields::Nothing };
     let item = values.map(1)?;
     Ok(values.fault.map_or(Ok(item), Err))
 }
@@ -74,6 +85,28 @@ impl<'a> Values<'_, 'a> {
         }
     }
 
+    fn empty_name(&mut self, depth: usize) {
+        let older = self.faults == ValueFaults::Older;
+        if older && depth == 1 && self.yields == Yields::ToNames {
+            self.fault = None;
+        }
+        if self.fault.is_none() {
+            let nested = older && depth > 1;
+            self.yields = if nested { Yields::ToDepth } else { Yields::Nothing };
+        }
+        self.wrong("Empty attribute name");
+    }
+
+    fn too_deep(&mut self) {
+        if self.yields == Yields::ToDepth {
+            self.fault = None;
+        }
+        if self.fault.is_none() {
+            self.yields = Yields::ToNames;
+        }
+        self.wrong(TOO_DEEP);
+    }
+
     /// Reads the members of a map of values that has depth `depth`.
     fn map(&mut self, depth: usize) -> Result<Item, Box<ServiceError>> {
         self.reader.open();
@@ -82,7 +115,7 @@ impl<'a> Values<'_, 'a> {
         while let Some(name) = self.reader.key(first)? {
             first = false;
             if name.is_empty() {
-                self.wrong("Empty attribute name");
+                self.empty_name(depth);
             }
             let value = self.element(depth)?;
             item.insert(name.into_owned(), value);
@@ -106,7 +139,7 @@ impl<'a> Values<'_, 'a> {
     /// Reads a value of depth `depth`; its `{` comes next.
     fn value(&mut self, depth: usize) -> Result<AttributeValue, Box<ServiceError>> {
         if depth > NESTING_DEPTH_MAX {
-            self.wrong(TOO_DEEP);
+            self.too_deep();
             self.reader.skip()?;
             return Ok(AttributeValue::Null);
         }

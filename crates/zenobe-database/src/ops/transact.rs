@@ -282,7 +282,10 @@ pub(crate) async fn read_transaction(
         let item = row.map(|row| write::decode(row.value)).transpose()?;
         sizes.push(item.as_ref().map_or(0, EncodedItem::size_bytes));
         responses.push(match (&read.projection, item) {
-            (Some(projection), Some(item)) => Some(projection.project(&item)?),
+            // Unlike GetItem, a projection that selects nothing answers no item.
+            (Some(projection), Some(item)) => {
+                Some(projection.project(&item)?).filter(|item| item.size_bytes() > 0)
+            }
             (_, item) => item,
         });
     }
