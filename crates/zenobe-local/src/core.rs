@@ -180,7 +180,9 @@ impl Core {
             sequencer.refused.clone().or_else(|| sequencer.full.clone().map(EngineError::Full));
         drop(sequencer);
         let tree = || match &self.background.lock().flush_error {
-            Some(error @ EngineError::Full(_)) => Some(error.clone()),
+            Some(EngineError::Full(text)) => {
+                Some(EngineError::Full(format!("rows cannot be flushed: {text}")))
+            }
             _ => None,
         };
         log.or_else(tree).map_or(Health::Writable, Health::WritesRefused)

@@ -90,7 +90,7 @@ pub(crate) struct Settings {
     /// How long the records of streams are kept [default: 86400000, a day]
     #[arg(long, env = "ZENOBE_STREAM_RETENTION_MS", value_name = "MS", help_heading = "Data")]
     stream_retention_ms: Option<u64>,
-    /// How often items whose time to live is over are deleted, in seconds [default: 5]
+    /// How long to wait before looking for items whose time to live is over again [default: 5]
     #[arg(long, env = "ZENOBE_TTL_INTERVAL", value_name = "SECONDS", help_heading = "Data")]
     ttl_interval: Option<u64>,
 

@@ -70,6 +70,9 @@ fn values_that_make_no_sense_are_refused() {
     refused(&["--max-connections", "0"], &[], "", &["--max-connections"]);
     refused(&["--tls-cert", "c"], &[], "", &["--tls-key"]);
     refused(&["--durability-interval-ms", "5"], &[], "", &["--durability interval"]);
+    refused(&["--ttl-interval", "0"], &[], "", &["--ttl-interval", "from 1 to 86400"]);
+    refused(&[], &[], "ttl-interval = 86401", &["--ttl-interval"]);
+    refused(&[], &[("ZENOBE_TTL_INTERVAL", "soon")], "", &["--ttl-interval"]);
     refused(&["--frobnicate"], &[], "", &["--frobnicate"]);
 }
 
