@@ -78,7 +78,7 @@ pub(super) async fn write(
 ) -> Result<Vec<Written>, Refusal> {
     let reaches_further = |write: &ItemWrite| {
         let table = &write.table;
-        !write.is_check() && !(table.global_indexes.is_empty() && table.expiry_indexes.is_empty())
+        !write.is_check() && (!table.global_indexes.is_empty() || !table.expiry_indexes.is_empty())
     };
     if writes.iter().any(reaches_further) {
         return Err(ServiceError::validation(

@@ -1,0 +1,71 @@
+//! The reasons of a cancelled transaction: one per action, in their order.
+
+use zenobe_model::error::Detail;
+use zenobe_model::operation::*;
+use zenobe_model::{ErrorCode, ServiceError};
+
+use super::support::*;
+
+fn codes(error: &ServiceError) -> Vec<&'static str> {
+    let Detail::Reasons(reasons) = &error.detail else { panic!("{error}") };
+    reasons.iter().map(zenobe_model::error::CancellationReason::code).collect()
+}
+
+#[tokio::test]
+async fn every_action_has_its_reason_and_nothing_happens() {
+    for global in [true, false] {
+        let engine = engine(global, None);
+        let db = open(&engine, &TestEnvironment::new(1)).await;
+        found(&db).await;
+        let mut wants_item = check("c", 1);
+        wants_item.return_values_on_condition_check_failure =
+            ReturnValuesOnConditionCheckFailure::AllOld;
+        let mut wrong_type = set("d", 0);
+        wrong_type.update_expression = Some("SET l = :n".to_owned());
+        let actions = vec![add("a", 1), wants_item, take("b", 101), wrong_type];
+        let error = transact(&db, actions).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::TransactionCanceled);
+        assert_eq!(
+            error.message,
+            "Transaction cancelled, please refer cancellation reasons for specific reasons [None, ConditionalCheckFailed, ConditionalCheckFailed, ValidationError]"
+        );
+        assert_eq!(
+            codes(&error),
+            ["None", "ConditionalCheckFailed", "ConditionalCheckFailed", "ValidationError"]
+        );
+        let Detail::Reasons(reasons) = &error.detail else { panic!("{error}") };
+        let item = reasons[1].item.as_ref().unwrap().to_item();
+        assert_eq!(item.get("n"), Some(&n(100)));
+        assert_eq!(reasons[2].item, None);
+        let text = &reasons[3].error.as_ref().unwrap().1;
+        assert!(text.contains("Type mismatch for Index Key l Expected: S Actual: N"), "{text}");
+        assert_eq!(read_together(&db, &ACCOUNTS).await.unwrap(), [Some(100); 4]);
+    }
+}
+
+#[tokio::test]
+async fn keys_that_do_not_fit_cancel_before_conditions_are_looked_at() {
+    let engine = engine(true, None);
+    let db = open(&engine, &TestEnvironment::new(1)).await;
+    found(&db).await;
+    let wrong_key = |name: &str| {
+        let mut action = delete(name);
+        action.item = Ok([("pk".to_owned(), n(1))].into());
+        action
+    };
+    let actions = vec![check("a", 0), wrong_key("a"), wrong_key("b")];
+    let error = transact(&db, actions).await.unwrap_err();
+    assert_eq!(codes(&error), ["None", "ValidationError", "None"]);
+
+    // An empty key refuses the request as a whole, and so do two actions on one item.
+    let mut empty = make("x");
+    empty.item = Ok([("pk".to_owned(), s(""))].into());
+    let error = transact(&db, vec![wrong_key("a"), empty]).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Validation);
+    let error = transact(&db, vec![wrong_key("a"), add("b", 1), check("b", 1)]).await.unwrap_err();
+    assert_eq!(error.message, "Transaction request cannot include multiple operations on one item");
+    let mut unknown = add("a", 1);
+    unknown.table_name = "Nowhere".to_owned();
+    let error = transact(&db, vec![check("a", 0), unknown]).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::ResourceNotFound);
+}

@@ -1,0 +1,215 @@
+//! A bank in which one call of the engine goes wrong: no money is lost or made, what was acknowledged
+//! has happened, a client that tries again gets where it wants, and nothing is left behind.
+
+use std::sync::Arc;
+
+use zenobe_database::Database;
+use zenobe_model::{ErrorCode, ServiceError};
+use zenobe_storage::EngineError;
+use zenobe_storage::memory::{Call, CommitFault, FaultScript};
+
+use super::support::*;
+
+const TRANSFERS: [(&str, &str, i64); 5] =
+    [("a", "b", 10), ("c", "d", 20), ("b", "c", 30), ("d", "a", 5), ("a", "d", 7)];
+/// How often anything is tried again. One fault needs few.
+const TRIES: usize = 4;
+
+fn unavailable() -> EngineError {
+    EngineError::Unavailable("injected".to_owned())
+}
+
+/// Tries until it works. What is in the way of a dead transaction is not for ever.
+async fn insist<T>(
+    environment: &TestEnvironment,
+    mut attempt: impl AsyncFnMut() -> Result<T, ServiceError>,
+) -> T {
+    let mut last = None;
+    for _ in 0..TRIES {
+        match attempt().await {
+            Ok(done) => return done,
+            Err(error) => last = Some(error),
+        }
+        environment.advance(6_000);
+    }
+    panic!("does not get done: {last:?}");
+}
+
+/// Tries a transfer until it has happened, as a client without a token does: its note tells whether
+/// it has.
+async fn pay(db: &Database, environment: &TestEnvironment, id: usize) {
+    let (from, to, amount) = TRANSFERS[id];
+    for _ in 0..TRIES {
+        match transact(db, transfer(from, to, amount, id)).await {
+            Ok(_) => return,
+            Err(error) if error.code == ErrorCode::TransactionCanceled => {
+                let there = insist(environment, async || read(db, &format!("transfer {id}")).await);
+                if there.await.is_some() {
+                    return;
+                }
+            }
+            Err(_) => {}
+        }
+        environment.advance(6_000);
+    }
+    panic!("transfer {id} does not get done");
+}
+
+/// How many commits it took until all transfers were made.
+async fn live(global: bool, faults: &Arc<FaultScript>, plan: impl Fn(&FaultScript)) -> u64 {
+    let engine = engine(global, Some(faults.clone()));
+    let environment = TestEnvironment::new(1);
+    let mine = open(&engine, &environment).await;
+    found(&mine).await;
+    // Another process over the same engine, which takes no latch of the first.
+    let theirs = open(&engine, &TestEnvironment::new(2)).await;
+    faults.reset();
+    plan(faults);
+    let mut done = Vec::new();
+    for (id, (from, to, amount)) in TRANSFERS.into_iter().enumerate() {
+        let result = transact(&mine, transfer(from, to, amount, id)).await;
+        done.push(result.is_ok());
+        if id == 1 {
+            // Somebody else is in the way, and pays no heed to what went wrong.
+            let seen = insist(&environment, async || read(&theirs, "d").await).await;
+            assert!(seen.is_some());
+        }
+        if id == 2 {
+            environment.advance(6_000);
+            insist(&environment, async || read_together(&theirs, &ACCOUNTS).await).await;
+        }
+    }
+    let happened = {
+        let reader = open_after(&engine, &environment).await;
+        audit_when_quiet(&reader, &environment).await
+    };
+    for (id, (done, happened)) in done.into_iter().zip(happened).enumerate() {
+        assert!(happened || !done, "transfer {id} was acknowledged and did not happen");
+    }
+    for id in 0..TRANSFERS.len() {
+        pay(&mine, &environment, id).await;
+    }
+    let commits = faults.commit_count();
+    faults.reset();
+    let happened = audit(&theirs, &TRANSFERS, |_| 0).await;
+    assert_eq!(happened, [true; TRANSFERS.len()]);
+    let reader = open_after(&engine, &environment).await;
+    clear(&reader, &engine, &environment).await;
+    commits
+}
+
+/// A process that starts when the others are done: nothing is in its memory.
+async fn open_after(
+    engine: &Arc<dyn zenobe_storage::Engine>,
+    environment: &Arc<TestEnvironment>,
+) -> Database {
+    for _ in 0..TRIES {
+        let config = zenobe_database::DatabaseConfig::default();
+        let opened = Database::open(Arc::clone(engine), environment.clone(), config).await;
+        if let Ok(db) = opened {
+            return db;
+        }
+    }
+    panic!("the database does not open");
+}
+
+async fn audit_when_quiet(db: &Database, environment: &TestEnvironment) -> Vec<bool> {
+    // The one fault may still be to come: a read that fails is read again.
+    insist(environment, async || read_together(db, &ACCOUNTS).await).await;
+    insist(environment, async || read(db, "a").await).await;
+    audit(db, &TRANSFERS, |_| 0).await
+}
+
+async fn any_commit(global: bool) {
+    let faults = Arc::new(FaultScript::new());
+    let commits = live(global, &faults, |_| ()).await;
+    assert!(commits >= TRANSFERS.len() as u64);
+    for ordinal in 0..commits {
+        for fault in [
+            CommitFault::Fail(unavailable()),
+            CommitFault::UnknownCommitted,
+            CommitFault::UnknownNotCommitted,
+            CommitFault::UnknownDelayed,
+            CommitFault::HideCurrent,
+        ] {
+            // Shown when the test fails.
+            println!("commit {ordinal}: {fault:?}");
+            live(global, &faults, |faults| faults.at_commit(ordinal, fault.clone())).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_commit_in_two_phases() {
+    any_commit(false).await;
+}
+
+#[tokio::test]
+async fn any_commit_at_once() {
+    any_commit(true).await;
+}
+
+/// Transfers only: a fault in the audit is no fault of a transaction.
+async fn any_other_call(global: bool) {
+    let faults = Arc::new(FaultScript::new());
+    let engine_of = |faults: &Arc<FaultScript>| engine(global, Some(faults.clone()));
+    for call in [Call::Get, Call::MultiGet, Call::Durable, Call::Commit, Call::Snapshot] {
+        for ordinal in 0.. {
+            let engine = engine_of(&faults);
+            let environment = TestEnvironment::new(1);
+            let db = open(&engine, &environment).await;
+            found(&db).await;
+            faults.reset();
+            faults.at_call(call, ordinal, unavailable());
+            let mut done = Vec::new();
+            for (id, (from, to, amount)) in TRANSFERS.into_iter().enumerate() {
+                done.push(transact(&db, transfer(from, to, amount, id)).await.is_ok());
+                done.push(read_together(&db, &["a", "d"]).await.is_ok());
+                environment.advance(6_000);
+            }
+            let met = faults.call_count(call) > ordinal;
+            faults.reset();
+            println!("{call:?} {ordinal}: {done:?}");
+            let happened = audit(&open(&engine, &environment).await, &TRANSFERS, |_| 0).await;
+            for (done, happened) in done.iter().step_by(2).zip(happened) {
+                assert!(happened || !done);
+            }
+            clear(&db, &engine, &environment).await;
+            if !met {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_other_call_in_two_phases() {
+    any_other_call(false).await;
+}
+
+#[tokio::test]
+async fn any_other_call_at_once() {
+    any_other_call(true).await;
+}
+
+/// A single write whose commit arrives late happens once.
+#[tokio::test]
+async fn a_late_single_write_happens_once() {
+    for global in [true, false] {
+        let faults = Arc::new(FaultScript::new());
+        let engine = engine(global, Some(faults.clone()));
+        let environment = TestEnvironment::new(1);
+        let db = open(&engine, &environment).await;
+        found(&db).await;
+        for fault in [
+            CommitFault::UnknownDelayed,
+            CommitFault::UnknownCommitted,
+            CommitFault::UnknownNotCommitted,
+        ] {
+            let before = read(&db, "a").await.unwrap().unwrap();
+            faults.at_next_commit(fault);
+            assert_eq!(add_alone(&db, "a", 1).await.unwrap(), before + 1);
+            assert_eq!(read(&db, "a").await.unwrap(), Some(before + 1));
+        }
+    }
+}

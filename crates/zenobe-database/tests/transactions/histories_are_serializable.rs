@@ -1,0 +1,204 @@
+//! What many clients of two processes see of transactions and single operations fits one order, with
+//! either kind of engine, and while commits go wrong.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use zenobe_database::Database;
+use zenobe_model::error::Detail;
+use zenobe_model::{ErrorCode, ServiceError};
+use zenobe_storage::memory::{CommitFault, FaultScript};
+
+use super::serializability::{Action, Operation, is_serializable};
+use super::support::*;
+
+const CLIENTS: u64 = 6;
+const OPERATIONS_PER_CLIENT: u64 = 8;
+
+/// Small numbers from a seed; the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+
+    fn two(&mut self) -> (usize, usize) {
+        let first = self.roll(4);
+        (first, (first + 1 + self.roll(3)) % 4)
+    }
+}
+
+/// The registers that a cancelled transaction names as wrong; `None` if it met another transaction.
+fn wrong(error: &ServiceError, registers: &[usize]) -> Option<Vec<usize>> {
+    let Detail::Reasons(reasons) = &error.detail else { return None };
+    let failed = |code| code == ErrorCode::ConditionalCheckFailed;
+    let mut wrong = Vec::new();
+    for (register, reason) in registers.iter().zip(reasons) {
+        match &reason.error {
+            None => {}
+            Some((code, _)) if failed(*code) => wrong.push(*register),
+            Some(_) => return None,
+        }
+    }
+    Some(wrong)
+}
+
+/// What became of an operation.
+enum Fate {
+    Told(Action),
+    /// It has not happened: nothing to explain.
+    Nothing,
+    /// It may have happened so.
+    Unknown(Action),
+}
+
+async fn operate(db: &Database, dice: &mut Dice, known: &mut [i64; 4]) -> Fate {
+    let (x, y) = dice.two();
+    let amount = i64::try_from(dice.roll(5)).unwrap() + 1;
+    match dice.roll(5) {
+        0 => match read(db, ACCOUNTS[x]).await {
+            Ok(found) => {
+                known[x] = found.unwrap();
+                Fate::Told(Action::Read(vec![(x, known[x])]))
+            }
+            Err(_) => Fate::Nothing,
+        },
+        1 => match read_together(db, &[ACCOUNTS[x], ACCOUNTS[y]]).await {
+            Ok(found) => {
+                (known[x], known[y]) = (found[0].unwrap(), found[1].unwrap());
+                Fate::Told(Action::Read(vec![(x, known[x]), (y, known[y])]))
+            }
+            Err(_) => Fate::Nothing,
+        },
+        2 => match add_alone(db, ACCOUNTS[x], amount).await {
+            Ok(now) => {
+                known[x] = now;
+                let found = vec![(x, now - amount)];
+                Fate::Told(Action::Write { found, add: vec![(x, amount)] })
+            }
+            Err(error) if error.code == ErrorCode::TransactionConflict => Fate::Nothing,
+            Err(_) => Fate::Unknown(Action::Write { found: vec![], add: vec![(x, amount)] }),
+        },
+        3 => {
+            let add = vec![(x, -amount), (y, amount)];
+            let actions = vec![
+                super::support::add(ACCOUNTS[x], -amount),
+                super::support::add(ACCOUNTS[y], amount),
+            ];
+            match transact(db, actions).await {
+                Ok(_) => Fate::Told(Action::Write { found: vec![], add }),
+                Err(error) if error.code == ErrorCode::TransactionCanceled => Fate::Nothing,
+                Err(_) => Fate::Unknown(Action::Write { found: vec![], add }),
+            }
+        }
+        _ => {
+            // Changes one register if another is what it was when it was last seen.
+            let wanted = vec![(y, known[y])];
+            let actions =
+                vec![check(ACCOUNTS[y], known[y]), super::support::add(ACCOUNTS[x], amount)];
+            match transact(db, actions).await {
+                Ok(_) => Fate::Told(Action::Write { found: wanted, add: vec![(x, amount)] }),
+                Err(error) if error.code == ErrorCode::TransactionCanceled => {
+                    match wrong(&error, &[y, x]) {
+                        Some(wrong) => Fate::Told(Action::Refused { wanted, wrong }),
+                        None => Fate::Nothing,
+                    }
+                }
+                Err(_) => Fate::Unknown(Action::Write { found: wanted, add: vec![(x, amount)] }),
+            }
+        }
+    }
+}
+
+async fn history(global: bool, seed: u64, faulty: bool) -> Vec<Operation> {
+    let faults = Arc::new(FaultScript::new());
+    let engine = engine(global, Some(faults.clone()));
+    let environment = TestEnvironment::new(1);
+    let first = open(&engine, &environment).await;
+    found(&first).await;
+    let second = open(&engine, &TestEnvironment::new(2)).await;
+    faults.reset();
+    if faulty {
+        let mut dice = Dice(seed.wrapping_mul(77) | 1);
+        for _ in 0..4 {
+            let fault = match dice.roll(4) {
+                0 => CommitFault::UnknownCommitted,
+                1 => CommitFault::UnknownNotCommitted,
+                2 => CommitFault::UnknownDelayed,
+                _ => CommitFault::HideCurrent,
+            };
+            faults.at_commit(dice.roll(60) as u64, fault);
+        }
+    }
+    let clock = Arc::new(AtomicU64::new(1));
+    let recorded = Arc::new(Mutex::new(Vec::new()));
+    let mut clients = Vec::new();
+    for client in 0..CLIENTS {
+        let db = if client % 2 == 0 { first.clone() } else { second.clone() };
+        let (clock, recorded) = (clock.clone(), recorded.clone());
+        clients.push(tokio::spawn(async move {
+            let mut dice = Dice((seed * CLIENTS + client).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+            let mut known = [BALANCE; 4];
+            for _ in 0..OPERATIONS_PER_CLIENT {
+                let called = clock.fetch_add(1, Ordering::SeqCst);
+                let fate = operate(&db, &mut dice, &mut known).await;
+                let now = clock.fetch_add(1, Ordering::SeqCst);
+                let (action, returned) = match fate {
+                    Fate::Told(action) => (action, Some(now)),
+                    Fate::Unknown(action) => (action, None),
+                    Fate::Nothing => continue,
+                };
+                recorded.lock().push(Operation { called, returned, action });
+                tokio::task::yield_now().await;
+            }
+        }));
+    }
+    for client in clients {
+        client.await.unwrap();
+    }
+    // What the accounts hold in the end belongs to the history.
+    environment.advance(6_000);
+    faults.reset();
+    let called = clock.fetch_add(1, Ordering::SeqCst);
+    let end = read_together(&first, &ACCOUNTS).await.unwrap();
+    let found = end.into_iter().map(Option::unwrap).enumerate().collect();
+    let mut history = recorded.lock().clone();
+    history.push(Operation { called, returned: Some(called + 1), action: Action::Read(found) });
+    history
+}
+
+async fn check_many(global: bool, faulty: bool) {
+    let mut told = 0;
+    for seed in 0..60 {
+        let history = history(global, seed, faulty).await;
+        told += history.len();
+        assert!(is_serializable(&vec![BALANCE; 4], &history), "seed {seed}: {history:#?}");
+    }
+    // Conflicts may not be all that there is.
+    assert!(told > 60 * 20, "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn with_a_global_commit() {
+    check_many(true, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn in_two_phases() {
+    check_many(false, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn with_a_global_commit_while_commits_go_wrong() {
+    check_many(true, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn in_two_phases_while_commits_go_wrong() {
+    check_many(false, true).await;
+}

@@ -1,0 +1,10 @@
+//! Transactions: on engines that commit everything at once, and on engines that commit one partition
+//! at a time.
+
+mod a_dead_coordinator_leaves_nothing_half_done;
+mod cancelled_transactions_say_why;
+mod every_fault_is_survived;
+mod histories_are_serializable;
+mod serializability;
+mod support;
+mod tokens_make_a_transaction_happen_once;
