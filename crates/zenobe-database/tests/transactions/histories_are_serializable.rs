@@ -8,9 +8,11 @@ use parking_lot::Mutex;
 use zenobe_database::Database;
 use zenobe_model::error::Detail;
 use zenobe_model::{ErrorCode, ServiceError};
+use zenobe_storage::Engine;
 use zenobe_storage::memory::{CommitFault, FaultScript};
 
 use super::serializability::{Action, Operation, is_serializable};
+use super::stepwise::Stepwise;
 use super::support::*;
 
 const CLIENTS: u64 = 6;
@@ -119,9 +121,12 @@ async fn history(global: bool, seed: u64, faulty: bool) -> Vec<Operation> {
     let faults = Arc::new(FaultScript::new());
     let engine = engine(global, Some(faults.clone()));
     let environment = TestEnvironment::new(1);
-    let first = open(&engine, &environment).await;
+    let first: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
+    let first = open(&first, &environment).await;
     found(&first).await;
-    let second = open(&engine, &TestEnvironment::new(2)).await;
+    // Clients change places at every call of the engine.
+    let stepwise: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
+    let second = open(&stepwise, &TestEnvironment::new(2)).await;
     faults.reset();
     if faulty {
         let mut dice = Dice(seed.wrapping_mul(77) | 1);

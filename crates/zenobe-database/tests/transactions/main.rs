@@ -6,5 +6,7 @@ mod cancelled_transactions_say_why;
 mod every_fault_is_survived;
 mod histories_are_serializable;
 mod serializability;
+mod stepwise;
 mod support;
 mod tokens_make_a_transaction_happen_once;
+mod transactions_that_meet_take_turns;

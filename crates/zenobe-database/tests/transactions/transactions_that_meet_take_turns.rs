@@ -1,0 +1,76 @@
+//! Two processes without a latch in common, at every point at which one can stop while the other runs.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use zenobe_model::ErrorCode;
+use zenobe_storage::Engine;
+
+use super::stepwise::{Stepwise, poll_pinned};
+use super::support::*;
+
+/// Each looks at what the other changes: if both happened, neither could have been first.
+#[tokio::test]
+async fn no_write_skew() {
+    for global in [true, false] {
+        let mut both = [0, 0, 0];
+        for steps in 0.. {
+            let engine = engine(global, None);
+            let db = open(&engine, &TestEnvironment::new(1)).await;
+            found(&db).await;
+            let stepwise: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
+            let stepwise = open(&stepwise, &TestEnvironment::new(2)).await;
+            let mut first = pin!(transact(&stepwise, vec![check("a", 100), add("c", 1)]));
+            let before = poll_pinned(first.as_mut(), steps);
+            let second = transact(&db, vec![check("c", 100), add("a", 1)]).await;
+            let is_over = before.is_some();
+            let first = match before {
+                Some(done) => done,
+                None => first.await,
+            };
+            let happened = usize::from(first.is_ok()) + usize::from(second.is_ok());
+            both[happened] += 1;
+            assert!(happened < 2, "{steps} steps: a write skew");
+            let changed = read_together(&db, &["a", "c"]).await.unwrap();
+            let sum: i64 = changed.into_iter().map(Option::unwrap).sum();
+            assert_eq!(sum, 200 + i64::try_from(happened).unwrap());
+            if is_over {
+                break;
+            }
+        }
+        assert!(both[1] > 1, "{both:?}");
+    }
+}
+
+/// A single write is before the transaction or after it, or is told of the conflict.
+#[tokio::test]
+async fn a_single_write_is_not_lost() {
+    for global in [true, false] {
+        for steps in 0.. {
+            let engine = engine(global, None);
+            let db = open(&engine, &TestEnvironment::new(1)).await;
+            found(&db).await;
+            let stepwise: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
+            let stepwise = open(&stepwise, &TestEnvironment::new(2)).await;
+            let mut transfer = pin!(transact(&stepwise, vec![add("a", -10), add("d", 10)]));
+            let before = poll_pinned(transfer.as_mut(), steps);
+            let single = add_alone(&db, "d", 1).await;
+            let is_over = before.is_some();
+            let done = match before {
+                Some(done) => done,
+                None => transfer.await,
+            };
+            done.unwrap();
+            if let Err(error) = &single {
+                assert_eq!(error.code, ErrorCode::TransactionConflict);
+                assert!(!global, "with a global commit nothing is ever refused as a conflict");
+            }
+            let expected = 110 + i64::from(single.is_ok());
+            let found = read_together(&db, &["a", "d"]).await.unwrap();
+            assert_eq!(found, [Some(90), Some(expected)], "{steps} steps");
+            if is_over {
+                break;
+            }
+        }
+    }
+}
