@@ -1,6 +1,8 @@
 //! Transactions: on engines that commit everything at once, and on engines that commit one partition
 //! at a time.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
+
 mod a_dead_coordinator_leaves_nothing_half_done;
 mod cancelled_transactions_say_why;
 mod every_fault_is_survived;
