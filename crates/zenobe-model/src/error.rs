@@ -62,6 +62,8 @@ pub enum ErrorCode {
     ConditionalCheckFailed,
     /// The table or index does not exist, or not in a usable state.
     ResourceNotFound,
+    /// An item to insert exists already.
+    DuplicateItem,
     /// The resource exists already or is being changed.
     ResourceInUse,
     /// Too many control plane operations at once, or too many tables.
@@ -108,6 +110,7 @@ impl ErrorCode {
                 "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"
             }
             Self::ResourceNotFound => "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException",
+            Self::DuplicateItem => "com.amazonaws.dynamodb.v20120810#DuplicateItemException",
             Self::ResourceInUse => "com.amazonaws.dynamodb.v20120810#ResourceInUseException",
             Self::LimitExceeded => "com.amazonaws.dynamodb.v20120810#LimitExceededException",
             Self::ItemCollectionSizeLimitExceeded => {

@@ -13,6 +13,7 @@ pub mod legacy;
 pub mod limits;
 pub mod number;
 pub mod operation;
+pub mod partiql;
 pub mod size;
 pub mod value;
 

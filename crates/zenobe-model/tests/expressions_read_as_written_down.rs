@@ -15,6 +15,8 @@ use zenobe_model::expression::{
     Operand, Path, PathElement, SortCondition, Update, UpdateOperand, UpdateValue,
 };
 use zenobe_model::operation::{ExpressionAttributeNames, ExpressionAttributeValues};
+use zenobe_model::partiql::keys::{KeyNames, Reads};
+use zenobe_model::partiql::{self, CompiledStatement, Returning, Select};
 use zenobe_model::value::ValueType;
 use zenobe_model::{AttributeValue, Item, ServiceError};
 
@@ -24,6 +26,7 @@ struct State {
     names: ExpressionAttributeNames,
     values: ExpressionAttributeValues,
     item: Item,
+    parameters: Vec<AttributeValue>,
     partition: Vec<(String, ValueType)>,
     sort: Vec<(String, ValueType)>,
 }
@@ -61,6 +64,21 @@ fn evaluation() {
 #[test]
 fn application() {
     check("application.txt");
+}
+
+#[test]
+fn statements() {
+    check("partiql_statements.txt");
+}
+
+#[test]
+fn refused_statements() {
+    check("partiql_refused.txt");
+}
+
+#[test]
+fn reads_of_statements() {
+    check("partiql_reads.txt");
 }
 
 fn check(file: &str) {
@@ -112,6 +130,13 @@ impl State {
                 self.schema(&text);
                 return Vec::new();
             }
+            "parameters" => {
+                self.parameters = item(&text).into_values().collect();
+                return Vec::new();
+            }
+            "statement" => partiql::compile(&text, &self.parameters).map(|s| show_statement(&s)),
+            "reads" => return self.reads(&text),
+            "select" => return self.select(&text),
             "condition" => self.condition(ExpressionKind::Condition, &text).map(|c| shown(&c)),
             "filter" => self.condition(ExpressionKind::Filter, &text).map(|c| shown(&c)),
             "key" => self.key_condition(&text),
@@ -147,6 +172,66 @@ impl State {
             other => panic!("no such command: {other}"),
         };
         vec![result.unwrap_or_else(|error| format!("! {}", error.message))]
+    }
+
+    /// What a condition comes down to, and the item that it names, of the keys of the schema.
+    fn reads(&self, text: &str) -> Vec<String> {
+        let statement = format!("SELECT * FROM tab WHERE {text}");
+        let CompiledStatement::Select(select) =
+            partiql::compile(&statement, &self.parameters).expect("a statement")
+        else {
+            panic!("a SELECT")
+        };
+        let condition = select.condition.expect("a condition");
+        let (partition, _) = self.partition.first().expect("a schema");
+        let keys = KeyNames { partition, sort: self.sort.first().map(|(name, _)| name.as_str()) };
+        let mut lines = match keys.reads(&condition) {
+            Reads::Scan => vec!["scan".to_owned()],
+            Reads::TooMany => vec!["too many".to_owned()],
+            Reads::Keyed(reads) if reads.is_empty() => vec!["nothing".to_owned()],
+            Reads::Keyed(reads) => reads
+                .iter()
+                .map(|read| {
+                    let sort = read.sort.iter().map(|one| {
+                        let name = keys.sort.unwrap_or_default().to_owned();
+                        show_predicate(&(name, one.clone()))
+                    });
+                    let filter = read.filter.iter().map(shown);
+                    let parts: Vec<String> = sort.chain(filter).collect();
+                    format!("{partition} = {}: {}", show(&read.partition), parts.join(", "))
+                })
+                .collect(),
+        };
+        let named = keys.item(Some(&condition), true);
+        let has = |value: &Option<AttributeValue>| value.as_ref().map_or("-".to_owned(), show);
+        if named.partition.is_some() && (keys.sort.is_none() || named.sort.is_some()) {
+            let rest: Vec<String> = named.rest.iter().map(shown).collect();
+            let conflict = named.conflict.map_or(String::new(), |name| format!("; twice {name}"));
+            lines.push(format!(
+                "names {} {}{conflict}; {}",
+                has(&named.partition),
+                has(&named.sort),
+                rest.join(", ")
+            ));
+        }
+        lines
+    }
+
+    /// What a select list answers of the item.
+    fn select(&self, text: &str) -> Vec<String> {
+        let statement = format!("SELECT {text} FROM tab");
+        let selected = partiql::compile(&statement, &self.parameters).and_then(|statement| {
+            let CompiledStatement::Select(select) = statement else { panic!("a SELECT") };
+            let columns = select.columns.map_err(|error| *error)?;
+            Ok(match columns {
+                Some(columns) => columns.project(&self.encoded()).to_item(),
+                None => self.item.clone(),
+            })
+        });
+        vec![match selected {
+            Ok(item) => show_item(&item),
+            Err(error) => format!("! {}", error.message),
+        }]
     }
 
     fn compiler(&self) -> Result<Compiler<'_>, ServiceError> {
@@ -282,6 +367,7 @@ fn show_operand(operand: &Operand) -> String {
         Operand::Path(path) => show_path(path),
         Operand::Literal(literal) => show(&literal.to_value()),
         Operand::Size(operand) => format!("size({})", show_operand(operand)),
+        Operand::Truth(condition) => format!("({})", shown(condition)),
     }
 }
 
@@ -318,7 +404,59 @@ fn show_update_operand(operand: &UpdateOperand) -> String {
         UpdateOperand::ListAppend(first, second) => {
             format!("list_append({}, {})", show_update_operand(first), show_update_operand(second))
         }
+        UpdateOperand::Computed(value) => format!("({})", show_update_value(value)),
     }
+}
+
+fn show_statement(statement: &CompiledStatement) -> String {
+    let r#where = |condition: &Option<Condition>| {
+        condition.as_ref().map_or(String::new(), |condition| format!(" WHERE {}", shown(condition)))
+    };
+    let returning = |returning: Option<Returning>| {
+        returning.map_or(String::new(), |returning| format!(" RETURNING {}", returning.text()))
+    };
+    match statement {
+        CompiledStatement::Select(select) => show_select(select),
+        CompiledStatement::Exists(select) => format!("EXISTS {}", show_select(select)),
+        CompiledStatement::Insert(insert) => {
+            format!("INSERT {} {}", insert.table, show_item(&insert.item))
+        }
+        CompiledStatement::Update(update) => {
+            let actions: Vec<String> = update.update.actions().iter().map(show_action).collect();
+            format!(
+                "UPDATE {} {}{}{}",
+                update.table,
+                actions.join("; "),
+                r#where(&update.condition),
+                returning(update.returning)
+            )
+        }
+        CompiledStatement::Delete(delete) => format!(
+            "DELETE {}{}{}",
+            delete.table,
+            r#where(&delete.condition),
+            returning(delete.returning)
+        ),
+    }
+}
+
+fn show_select(select: &Select) -> String {
+    let columns = match &select.columns {
+        Ok(None) => "*".to_owned(),
+        Ok(Some(columns)) => columns.paths().map(show_path).collect::<Vec<_>>().join(", "),
+        Err(error) => format!("! {}", error.message),
+    };
+    let mut text = format!("SELECT {columns} FROM {}", select.table);
+    if let Some(index) = &select.index {
+        text.push_str(&format!(" INDEX {index}"));
+    }
+    if let Some(condition) = &select.condition {
+        text.push_str(&format!(" WHERE {}", shown(condition)));
+    }
+    for (name, descending) in &select.order_by {
+        text.push_str(&format!(" BY {name} {}", if *descending { "DESC" } else { "ASC" }));
+    }
+    text
 }
 
 fn show_predicate((name, predicate): &(String, KeyPredicate)) -> String {

@@ -12,9 +12,12 @@ use zenobe_model::{EncodedItem, ErrorCode, ServiceError};
 
 use crate::write::{self, Object, array};
 
+mod statement;
+
 /// Appends the body of a response.
 pub fn encode(response: &Response, out: &mut Vec<u8>) {
     match response {
+        Response::BatchExecuteStatement(response) => statement::batch(out, response),
         Response::BatchGetItem(response) => batch_get_item(out, response),
         Response::BatchWriteItem(response) => batch_write_item(out, response),
         Response::CreateTable(table)
@@ -27,6 +30,7 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) {
         | Response::UpdateItem(response) => write_item(out, response),
         Response::DescribeEndpoints(response) => describe_endpoints(out, response),
         Response::DescribeLimits(response) => describe_limits(out, response),
+        Response::ExecuteStatement(response) => statement::execute(out, response),
         Response::GetItem(response) => get_item(out, response),
         Response::GetRecords(response) => stream::get_records(out, response),
         Response::GetShardIterator(response) => stream::get_shard_iterator(out, response),

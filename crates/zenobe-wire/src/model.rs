@@ -10,6 +10,8 @@ use crate::shape::{
     MapShape, Member, Need, Rule, Shape, StructureShape, optional, required, required_first,
 };
 
+mod statement;
+
 const MAX: usize = usize::MAX;
 const INTEGER_MAX: i64 = 0x7FFF_FFFF;
 
@@ -773,6 +775,7 @@ const GET_RECORDS: StructureShape = StructureShape {
 /// The shape of an operation's request.
 pub(crate) const fn request_shape(operation: Operation) -> &'static StructureShape {
     match operation {
+        Operation::BatchExecuteStatement => &statement::BATCH_EXECUTE_STATEMENT,
         Operation::BatchGetItem => &BATCH_GET_ITEM,
         Operation::BatchWriteItem => &BATCH_WRITE_ITEM,
         Operation::CreateTable => &CREATE_TABLE,
@@ -783,6 +786,7 @@ pub(crate) const fn request_shape(operation: Operation) -> &'static StructureSha
         Operation::DescribeStream => &DESCRIBE_STREAM,
         Operation::DescribeTable => &DESCRIBE_TABLE,
         Operation::DescribeTimeToLive => &DESCRIBE_TIME_TO_LIVE,
+        Operation::ExecuteStatement => &statement::EXECUTE_STATEMENT,
         Operation::GetItem => &GET_ITEM,
         Operation::GetRecords => &GET_RECORDS,
         Operation::GetShardIterator => &GET_SHARD_ITERATOR,

@@ -164,6 +164,9 @@ pub(crate) fn build(
 ) -> Request {
     let members = Members { shape, nodes };
     match operation {
+        Operation::BatchExecuteStatement => {
+            Request::BatchExecuteStatement(Box::new(batch_execute_statement(members)))
+        }
         Operation::BatchGetItem => Request::BatchGetItem(Box::new(batch_get_item(members))),
         Operation::BatchWriteItem => Request::BatchWriteItem(Box::new(batch_write_item(members))),
         Operation::CreateTable => Request::CreateTable(Box::new(create_table(members))),
@@ -175,6 +178,9 @@ pub(crate) fn build(
         Operation::DescribeTable => Request::DescribeTable(Box::new(describe_table(members))),
         Operation::DescribeTimeToLive => {
             Request::DescribeTimeToLive(Box::new(describe_time_to_live(members)))
+        }
+        Operation::ExecuteStatement => {
+            Request::ExecuteStatement(Box::new(execute_statement(members)))
         }
         Operation::GetItem => Request::GetItem(Box::new(get_item(members))),
         Operation::GetRecords => Request::GetRecords(Box::new(get_records(members))),
@@ -345,6 +351,39 @@ fn return_capacity(members: &mut Members<'_>) -> ReturnConsumedCapacity {
 
 fn return_metrics(members: &mut Members<'_>) -> ReturnItemCollectionMetrics {
     members.choice("ReturnItemCollectionMetrics", RETURN_METRICS).unwrap_or_default()
+}
+
+fn statement(members: &mut Members<'_>) -> Statement {
+    let mut given = |name| {
+        let known = members.shape.members.iter().any(|member| member.name == name);
+        known.then(|| members.boolean(name)).flatten()
+    };
+    let consistent_read = given("ConsistentRead").unwrap_or_default();
+    Statement {
+        text: members.required_text("Statement"),
+        parameters: members.values("Parameters").unwrap_or_default(),
+        consistent_read,
+        return_values_on_condition_check_failure: members
+            .choice("ReturnValuesOnConditionCheckFailure", RETURN_ON_FAILURE)
+            .unwrap_or_default(),
+    }
+}
+
+fn execute_statement(mut members: Members<'_>) -> ExecuteStatementRequest {
+    ExecuteStatementRequest {
+        statement: statement(&mut members),
+        next_token: members.text("NextToken"),
+        limit: members.unsigned("Limit"),
+        return_consumed_capacity: return_capacity(&mut members),
+    }
+}
+
+fn batch_execute_statement(mut members: Members<'_>) -> BatchExecuteStatementRequest {
+    let statements = members.structures("Statements").unwrap_or_default();
+    BatchExecuteStatementRequest {
+        statements: statements.into_iter().map(|mut members| statement(&mut members)).collect(),
+        return_consumed_capacity: return_capacity(&mut members),
+    }
 }
 
 fn get_item(mut members: Members<'_>) -> GetItemRequest {

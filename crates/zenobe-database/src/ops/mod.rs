@@ -4,6 +4,7 @@ mod account;
 mod batch;
 mod capacity;
 mod item;
+mod partiql;
 mod query;
 mod stream;
 mod table;
@@ -22,6 +23,9 @@ use crate::Inner;
 /// Executes one request.
 pub(crate) async fn execute(db: &Arc<Inner>, request: Request) -> Result<Response, ServiceError> {
     Ok(match request {
+        Request::BatchExecuteStatement(request) => {
+            Response::BatchExecuteStatement(partiql::batch_execute_statement(db, *request).await?)
+        }
         Request::BatchGetItem(request) => {
             Response::BatchGetItem(batch::batch_get_item(db, *request).await?)
         }
@@ -47,6 +51,9 @@ pub(crate) async fn execute(db: &Arc<Inner>, request: Request) -> Result<Respons
         }
         Request::DescribeTimeToLive(request) => {
             Response::DescribeTimeToLive(time_to_live::describe(db, &request)?)
+        }
+        Request::ExecuteStatement(request) => {
+            Response::ExecuteStatement(partiql::execute_statement(db, *request).await?)
         }
         Request::GetItem(request) => Response::GetItem(item::get_item(db, *request).await?),
         Request::GetRecords(request) => {

@@ -207,7 +207,7 @@ fn check_filter(
 ///
 /// Every element of a sort key is self-delimiting, so the keys that begin with given elements are
 /// those between the encoded elements and their successor.
-fn sort_interval(condition: &BoundKeyCondition) -> (SortBound, SortBound) {
+pub(super) fn sort_interval(condition: &BoundKeyCondition) -> (SortBound, SortBound) {
     let prefix = key::encode(&condition.sort_equal.iter().collect::<Vec<_>>());
     let with = |value: &AttributeValue| {
         let mut bytes = prefix.to_vec();
@@ -342,21 +342,28 @@ fn check_filter_projected(
 }
 
 /// The attributes that are wanted and an index does not hold, ascending.
-fn missing_names<'a>(
+pub(super) fn missing_names<'a>(
     table: &Table,
     source: Source<'_>,
     projection: &IndexProjection,
     wanted: impl Iterator<Item = &'a str>,
 ) -> Vec<String> {
-    let keys = source.key_attributes(table);
-    let held = |name: &str| {
-        keys.iter().any(|attribute| attribute.name == name)
-            || match projection {
-                IndexProjection::All => true,
-                IndexProjection::KeysOnly => false,
-                IndexProjection::Include(names) => names.iter().any(|known| known == name),
-            }
-    };
-    let missing: BTreeSet<&str> = wanted.filter(|name| !held(name)).collect();
+    let missing: BTreeSet<&str> =
+        wanted.filter(|name| !holds(table, source, projection, name)).collect();
     missing.into_iter().map(str::to_owned).collect()
+}
+
+/// Whether an index with this projection holds an attribute.
+pub(super) fn holds(
+    table: &Table,
+    source: Source<'_>,
+    projection: &IndexProjection,
+    name: &str,
+) -> bool {
+    source.key_attributes(table).iter().any(|attribute| attribute.name == name)
+        || match projection {
+            IndexProjection::All => true,
+            IndexProjection::KeysOnly => false,
+            IndexProjection::Include(names) => names.iter().any(|known| known == name),
+        }
 }

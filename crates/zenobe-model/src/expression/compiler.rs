@@ -281,8 +281,9 @@ fn check_used<'k>(
     )))
 }
 
-/// The order in which the service lists a set of keys: that of a Java `HashSet`.
-fn sort_as_hash_set(keys: &mut [&str]) {
+/// Puts distinct names into the order in which the service lists a set of them: that of a Java
+/// `HashSet`.
+pub fn sort_as_hash_set(keys: &mut [&str]) {
     let buckets = (keys.len() * 4).div_ceil(3).next_power_of_two().max(16);
     keys.sort_by_key(|key| {
         let hash = key

@@ -96,6 +96,8 @@ pub enum Operand {
     Literal(Literal),
     /// `size(operand)`: a number, or nothing for types without a size.
     Size(Box<Operand>),
+    /// Whether a condition holds, a BOOL: PartiQL compares conditions with values.
+    Truth(Box<Condition>),
 }
 
 /// A value of the request, encoded as values in items are.
@@ -178,14 +180,16 @@ impl Operand {
             Self::Path(path) => item.and_then(|item| path.find(item)).map(|raw| raw.value()),
             Self::Literal(literal) => Some(literal.value()),
             Self::Size(operand) => size(operand.value(item)?).map(ValueRef::N),
+            Self::Truth(condition) => Some(ValueRef::Bool(condition.holds(item))),
         }
     }
 
-    fn path(&self) -> Option<&Path> {
+    fn visit<'a>(&'a self, visitor: &mut impl FnMut(&'a Path)) {
         match self {
-            Self::Path(path) => Some(path),
-            Self::Literal(_) => None,
-            Self::Size(operand) => operand.path(),
+            Self::Path(path) => visitor(path),
+            Self::Literal(_) => {}
+            Self::Size(operand) => operand.visit(visitor),
+            Self::Truth(condition) => condition.visit(visitor),
         }
     }
 }
@@ -292,7 +296,7 @@ impl Condition {
 
     fn visit<'a>(&'a self, visitor: &mut impl FnMut(&'a Path)) {
         let mut operands = |operands: &[&'a Operand]| {
-            operands.iter().filter_map(|operand| operand.path()).for_each(&mut *visitor);
+            operands.iter().for_each(|operand| operand.visit(&mut *visitor));
         };
         match self {
             Self::And(conditions) | Self::Or(conditions) => {
@@ -314,5 +318,20 @@ impl Condition {
             Self::BeginsWith { operand, prefix: other }
             | Self::Contains { operand, element: other } => operands(&[operand, other]),
         }
+    }
+}
+
+/// A bound of BETWEEN as the error text has it. Other types than these were refused before.
+pub(super) fn shown(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::S(text) => format!("AttributeValue: {{S:{text}}}"),
+        ValueRef::N(number) => format!("AttributeValue: {{N:{number}}}"),
+        ValueRef::B(bytes) => {
+            format!(
+                "AttributeValue: {{B:java.nio.HeapByteBuffer[pos=0 lim={0} cap={0}]}}",
+                bytes.len()
+            )
+        }
+        other => format!("AttributeValue: {{{}}}", other.value_type().name()),
     }
 }

@@ -69,7 +69,8 @@ pub enum SortCondition {
 }
 
 impl KeyPredicate {
-    fn operands(&self) -> impl Iterator<Item = &AttributeValue> {
+    /// The values that the attribute is compared with.
+    pub fn operands(&self) -> impl Iterator<Item = &AttributeValue> {
         let (first, second) = match self {
             Self::Compare(_, value) | Self::BeginsWith(value) => (value, None),
             Self::Between(low, high) => (low, Some(high)),
@@ -84,8 +85,9 @@ impl KeyPredicate {
         }
     }
 
-    /// `None` for `=` and `<>`.
-    fn sort_condition(&self) -> Option<SortCondition> {
+    /// The predicate as a condition that is no equality; `None` for `=` and `<>`.
+    #[must_use]
+    pub fn sort_condition(&self) -> Option<SortCondition> {
         Some(match self.clone() {
             Self::Compare(Comparison::Less, value) => SortCondition::Less(value),
             Self::Compare(Comparison::LessOrEqual, value) => SortCondition::LessOrEqual(value),

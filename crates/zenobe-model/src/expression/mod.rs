@@ -23,10 +23,12 @@ mod path;
 mod projection;
 mod reserved;
 mod resolve;
+pub(crate) mod rules;
 mod syntax;
 mod update;
 mod words;
 
+pub use compiler::sort_as_hash_set;
 pub use compiler::{Compiler, ExpressionKind};
 pub use condition::{Comparison, Condition, Literal, Operand};
 pub use key_condition::{

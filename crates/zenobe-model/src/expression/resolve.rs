@@ -6,12 +6,12 @@
 
 use super::compiler::{Compiler, ExpressionKind};
 use super::condition::{Comparison, Condition, Literal, Operand};
-use super::path::{Path, PathElement, Relation};
+use super::path::{Path, PathElement};
+use super::rules;
 use super::syntax::{ActionNode, ElementNode, Node, PathNode, Section, ValueNode};
 use super::update::{Action, Update, UpdateOperand, UpdateValue};
-use crate::codec::ValueRef;
 use crate::error::ServiceError;
-use crate::limits::{IN_OPERANDS_MAX, NESTING_DEPTH_MAX};
+use crate::limits::NESTING_DEPTH_MAX;
 use crate::value::{AttributeValue, ValueType};
 
 /// Resolves names and values and checks operands.
@@ -80,15 +80,7 @@ impl<'a> Checker<'_, 'a> {
         for node in nodes.rev() {
             let path = self.path(node)?;
             for other in paths.iter().rev() {
-                let problem = match path.relation(other) {
-                    Relation::Apart => continue,
-                    Relation::Overlap => "overlap",
-                    Relation::Conflict => "conflict",
-                };
-                return Err(self.kind.invalid(format_args!(
-                    "Two document paths {problem} with each other; must remove or rewrite one of \
-                     these paths; path one: {path}, path two: {other}"
-                )));
+                self.rule(rules::check_apart(&path, other))?;
             }
             paths.push(path);
         }
@@ -118,9 +110,10 @@ impl<'a> Checker<'_, 'a> {
                 let [left, right] = *operands;
                 let (left, right) = (self.operand(left)?, self.operand(right)?);
                 if !matches!(operator, Comparison::Equal | Comparison::NotEqual) {
-                    self.check_ordered(operator.symbol(), &[&left, &right])?;
+                    self.rule(rules::check_ordered(operator.symbol(), &[&left, &right]))?;
                 }
-                self.check_distinct(operator.symbol(), &left, std::slice::from_ref(&right))?;
+                let others = std::slice::from_ref(&right);
+                self.rule(rules::check_distinct(operator.symbol(), &left, others))?;
                 Ok(Condition::Compare { operator, left, right })
             }
             Node::Between(operands) => {
@@ -129,9 +122,7 @@ impl<'a> Checker<'_, 'a> {
                 let operand = self.operand(operand)?;
                 let bounds = [self.operand(low)?, self.operand(high)?];
                 let [low, high] = &bounds;
-                self.check_ordered("BETWEEN", &[&operand, low, high])?;
-                self.check_distinct("BETWEEN", &operand, &bounds)?;
-                self.check_bounds(low, high)?;
+                self.rule(rules::check_between(&operand, low, high, &bounds))?;
                 let [low, high] = bounds;
                 Ok(Condition::Between { operand, low, high })
             }
@@ -155,13 +146,7 @@ impl<'a> Checker<'_, 'a> {
         } else {
             operands.remove(0)
         };
-        if operands.len() > IN_OPERANDS_MAX {
-            return Err(self.kind.invalid(format_args!(
-                "The IN operator is provided with too many operands; number of operands: {}",
-                operands.len()
-            )));
-        }
-        self.check_distinct("IN", &operand, &operands)?;
+        self.rule(rules::check_in(&operand, &operands))?;
         Ok(Condition::In { operand, candidates: operands })
     }
 
@@ -176,12 +161,8 @@ impl<'a> Checker<'_, 'a> {
             Node::Function(name, arguments) => {
                 self.operators += 1;
                 let [operand] = self.arguments(name, arguments)?;
-                match static_type(&operand) {
-                    Some(found @ (ValueType::N | ValueType::Bool | ValueType::Null)) => {
-                        Err(self.wrong_type(name, found))
-                    }
-                    _ => Ok(Operand::Size(Box::new(operand))),
-                }
+                self.rule(rules::check_sized(name, &operand))?;
+                Ok(Operand::Size(Box::new(operand)))
             }
             // The parser has no such operand.
             _ => Err(ServiceError::internal()),
@@ -195,7 +176,9 @@ impl<'a> Checker<'_, 'a> {
         nodes: Vec<Node<'a>>,
     ) -> Result<[Operand; N], ServiceError> {
         let operands = self.operands(nodes)?;
-        operands.try_into().map_err(|operands: Vec<Operand>| self.wrong_count(name, operands.len()))
+        operands.try_into().map_err(|operands: Vec<Operand>| {
+            self.kind.invalid(rules::incorrect_count(name, operands.len()))
+        })
     }
 
     fn condition_function(
@@ -209,115 +192,27 @@ impl<'a> Checker<'_, 'a> {
             return match (operand, name) {
                 (Operand::Path(path), "attribute_exists") => Ok(Condition::AttributeExists(path)),
                 (Operand::Path(path), _) => Ok(Condition::AttributeNotExists(path)),
-                _ => Err(self.path_required(name)),
+                _ => Err(self.kind.invalid(rules::path_required(name))),
             };
         }
         let [operand, other] = self.arguments(name, nodes)?;
         if name == "begins_with" {
-            for operand in [&operand, &other] {
-                if let Some(found) = static_type(operand)
-                    && !matches!(found, ValueType::S | ValueType::B)
-                {
-                    return Err(self.wrong_type(name, found));
-                }
-            }
+            self.rule(rules::check_prefix(&operand, &other))?;
         }
-        self.check_distinct(name, &operand, std::slice::from_ref(&other))?;
+        self.rule(rules::check_distinct(name, &operand, std::slice::from_ref(&other)))?;
         match name {
             "begins_with" => Ok(Condition::BeginsWith { operand, prefix: other }),
             "contains" => Ok(Condition::Contains { operand, element: other }),
             _ => {
-                let value_type = self.type_argument(name, &other)?;
+                let value_type = self.rule(rules::type_argument(name, &other))?;
                 Ok(Condition::AttributeType { operand, value_type })
             }
         }
     }
 
-    /// The second argument of `attribute_type`.
-    fn type_argument(&self, name: &str, operand: &Operand) -> Result<ValueType, ServiceError> {
-        // The sets are in the order in which the service lists them.
-        const ANY_TYPE: &str = "{N,SS,BS,INTSET,DICT,HD,DECIMALSET,BOOL,DOUBLE,DECIMAL,FLOAT,S,B,\
-                                FS,INT,NS,HDS,DOUBLESET,NULL,M,L}";
-        const TYPE_NAMES: &str = "{N,BS,L,B,NULL,M,S,SS,NS,BOOL}";
-        let Operand::Literal(literal) = operand else {
-            return Err(match static_type(operand) {
-                Some(found) => self.wrong_type(name, found),
-                None => self.wrong_type(name, ANY_TYPE),
-            });
-        };
-        match literal.value() {
-            ValueRef::S(text) => ValueType::from_name(text).ok_or_else(|| {
-                self.kind.invalid(format_args!(
-                    "Invalid attribute type name found; type: {text}, valid types: {TYPE_NAMES}"
-                ))
-            }),
-            other => Err(self.wrong_type(name, other.value_type())),
-        }
-    }
-
-    fn check_ordered(&self, operator: &str, operands: &[&Operand]) -> Result<(), ServiceError> {
-        for operand in operands {
-            if let Some(found) = static_type(operand)
-                && !matches!(found, ValueType::S | ValueType::N | ValueType::B)
-            {
-                return Err(self.wrong_type(operator, found));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_distinct(
-        &self,
-        operator: &str,
-        first: &Operand,
-        others: &[Operand],
-    ) -> Result<(), ServiceError> {
-        let Operand::Path(path) = first else { return Ok(()) };
-        if others.iter().any(|other| matches!(other, Operand::Path(other) if other == path)) {
-            return Err(self.kind.invalid(format_args!(
-                "The first operand must be distinct from the remaining operands for this operator \
-                 or function; operator: {operator}, first operand: {path}"
-            )));
-        }
-        Ok(())
-    }
-
-    fn check_bounds(&self, low: &Operand, high: &Operand) -> Result<(), ServiceError> {
-        let (Operand::Literal(low), Operand::Literal(high)) = (low, high) else { return Ok(()) };
-        let (low, high) = (low.value(), high.value());
-        let rule = if low.value_type() != high.value_type() {
-            "same data type for lower and upper bounds"
-        } else if low.compare(high).is_some_and(std::cmp::Ordering::is_gt) {
-            "upper bound to be greater than or equal to lower bound"
-        } else {
-            return Ok(());
-        };
-        Err(self.kind.invalid(format_args!(
-            "The BETWEEN operator requires {rule}; lower bound operand: {}, upper bound operand: {}",
-            shown(low),
-            shown(high)
-        )))
-    }
-
-    fn wrong_type(&self, operator: &str, found: impl TypeName) -> ServiceError {
-        self.kind.invalid(format_args!(
-            "Incorrect operand type for operator or function; operator or function: {operator}, \
-             operand type: {}",
-            found.type_name()
-        ))
-    }
-
-    fn wrong_count(&self, name: &str, count: usize) -> ServiceError {
-        self.kind.invalid(format_args!(
-            "Incorrect number of operands for operator or function; operator or function: {name}, \
-             number of operands: {count}"
-        ))
-    }
-
-    fn path_required(&self, name: &str) -> ServiceError {
-        self.kind.invalid(format_args!(
-            "Operator or function requires a document path; operator or function: {name}"
-        ))
+    /// Raises what a rule that all dialects share finds wrong.
+    fn rule<T>(&self, outcome: Result<T, String>) -> Result<T, ServiceError> {
+        outcome.map_err(|message| self.kind.invalid(message))
     }
 }
 
@@ -387,7 +282,7 @@ impl<'a> Checker<'_, 'a> {
         right: Node<'a>,
     ) -> Result<(UpdateOperand, UpdateOperand), ServiceError> {
         let operands = (self.update_operand(left)?, self.update_operand(right)?);
-        self.check_literals(operator, ValueType::N, &[&operands.0, &operands.1])?;
+        self.rule(rules::check_literals(operator, ValueType::N, &[&operands.0, &operands.1]))?;
         Ok(operands)
     }
 
@@ -400,80 +295,23 @@ impl<'a> Checker<'_, 'a> {
                 for node in nodes {
                     operands.push(self.update_operand(node)?);
                 }
-                let [first, second]: [UpdateOperand; 2] = operands
-                    .try_into()
-                    .map_err(|operands: Vec<_>| self.wrong_count(name, operands.len()))?;
+                let [first, second]: [UpdateOperand; 2] =
+                    operands.try_into().map_err(|operands: Vec<_>| {
+                        self.kind.invalid(rules::incorrect_count(name, operands.len()))
+                    })?;
                 if name == "list_append" {
-                    self.check_literals(name, ValueType::L, &[&first, &second])?;
+                    self.rule(rules::check_literals(name, ValueType::L, &[&first, &second]))?;
                     return Ok(UpdateOperand::ListAppend(Box::new(first), Box::new(second)));
                 }
                 match first {
                     UpdateOperand::Path(path) => {
                         Ok(UpdateOperand::IfNotExists(path, Box::new(second)))
                     }
-                    _ => Err(self.path_required(name)),
+                    _ => Err(self.kind.invalid(rules::path_required(name))),
                 }
             }
             // The parser has no such operand.
             _ => Err(ServiceError::internal()),
         }
-    }
-
-    fn check_literals(
-        &self,
-        operator: &str,
-        wanted: ValueType,
-        operands: &[&UpdateOperand],
-    ) -> Result<(), ServiceError> {
-        for operand in operands {
-            if let UpdateOperand::Literal(literal) = operand {
-                let found = literal.value().value_type();
-                if found != wanted {
-                    return Err(self.wrong_type(operator, found));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The type of an operand, if it does not depend on the item.
-fn static_type(operand: &Operand) -> Option<ValueType> {
-    match operand {
-        Operand::Path(_) => None,
-        Operand::Literal(literal) => Some(literal.value().value_type()),
-        Operand::Size(_) => Some(ValueType::N),
-    }
-}
-
-/// What stands for a type in an error text.
-trait TypeName {
-    fn type_name(&self) -> &str;
-}
-
-impl TypeName for ValueType {
-    fn type_name(&self) -> &str {
-        self.name()
-    }
-}
-
-impl TypeName for &str {
-    fn type_name(&self) -> &str {
-        self
-    }
-}
-
-/// A bound of BETWEEN as the error text has it. Other types than these were refused before.
-fn shown(value: ValueRef<'_>) -> String {
-    match value {
-        ValueRef::S(text) => format!("AttributeValue: {{S:{text}}}"),
-        ValueRef::N(number) => format!("AttributeValue: {{N:{number}}}"),
-        ValueRef::B(bytes) => {
-            format!(
-                "AttributeValue: {{B:java.nio.HeapByteBuffer[pos=0 lim={0} cap={0}]}}",
-                bytes.len()
-            )
-        }
-        other => format!("AttributeValue: {{{}}}", other.value_type().name()),
     }
 }

@@ -92,6 +92,8 @@ pub enum UpdateOperand {
     IfNotExists(Path, Box<UpdateOperand>),
     /// `list_append(first, second)`
     ListAppend(Box<UpdateOperand>, Box<UpdateOperand>),
+    /// A sum or difference within another one: only PartiQL has it.
+    Computed(Box<UpdateValue>),
 }
 
 /// What an action does to its place, once its operands are known.
@@ -294,13 +296,7 @@ impl Action {
     fn visit<'a>(&'a self, visitor: &mut impl FnMut(&'a Path)) {
         visitor(self.path());
         if let Self::Set { value, .. } = self {
-            match value {
-                UpdateValue::Operand(operand) => operand.visit(visitor),
-                UpdateValue::Plus(left, right) | UpdateValue::Minus(left, right) => {
-                    left.visit(visitor);
-                    right.visit(visitor);
-                }
-            }
+            value.visit(visitor);
         }
     }
 
@@ -335,6 +331,16 @@ impl Action {
 }
 
 impl UpdateValue {
+    fn visit<'a>(&'a self, visitor: &mut impl FnMut(&'a Path)) {
+        match self {
+            Self::Operand(operand) => operand.visit(visitor),
+            Self::Plus(left, right) | Self::Minus(left, right) => {
+                left.visit(visitor);
+                right.visit(visitor);
+            }
+        }
+    }
+
     fn evaluate(&self, old: &Item) -> Result<AttributeValue, Failure> {
         match self {
             Self::Operand(operand) => operand.evaluate(old),
@@ -357,6 +363,7 @@ impl UpdateOperand {
                 first.visit(visitor);
                 second.visit(visitor);
             }
+            Self::Computed(value) => value.visit(visitor),
         }
     }
 
@@ -378,6 +385,7 @@ impl UpdateOperand {
                 list.extend(more);
                 Ok(AttributeValue::L(list))
             }
+            Self::Computed(value) => value.evaluate(old),
         }
     }
 }

@@ -5,12 +5,14 @@
 //! they hold the error until the operation asks for the value.
 
 mod data;
+mod statement;
 mod stream;
 mod table;
 mod time_to_live;
 mod transact;
 
 pub use data::*;
+pub use statement::*;
 pub use stream::*;
 pub use table::*;
 pub use time_to_live::*;
@@ -26,6 +28,7 @@ pub type Parsed<T> = Result<T, Box<ServiceError>>;
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each variant is the operation of its name")]
 pub enum Request {
+    BatchExecuteStatement(Box<BatchExecuteStatementRequest>),
     BatchGetItem(Box<BatchGetItemRequest>),
     BatchWriteItem(Box<BatchWriteItemRequest>),
     CreateTable(Box<CreateTableRequest>),
@@ -36,6 +39,7 @@ pub enum Request {
     DescribeStream(Box<DescribeStreamRequest>),
     DescribeTable(Box<DescribeTableRequest>),
     DescribeTimeToLive(Box<DescribeTimeToLiveRequest>),
+    ExecuteStatement(Box<ExecuteStatementRequest>),
     GetItem(Box<GetItemRequest>),
     GetRecords(Box<GetRecordsRequest>),
     GetShardIterator(Box<GetShardIteratorRequest>),
@@ -58,6 +62,7 @@ pub enum Request {
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each variant is the operation of its name")]
 pub enum Response {
+    BatchExecuteStatement(BatchExecuteStatementResponse),
     BatchGetItem(BatchGetItemResponse),
     BatchWriteItem(BatchWriteItemResponse),
     CreateTable(TableDescription),
@@ -68,6 +73,7 @@ pub enum Response {
     DescribeStream(StreamDescription),
     DescribeTable(TableDescription),
     DescribeTimeToLive(TimeToLiveDescription),
+    ExecuteStatement(ExecuteStatementResponse),
     GetItem(GetItemResponse),
     GetRecords(GetRecordsResponse),
     GetShardIterator(GetShardIteratorResponse),
@@ -90,6 +96,7 @@ pub enum Response {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each variant is the operation of its name")]
 pub enum Operation {
+    BatchExecuteStatement,
     BatchGetItem,
     BatchWriteItem,
     CreateTable,
@@ -100,6 +107,7 @@ pub enum Operation {
     DescribeStream,
     DescribeTable,
     DescribeTimeToLive,
+    ExecuteStatement,
     GetItem,
     GetRecords,
     GetShardIterator,
@@ -120,7 +128,8 @@ pub enum Operation {
 
 impl Operation {
     /// All operations, in the order of their names.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
+        Self::BatchExecuteStatement,
         Self::BatchGetItem,
         Self::BatchWriteItem,
         Self::CreateTable,
@@ -131,6 +140,7 @@ impl Operation {
         Self::DescribeStream,
         Self::DescribeTable,
         Self::DescribeTimeToLive,
+        Self::ExecuteStatement,
         Self::GetItem,
         Self::GetRecords,
         Self::GetShardIterator,
@@ -153,6 +163,7 @@ impl Operation {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::BatchExecuteStatement => "BatchExecuteStatement",
             Self::BatchGetItem => "BatchGetItem",
             Self::BatchWriteItem => "BatchWriteItem",
             Self::CreateTable => "CreateTable",
@@ -163,6 +174,7 @@ impl Operation {
             Self::DescribeStream => "DescribeStream",
             Self::DescribeTable => "DescribeTable",
             Self::DescribeTimeToLive => "DescribeTimeToLive",
+            Self::ExecuteStatement => "ExecuteStatement",
             Self::GetItem => "GetItem",
             Self::GetRecords => "GetRecords",
             Self::GetShardIterator => "GetShardIterator",

@@ -1,0 +1,244 @@
+//! INSERT, UPDATE and DELETE: each is the write of one item, which its condition names.
+//!
+//! INSERT is a put on the condition that there is no such item, UPDATE an update on the condition
+//! that there is one, and DELETE succeeds without an item. Source: Developer Guide, "PartiQL
+//! insert, update and delete statements for DynamoDB".
+
+use zenobe_model::expression::{Condition, Path, Projection, Update};
+use zenobe_model::operation::ReturnValuesOnConditionCheckFailure;
+use zenobe_model::partiql::keys::{KeyNames, NamedItem};
+use zenobe_model::partiql::{CompiledStatement, Delete, Insert, Returning, UpdateStatement};
+use zenobe_model::{EncodedItem, ErrorCode, Item, ServiceError};
+
+use super::super::item::place_of_new;
+use super::key_type_mismatch;
+use crate::catalog::Table;
+use crate::write::{self, Change, ItemWrite, Origin, Written};
+use crate::{Inner, key};
+
+/// A statement that writes an item.
+pub(super) struct PlannedWrite {
+    pub(super) write: ItemWrite,
+    returning: Option<Returning>,
+}
+
+/// The write that a statement is.
+///
+/// # Errors
+/// The service's errors for what does not fit the table.
+pub(super) fn plan(
+    db: &Inner,
+    statement: CompiledStatement,
+    on_failure: ReturnValuesOnConditionCheckFailure,
+) -> Result<PlannedWrite, ServiceError> {
+    let return_item = on_failure == ReturnValuesOnConditionCheckFailure::AllOld;
+    match statement {
+        CompiledStatement::Insert(insert) => plan_insert(db, insert),
+        CompiledStatement::Update(update) => plan_update(db, update, return_item),
+        CompiledStatement::Delete(delete) => plan_delete(db, delete, return_item),
+        CompiledStatement::Select(_) | CompiledStatement::Exists(_) => {
+            Err(ServiceError::validation(
+                "EXISTS can only be used in ExecuteTransaction write requests.",
+            ))
+        }
+    }
+}
+
+fn plan_insert(db: &Inner, insert: Insert) -> Result<PlannedWrite, ServiceError> {
+    let table = db.catalog.table(&insert.table)?;
+    for attribute in table.key.attributes() {
+        let value = insert.item.get(&attribute.name).ok_or_else(|| {
+            ServiceError::validation(format!(
+                "Key attribute should be present in the item: Key {}",
+                attribute.name
+            ))
+        })?;
+        if value.value_type() != attribute.ty {
+            return Err(key_type_mismatch(&attribute.name));
+        }
+    }
+    let place = place_of_new(&table, &insert.item)?;
+    let condition = Condition::AttributeNotExists(partition_path(&table));
+    Ok(PlannedWrite {
+        write: ItemWrite {
+            table,
+            place,
+            change: Change::Put(insert.item),
+            condition: Some(condition),
+            return_item_on_failure: false,
+            origin: Origin::Request,
+        },
+        returning: None,
+    })
+}
+
+fn plan_update(
+    db: &Inner,
+    statement: UpdateStatement,
+    return_item_on_failure: bool,
+) -> Result<PlannedWrite, ServiceError> {
+    let UpdateStatement { table, update, condition, returning } = statement;
+    let Some(condition) = condition else { return Err(no_key()) };
+    let table = db.catalog.table(&table)?;
+    let (key, mut conditions) = named_key(&table, &condition)?;
+    let touched = table.key.attributes().find(|attribute| update.touches(&attribute.name));
+    if let Some(attribute) = touched {
+        return Err(ServiceError::validation(format!(
+            "One or more parameter values were invalid: Cannot update attribute {}. This attribute is part of the key",
+            attribute.name
+        )));
+    }
+    key::check_paths(&table, condition.paths().into_iter().chain(Update::paths(&update)))?;
+    let place = key::place_of_key(&table, &key)?;
+    conditions.insert(0, Condition::AttributeExists(partition_path(&table)));
+    Ok(PlannedWrite {
+        write: ItemWrite {
+            table,
+            place,
+            change: Change::Update { key, update: Some(update) },
+            condition: Some(Condition::And(conditions)),
+            return_item_on_failure,
+            origin: Origin::Request,
+        },
+        returning,
+    })
+}
+
+fn plan_delete(
+    db: &Inner,
+    statement: Delete,
+    return_item_on_failure: bool,
+) -> Result<PlannedWrite, ServiceError> {
+    let Delete { table, condition, returning } = statement;
+    let Some(condition) = condition else { return Err(no_key()) };
+    let table = db.catalog.table(&table)?;
+    if let Some(other) = returning.filter(|returning| *returning != Returning::AllOld) {
+        return Err(ServiceError::validation(format!(
+            "Invalid returning clause: RETURNING {} *. Only RETURNING ALL OLD * is allowed in DELETE statements.",
+            other.text()
+        )));
+    }
+    let (key, conditions) = named_key(&table, &condition)?;
+    key::check_paths(&table, condition.paths())?;
+    let place = key::place_of_key(&table, &key)?;
+    // Deleting what is not there succeeds, whatever the condition says.
+    let condition = (!conditions.is_empty()).then(|| {
+        Condition::Or(vec![
+            Condition::AttributeNotExists(partition_path(&table)),
+            Condition::And(conditions),
+        ])
+    });
+    Ok(PlannedWrite {
+        write: ItemWrite {
+            table,
+            place,
+            change: Change::Delete { key },
+            condition,
+            return_item_on_failure,
+            origin: Origin::Request,
+        },
+        returning,
+    })
+}
+
+fn partition_path(table: &Table) -> Path {
+    Path::attribute(table.key.partition.name.clone())
+}
+
+/// The names of the table's key attributes.
+pub(super) fn key_names(table: &Table) -> KeyNames<'_> {
+    KeyNames {
+        partition: &table.key.partition.name,
+        sort: table.key.sort.as_ref().map(|sort| sort.name.as_str()),
+    }
+}
+
+/// The key that a condition names, and what else it says.
+fn named_key(table: &Table, condition: &Condition) -> Result<(Item, Vec<Condition>), ServiceError> {
+    let mut named = key_names(table).item(Some(condition), false);
+    let conflict = named.conflict.take();
+    let key = whole_key(table, &mut named).ok_or_else(no_key)?;
+    if let Some(name) = conflict {
+        return Err(ServiceError::validation(format!(
+            "Multiple conditions on same key {name}. Only single item Update/Insert/Delete are supported"
+        )));
+    }
+    check_key_types(table, &key)?;
+    Ok((key, named.rest))
+}
+
+/// The key of the item that a condition names; `None` unless it names all of it.
+pub(super) fn whole_key(table: &Table, named: &mut NamedItem) -> Option<Item> {
+    let mut key = Item::new();
+    key.insert(table.key.partition.name.clone(), named.partition.take()?);
+    if let Some(sort) = &table.key.sort {
+        key.insert(sort.name.clone(), named.sort.take()?);
+    }
+    Some(key)
+}
+
+/// Checks that the values of a key have the types of its attributes.
+///
+/// # Errors
+/// The service's error, naming the attribute.
+pub(super) fn check_key_types(table: &Table, key: &Item) -> Result<(), ServiceError> {
+    for attribute in table.key.attributes() {
+        if key.get(&attribute.name).is_some_and(|value| value.value_type() != attribute.ty) {
+            return Err(key_type_mismatch(&attribute.name));
+        }
+    }
+    Ok(())
+}
+
+fn no_key() -> ServiceError {
+    ServiceError::validation(
+        "Where clause does not contain a mandatory equality on all key attributes",
+    )
+}
+
+impl PlannedWrite {
+    /// Writes, and answers the item that RETURNING asks for.
+    ///
+    /// # Errors
+    /// The service's errors.
+    pub(super) async fn run(
+        &self,
+        db: &Inner,
+    ) -> Result<(Option<EncodedItem>, Written), ServiceError> {
+        let written = write::write_all(db, std::slice::from_ref(&self.write)).await;
+        let mut written = written.map_err(|error| self.failure(error))?;
+        let written = written.pop().ok_or_else(ServiceError::internal)?;
+        Ok((self.returned(&written)?, written))
+    }
+
+    /// An INSERT fails its condition when the item exists, and has an error of its own for that.
+    fn failure(&self, error: ServiceError) -> ServiceError {
+        match (&self.write.change, error.code) {
+            (Change::Put(_), ErrorCode::ConditionalCheckFailed) => {
+                ServiceError::new(ErrorCode::DuplicateItem, "Duplicate primary key exists in table")
+            }
+            _ => error,
+        }
+    }
+
+    fn returned(&self, written: &Written) -> Result<Option<EncodedItem>, ServiceError> {
+        match self.returning {
+            None => Ok(None),
+            Some(Returning::AllOld) => Ok(written.old.clone()),
+            Some(Returning::AllNew) => Ok(written.new.clone()),
+            Some(Returning::ModifiedOld) => self.modified(written.old.as_ref()),
+            Some(Returning::ModifiedNew) => self.modified(written.new.as_ref()),
+        }
+    }
+
+    /// The attributes that the update changed, each as a whole.
+    fn modified(&self, item: Option<&EncodedItem>) -> Result<Option<EncodedItem>, ServiceError> {
+        let (Change::Update { update: Some(update), .. }, Some(item)) = (&self.write.change, item)
+        else {
+            return Ok(None);
+        };
+        let Some(parts) = update.select(item)? else { return Ok(None) };
+        let names = parts.attributes().map(|(name, _)| name.to_owned());
+        Projection::attributes(names).project(item).map(Some)
+    }
+}
