@@ -321,3 +321,79 @@ def test_an_item_is_at_most_400_kilobytes(sql):
     with pytest.raises(ClientError) as error:
         insert(409601)
     assert error.value.response["Error"]["Message"] == "Item size has exceeded the maximum allowed size"
+
+
+def transaction(songs, *statements, **options):
+    client, name = songs
+    statements = [s if isinstance(s, dict) else {"Statement": s} for s in statements]
+    for statement in statements:
+        statement["Statement"] = statement["Statement"].replace("T.", f'"{name}".').replace(" T", f' "{name}"')
+    return client.execute_transaction(TransactStatements=statements, **options)
+
+
+def test_a_transaction_writes_all_or_nothing(songs, sql):
+    one, two = "artist = 'txn' AND year = 1", "artist = 'txn' AND year = 2"
+    transaction(songs, "INSERT INTO T VALUE {'artist': 'txn', 'year': 1, 'n': 1}", "INSERT INTO T VALUE {'artist': 'txn', 'year': 2, 'n': 2}")
+    with pytest.raises(ClientError) as error:
+        transaction(songs, f"UPDATE T SET n = 5 WHERE {one}", "INSERT INTO T VALUE {'artist': 'txn', 'year': 2}",
+                    "UPDATE T SET n = 5 WHERE artist = 'txn' AND year = 3",
+                    {"Statement": "EXISTS(SELECT * FROM T WHERE artist = 'Ada' AND year = 2000 AND title = 'x')", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"})
+    reasons = error.value.response["CancellationReasons"]
+    assert [reason["Code"] for reason in reasons] == ["None", "DuplicateItem", "ConditionalCheckFailed", "ConditionalCheckFailed"]
+    assert reasons[3]["Item"]["title"] == {"S": "t9"}
+    assert sql(f"SELECT n FROM T WHERE {one}", ConsistentRead=True)["Items"] == [{"n": {"N": "1"}}]
+    answer = transaction(songs, f"UPDATE T SET n = n + 4 WHERE {one} AND n = 1", f"DELETE FROM T WHERE {two}",
+                         "EXISTS(SELECT * FROM T WHERE artist = 'Ada' AND year = 2000 AND nope IS MISSING)", ReturnConsumedCapacity="TOTAL")
+    assert answer["Responses"] == []
+    assert [entry["WriteCapacityUnits"] for entry in answer["ConsumedCapacity"]] == [6.0]
+    read = transaction(songs, f"SELECT n FROM T WHERE {one}", f"SELECT * FROM T WHERE {two}", ReturnConsumedCapacity="TOTAL")
+    assert read["Responses"] == [{"Item": {"n": {"N": "5"}}}, {}]
+    assert [entry["ReadCapacityUnits"] for entry in read["ConsumedCapacity"]] == [4.0]
+    sql(f"DELETE FROM T WHERE {one}")
+
+
+def test_a_transaction_happens_once_for_its_token(songs, sql):
+    sql("INSERT INTO T VALUE {'artist': 'token', 'year': 1, 'n': 0}")
+    step = "UPDATE T SET n = n + 1 WHERE artist = 'token' AND year = 1"
+    for _ in range(3):
+        transaction(songs, step, ClientRequestToken="partiql-token")
+    assert sql("SELECT n FROM T WHERE artist = 'token' AND year = 1", ConsistentRead=True)["Items"] == [{"n": {"N": "1"}}]
+    with pytest.raises(ClientError) as error:
+        transaction(songs, step.replace("+ 1", "+ 2"), ClientRequestToken="partiql-token")
+    assert error.value.response["Error"]["Code"] == "IdempotentParameterMismatchException"
+    sql("DELETE FROM T WHERE artist = 'token' AND year = 1")
+
+
+IN_FIRST = "Validation failed in TransactStatements[0]: "
+
+
+@pytest.mark.parametrize("statements, message", [
+    (["SELECT * FROM T WHERE artist = 'Ada'"], IN_FIRST + "Select statements within ExecuteTransaction must specify the primary key in the where clause."),
+    (["SELECT * FROM T WHERE artist = 'Ada' AND year = 2000 AND genre = 'g0'"], IN_FIRST + "Select statements within ExecuteTransaction must specify the primary key in the where clause."),
+    (["SELECT * FROM T.\"by-genre\" WHERE genre = 'g0'"], IN_FIRST + "Reads on indices are not supported within transactions."),
+    (["SELECT * FROM T WHERE artist IN ['Ada', 'Ada'] AND year = 2000"], IN_FIRST + "Overlapping conditions with range keys are not supported in where clause"),
+    (["EXISTS(SELECT * FROM T WHERE artist = 'Ada' AND year = 2000)"], IN_FIRST + "EXISTS() must contain a single item read with additional condition"),
+    (["UPDATE T SET n = 1 WHERE artist = 'Ada' AND year = 2000 RETURNING ALL NEW *"], IN_FIRST + "RETURNING clause is not supported in ExecuteTransaction."),
+    (["UPDATE T SET n = n + [1] WHERE artist = 'Ada' AND year = 2000"], IN_FIRST + "Incorrect operand type for operator or function; operator or function: +, operand type: L"),
+    (["SLECT * FROM T"], MALFORMED + "Expected data manipulation"),
+    (["SELECT * FROM T WHERE artist = 'Ada' AND year = 2000"] * 2, "Transaction request cannot include multiple operations on one item"),
+    (["SELECT * FROM T WHERE artist = 'Ada' AND year = 2000", "DELETE FROM T WHERE artist = 'x' AND year = 1"],
+     "ExecuteTransaction API does not support both read and write operations in the same request."),
+])
+def test_transactions_that_are_refused(songs, statements, message):
+    with pytest.raises(ClientError) as error:
+        transaction(songs, *statements)
+    assert (error.value.response["Error"]["Code"], error.value.response["Error"]["Message"]) == ("ValidationException", message)
+
+
+def test_statements_that_do_not_fit_their_tables_cancel_the_transaction(songs):
+    mismatch = "The provided key element does not match the schema"
+    update = "UPDATE T SET n = 1 WHERE "
+    with pytest.raises(ClientError) as error:
+        transaction(songs, update + "artist = 'Ada'", update + "artist = 'Ada' AND year = 'x'", update + "artist = 'Ada' AND year = 1 AND artist = 'Bob'",
+                    "INSERT INTO T VALUE {'artist': 'x'}", "DELETE FROM no_such_table WHERE a = 1", update + "artist = 'Bob' AND year = 1")
+    reasons = error.value.response["CancellationReasons"]
+    assert [(reason["Code"], reason.get("Message")) for reason in reasons] == [
+        ("ValidationError", mismatch), ("ValidationError", mismatch), ("ValidationError", mismatch),
+        ("ValidationError", "One or more parameter values were invalid: Missing the key year in the item"),
+        ("ResourceNotFound", "Requested resource not found"), ("None", None)]

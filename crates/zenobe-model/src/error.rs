@@ -159,6 +159,7 @@ impl ErrorCode {
             Self::RequestLimitExceeded => "ThrottlingError",
             Self::AccessDenied | Self::TagAccessDenied => "AccessDenied",
             Self::ResourceNotFound => "ResourceNotFound",
+            Self::DuplicateItem => "DuplicateItem",
             Self::ResourceInUse
             | Self::LimitExceeded
             | Self::TransactionCanceled

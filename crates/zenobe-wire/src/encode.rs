@@ -40,7 +40,9 @@ pub fn encode(response: &Response, out: &mut Vec<u8>) {
         Response::Query(response) | Response::Scan(response) => read_items(out, response),
         Response::DescribeTimeToLive(description) => describe_time_to_live(out, description),
         Response::UpdateTimeToLive(specification) => update_time_to_live(out, specification),
-        Response::TransactGetItems(response) => transact_get_items(out, response),
+        Response::ExecuteTransaction(response) | Response::TransactGetItems(response) => {
+            transact_get_items(out, response);
+        }
         Response::TransactWriteItems(response) => transact_write_items(out, response),
         // These answer without a body.
         Response::TagResource | Response::UntagResource => {}

@@ -787,6 +787,7 @@ pub(crate) const fn request_shape(operation: Operation) -> &'static StructureSha
         Operation::DescribeTable => &DESCRIBE_TABLE,
         Operation::DescribeTimeToLive => &DESCRIBE_TIME_TO_LIVE,
         Operation::ExecuteStatement => &statement::EXECUTE_STATEMENT,
+        Operation::ExecuteTransaction => &statement::EXECUTE_TRANSACTION,
         Operation::GetItem => &GET_ITEM,
         Operation::GetRecords => &GET_RECORDS,
         Operation::GetShardIterator => &GET_SHARD_ITERATOR,

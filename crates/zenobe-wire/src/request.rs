@@ -182,6 +182,9 @@ pub(crate) fn build(
         Operation::ExecuteStatement => {
             Request::ExecuteStatement(Box::new(execute_statement(members)))
         }
+        Operation::ExecuteTransaction => {
+            Request::ExecuteTransaction(Box::new(execute_transaction(members)))
+        }
         Operation::GetItem => Request::GetItem(Box::new(get_item(members))),
         Operation::GetRecords => Request::GetRecords(Box::new(get_records(members))),
         Operation::GetShardIterator => {
@@ -374,6 +377,15 @@ fn execute_statement(mut members: Members<'_>) -> ExecuteStatementRequest {
         statement: statement(&mut members),
         next_token: members.text("NextToken"),
         limit: members.unsigned("Limit"),
+        return_consumed_capacity: return_capacity(&mut members),
+    }
+}
+
+fn execute_transaction(mut members: Members<'_>) -> ExecuteTransactionRequest {
+    let statements = members.structures("TransactStatements").unwrap_or_default();
+    ExecuteTransactionRequest {
+        statements: statements.into_iter().map(|mut members| statement(&mut members)).collect(),
+        client_request_token: members.text("ClientRequestToken"),
         return_consumed_capacity: return_capacity(&mut members),
     }
 }

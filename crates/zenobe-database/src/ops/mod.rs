@@ -21,6 +21,7 @@ pub(crate) use self::table::stream_label;
 use crate::Inner;
 
 /// Executes one request.
+#[expect(clippy::too_many_lines, reason = "one arm for each operation")]
 pub(crate) async fn execute(db: &Arc<Inner>, request: Request) -> Result<Response, ServiceError> {
     Ok(match request {
         Request::BatchExecuteStatement(request) => {
@@ -54,6 +55,9 @@ pub(crate) async fn execute(db: &Arc<Inner>, request: Request) -> Result<Respons
         }
         Request::ExecuteStatement(request) => {
             Response::ExecuteStatement(partiql::execute_statement(db, *request).await?)
+        }
+        Request::ExecuteTransaction(request) => {
+            Response::ExecuteTransaction(partiql::execute_transaction(db, *request).await?)
         }
         Request::GetItem(request) => Response::GetItem(item::get_item(db, *request).await?),
         Request::GetRecords(request) => {

@@ -1,4 +1,4 @@
-//! ExecuteStatement and BatchExecuteStatement: PartiQL over the same reads and writes as the other
+//! ExecuteStatement, BatchExecuteStatement and ExecuteTransaction: PartiQL over the same reads and writes as the other
 //! operations.
 //!
 //! `zenobe_model::partiql` compiles statements to conditions, paths and updates; here they meet the
@@ -10,6 +10,7 @@
 mod batch;
 mod select;
 mod token;
+mod transaction;
 mod write;
 
 use zenobe_model::operation::{ExecuteStatementRequest, ExecuteStatementResponse, Parsed};
@@ -17,6 +18,7 @@ use zenobe_model::partiql::{self, CompiledStatement};
 use zenobe_model::{AttributeValue, ServiceError};
 
 pub(crate) use self::batch::batch_execute_statement;
+pub(crate) use self::transaction::execute_transaction;
 use super::capacity;
 use crate::Inner;
 

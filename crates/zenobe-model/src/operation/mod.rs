@@ -40,6 +40,7 @@ pub enum Request {
     DescribeTable(Box<DescribeTableRequest>),
     DescribeTimeToLive(Box<DescribeTimeToLiveRequest>),
     ExecuteStatement(Box<ExecuteStatementRequest>),
+    ExecuteTransaction(Box<ExecuteTransactionRequest>),
     GetItem(Box<GetItemRequest>),
     GetRecords(Box<GetRecordsRequest>),
     GetShardIterator(Box<GetShardIteratorRequest>),
@@ -74,6 +75,7 @@ pub enum Response {
     DescribeTable(TableDescription),
     DescribeTimeToLive(TimeToLiveDescription),
     ExecuteStatement(ExecuteStatementResponse),
+    ExecuteTransaction(TransactGetItemsResponse),
     GetItem(GetItemResponse),
     GetRecords(GetRecordsResponse),
     GetShardIterator(GetShardIteratorResponse),
@@ -108,6 +110,7 @@ pub enum Operation {
     DescribeTable,
     DescribeTimeToLive,
     ExecuteStatement,
+    ExecuteTransaction,
     GetItem,
     GetRecords,
     GetShardIterator,
@@ -128,7 +131,7 @@ pub enum Operation {
 
 impl Operation {
     /// All operations, in the order of their names.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::BatchExecuteStatement,
         Self::BatchGetItem,
         Self::BatchWriteItem,
@@ -141,6 +144,7 @@ impl Operation {
         Self::DescribeTable,
         Self::DescribeTimeToLive,
         Self::ExecuteStatement,
+        Self::ExecuteTransaction,
         Self::GetItem,
         Self::GetRecords,
         Self::GetShardIterator,
@@ -175,6 +179,7 @@ impl Operation {
             Self::DescribeTable => "DescribeTable",
             Self::DescribeTimeToLive => "DescribeTimeToLive",
             Self::ExecuteStatement => "ExecuteStatement",
+            Self::ExecuteTransaction => "ExecuteTransaction",
             Self::GetItem => "GetItem",
             Self::GetRecords => "GetRecords",
             Self::GetShardIterator => "GetShardIterator",

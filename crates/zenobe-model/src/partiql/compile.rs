@@ -168,6 +168,17 @@ pub fn compile(
     Ok(compile_refusing(text, Parameters(parameters))?)
 }
 
+/// Checks that a text follows the grammar.
+///
+/// # Errors
+/// The `ValidationException` of a statement that is not well formed.
+pub fn check_grammar(text: &str) -> Result<(), ServiceError> {
+    match parser::parse(text) {
+        Err(refusal @ Refusal::Malformed(_)) => Err(refusal.into()),
+        Ok(_) | Err(Refusal::Unsupported(_)) => Ok(()),
+    }
+}
+
 /// Whether a text, as far as its first word says, reads items (`true`) or writes them.
 #[must_use]
 pub fn reads(text: &str) -> Option<bool> {

@@ -29,7 +29,7 @@ mod update;
 
 pub use compile::{
     Column, Columns, CompiledStatement, Delete, Insert, Returning, Select, UpdateStatement,
-    compile, reads,
+    check_grammar, compile, reads,
 };
 
 use crate::error::ServiceError;

@@ -53,24 +53,10 @@ fn batch_error(out: &mut Vec<u8>, error: &ServiceError) {
     object.close();
 }
 
-/// How an error is called that does not fail the whole request.
+/// How an error is called that does not fail the whole request: as in a transaction, but for one.
 const fn statement_error_code(code: ErrorCode) -> &'static str {
     match code {
-        ErrorCode::Validation
-        | ErrorCode::Serialization
-        | ErrorCode::UnknownOperation
-        | ErrorCode::ExpiredIterator
-        | ErrorCode::TrimmedDataAccess
-        | ErrorCode::ResourceInUse
-        | ErrorCode::LimitExceeded => "ValidationError",
-        ErrorCode::ConditionalCheckFailed => "ConditionalCheckFailed",
-        ErrorCode::ResourceNotFound => "ResourceNotFound",
-        ErrorCode::DuplicateItem => "DuplicateItem",
-        ErrorCode::ItemCollectionSizeLimitExceeded => "ItemCollectionSizeLimitExceeded",
-        ErrorCode::ProvisionedThroughputExceeded => "ProvisionedThroughputExceeded",
         ErrorCode::RequestLimitExceeded => "RequestLimitExceeded",
-        ErrorCode::TransactionConflict => "TransactionConflict",
-        ErrorCode::AccessDenied | ErrorCode::TagAccessDenied => "AccessDenied",
-        ErrorCode::InternalServer | ErrorCode::ServiceUnavailable => "InternalServerError",
+        other => other.reason_name(),
     }
 }

@@ -21,6 +21,25 @@ pub(super) const EXECUTE_STATEMENT: StructureShape = StructureShape {
     ],
 };
 
+pub(super) const EXECUTE_TRANSACTION: StructureShape = StructureShape {
+    name: "ExecuteTransactionInput",
+    members: &[
+        required(
+            "TransactStatements",
+            Shape::List(
+                &Shape::Structure(&StructureShape {
+                    name: "ParameterizedStatement",
+                    members: &[STATEMENT, PARAMETERS, RETURN_ON_FAILURE],
+                }),
+                1,
+                100,
+            ),
+        ),
+        optional("ClientRequestToken", Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(36)])),
+        RETURN_CAPACITY,
+    ],
+};
+
 pub(super) const BATCH_EXECUTE_STATEMENT: StructureShape = StructureShape {
     name: "BatchExecuteStatementInput",
     members: &[

@@ -20,7 +20,7 @@ use super::write::PlannedWrite;
 use super::{parameters, select, write};
 use crate::catalog::Table;
 use crate::read::Source;
-use crate::{Inner, engine_failure, key};
+use crate::{Inner, engine_failure, key, transact};
 
 /// A statement of a batch, ready to run.
 enum Planned {
@@ -29,11 +29,11 @@ enum Planned {
 }
 
 /// A read of one item.
-pub(super) struct ItemRead {
-    pub(super) table: Arc<Table>,
-    pub(super) place: RowPlace,
-    pub(super) columns: Option<Columns>,
-    pub(super) consistent: bool,
+struct ItemRead {
+    table: Arc<Table>,
+    place: RowPlace,
+    columns: Option<Columns>,
+    consistent: bool,
 }
 
 /// What a statement of a batch came to.
@@ -174,8 +174,14 @@ impl ItemRead {
     /// # Errors
     /// Of the engine.
     async fn run(&self, db: &Inner) -> Result<(Option<EncodedItem>, HalfUnits), ServiceError> {
-        let read = if self.consistent { Read::Strong } else { Read::Eventual };
-        let row = db.engine.get(key::item_key(&self.table, self.place.clone()), read).await;
+        let key = key::item_key(&self.table, self.place.clone());
+        let read = if self.consistent {
+            transact::settle_items(db, std::slice::from_ref(&key)).await?;
+            Read::Strong
+        } else {
+            Read::Eventual
+        };
+        let row = db.engine.get(key, read).await;
         let row = row.map_err(|error| engine_failure(&error))?;
         let item = row.map(|row| crate::write::decode(row.value)).transpose()?;
         let units =

@@ -473,7 +473,7 @@ fn check_key_values(
         if value.value_type() != attribute.ty {
             return Err(key_type_mismatch(&attribute.name));
         }
-        key::check_key_value(&attribute.name, value, sort)
+        key::check_key_value(&attribute.name, value, sort).map_err(ServiceError::from)
     };
     if let Some(attribute) = source.partition(table).first() {
         check(attribute, &read.partition, false)?;

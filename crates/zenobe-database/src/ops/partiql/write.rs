@@ -4,17 +4,24 @@
 //! that there is one, and DELETE succeeds without an item. Source: Developer Guide, "PartiQL
 //! insert, update and delete statements for DynamoDB".
 
-use zenobe_model::expression::{Condition, Path, Projection, Update};
+use std::sync::Arc;
+
+use zenobe_model::expression::{Condition, Path, Projection};
 use zenobe_model::operation::ReturnValuesOnConditionCheckFailure;
 use zenobe_model::partiql::keys::{KeyNames, NamedItem};
 use zenobe_model::partiql::{CompiledStatement, Delete, Insert, Returning, UpdateStatement};
 use zenobe_model::{EncodedItem, ErrorCode, Item, ServiceError};
 
-use super::super::item::place_of_new;
+use zenobe_storage::RowPlace;
+
+use super::super::item::{check_condition_paths, check_update, place_of_new};
 use super::key_type_mismatch;
 use crate::catalog::Table;
-use crate::write::{self, Change, ItemWrite, Origin, Written};
+use crate::write::{self, Change, ItemWrite, Written};
 use crate::{Inner, key};
+
+/// The text for an INSERT of an item that exists.
+pub(super) const DUPLICATE_ITEM: &str = "Duplicate primary key exists in table";
 
 /// A statement that writes an item.
 pub(super) struct PlannedWrite {
@@ -58,18 +65,7 @@ fn plan_insert(db: &Inner, insert: Insert) -> Result<PlannedWrite, ServiceError>
         }
     }
     let place = place_of_new(&table, &insert.item)?;
-    let condition = Condition::AttributeNotExists(partition_path(&table));
-    Ok(PlannedWrite {
-        write: ItemWrite {
-            table,
-            place,
-            change: Change::Put(insert.item),
-            condition: Some(condition),
-            return_item_on_failure: false,
-            origin: Origin::Request,
-        },
-        returning: None,
-    })
+    Ok(PlannedWrite { write: insert_write(table, place, insert.item), returning: None })
 }
 
 fn plan_update(
@@ -80,28 +76,14 @@ fn plan_update(
     let UpdateStatement { table, update, condition, returning } = statement;
     let Some(condition) = condition else { return Err(no_key()) };
     let table = db.catalog.table(&table)?;
-    let (key, mut conditions) = named_key(&table, &condition)?;
-    let touched = table.key.attributes().find(|attribute| update.touches(&attribute.name));
-    if let Some(attribute) = touched {
-        return Err(ServiceError::validation(format!(
-            "One or more parameter values were invalid: Cannot update attribute {}. This attribute is part of the key",
-            attribute.name
-        )));
-    }
-    key::check_paths(&table, condition.paths().into_iter().chain(Update::paths(&update)))?;
+    let (key, conditions) = named_key(&table, &condition)?;
+    check_update(&table, Some(&update))?;
+    check_condition_paths(&table, Some(&condition))?;
     let place = key::place_of_key(&table, &key)?;
-    conditions.insert(0, Condition::AttributeExists(partition_path(&table)));
-    Ok(PlannedWrite {
-        write: ItemWrite {
-            table,
-            place,
-            change: Change::Update { key, update: Some(update) },
-            condition: Some(Condition::And(conditions)),
-            return_item_on_failure,
-            origin: Origin::Request,
-        },
-        returning,
-    })
+    let change = Change::Update { key, update: Some(update) };
+    let write =
+        ItemWrite { return_item_on_failure, ..update_write(table, place, change, conditions) };
+    Ok(PlannedWrite { write, returning })
 }
 
 fn plan_delete(
@@ -119,26 +101,47 @@ fn plan_delete(
         )));
     }
     let (key, conditions) = named_key(&table, &condition)?;
-    key::check_paths(&table, condition.paths())?;
+    check_condition_paths(&table, Some(&condition))?;
     let place = key::place_of_key(&table, &key)?;
-    // Deleting what is not there succeeds, whatever the condition says.
+    let write = ItemWrite { return_item_on_failure, ..delete_write(table, place, key, conditions) };
+    Ok(PlannedWrite { write, returning })
+}
+
+/// The put of an item that must not exist.
+pub(super) fn insert_write(table: Arc<Table>, place: RowPlace, item: Item) -> ItemWrite {
+    let condition = Condition::AttributeNotExists(partition_path(&table));
+    ItemWrite { condition: Some(condition), ..ItemWrite::new(table, place, Change::Put(item)) }
+}
+
+/// A change, or check, of an item that must exist and satisfy conditions.
+pub(super) fn update_write(
+    table: Arc<Table>,
+    place: RowPlace,
+    change: Change,
+    mut conditions: Vec<Condition>,
+) -> ItemWrite {
+    conditions.insert(0, Condition::AttributeExists(partition_path(&table)));
+    ItemWrite {
+        condition: Some(Condition::And(conditions)),
+        ..ItemWrite::new(table, place, change)
+    }
+}
+
+/// The deletion of an item that satisfies conditions. Deleting what is not there succeeds, whatever
+/// they say.
+pub(super) fn delete_write(
+    table: Arc<Table>,
+    place: RowPlace,
+    key: Item,
+    conditions: Vec<Condition>,
+) -> ItemWrite {
     let condition = (!conditions.is_empty()).then(|| {
         Condition::Or(vec![
             Condition::AttributeNotExists(partition_path(&table)),
             Condition::And(conditions),
         ])
     });
-    Ok(PlannedWrite {
-        write: ItemWrite {
-            table,
-            place,
-            change: Change::Delete { key },
-            condition,
-            return_item_on_failure,
-            origin: Origin::Request,
-        },
-        returning,
-    })
+    ItemWrite { condition, ..ItemWrite::new(table, place, Change::Delete { key }) }
 }
 
 fn partition_path(table: &Table) -> Path {
