@@ -3,13 +3,14 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import {
   BatchWriteItemCommand, ConditionalCheckFailedException, CreateTableCommand, DeleteTableCommand,
-  DescribeTimeToLiveCommand, DynamoDBClient, PutItemCommand, ResourceNotFoundException, UpdateTimeToLiveCommand, paginateScan, waitUntilTableExists, waitUntilTableNotExists,
+  DescribeTimeToLiveCommand, DynamoDBClient, IdempotentParameterMismatchException, PutItemCommand, ResourceNotFoundException,
+  TransactionCanceledException, UpdateTimeToLiveCommand, paginateScan, waitUntilTableExists, waitUntilTableNotExists,
 } from "@aws-sdk/client-dynamodb";
 import {
   DescribeStreamCommand, DynamoDBStreamsClient, GetRecordsCommand, GetShardIteratorCommand,
   ResourceNotFoundException as StreamNotFoundException,
 } from "@aws-sdk/client-dynamodb-streams";
-import { DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand, UpdateCommand } from "@aws-sdk/lib-dynamodb";
+import { DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand, TransactGetCommand, TransactWriteCommand, UpdateCommand } from "@aws-sdk/lib-dynamodb";
 
 const client = new DynamoDBClient({ endpoint: process.env.ZENOBE_ENDPOINT });
 const documents = DynamoDBDocumentClient.from(client);
@@ -132,4 +133,43 @@ test("streams are read shard by shard", async () => {
   await assert.rejects(
     streams.send(new DescribeStreamCommand({ StreamArn: `${StreamArn}0` })), StreamNotFoundException);
   await client.send(new DeleteTableCommand({ TableName: streamed }));
+});
+
+test("transactions are all or nothing, typed, and happen once per token", async () => {
+  const item = (line, more) => ({ TableName, Item: { cart: "t", line, ...more } });
+  const request = {
+    TransactItems: [
+      { Put: item(1, { price: 5 }) },
+      { Update: { TableName, Key: { cart: "t", line: 2 }, UpdateExpression: "ADD quantity :one", ExpressionAttributeValues: { ":one": 1 } } },
+      { ConditionCheck: { TableName, Key: { cart: "t", line: 9 }, ConditionExpression: "attribute_not_exists(cart)" } },
+    ],
+    ClientRequestToken: "js-token", ReturnConsumedCapacity: "TOTAL",
+  };
+  const first = await documents.send(new TransactWriteCommand(request));
+  const again = await documents.send(new TransactWriteCommand(request));
+  assert.deepEqual(first.ConsumedCapacity, [{ TableName, CapacityUnits: 6, WriteCapacityUnits: 6 }]);
+  assert.deepEqual(again.ConsumedCapacity, [{ TableName, CapacityUnits: 6, ReadCapacityUnits: 6 }]);
+  const Get = (line) => ({ Get: { TableName, Key: { cart: "t", line } } });
+  const read = await documents.send(new TransactGetCommand({ TransactItems: [Get(1), Get(2), Get(9)] }));
+  assert.deepEqual(read.Responses.map(({ Item }) => Item), [{ cart: "t", line: 1, price: 5 }, { cart: "t", line: 2, quantity: 1 }, undefined]);
+  await assert.rejects(
+    documents.send(new TransactWriteCommand({ ...request, TransactItems: request.TransactItems.slice(1) })),
+    IdempotentParameterMismatchException);
+  await assert.rejects(
+    documents.send(new TransactWriteCommand({
+      TransactItems: [
+        { Delete: { TableName, Key: { cart: "t", line: 2 } } },
+        { Put: { ...item(1), ConditionExpression: "price > :most", ExpressionAttributeValues: { ":most": 5 }, ReturnValuesOnConditionCheckFailure: "ALL_OLD" } },
+      ],
+    })),
+    (error) => {
+      assert(error instanceof TransactionCanceledException);
+      assert.equal(error.message, "Transaction cancelled, please refer cancellation reasons for specific reasons [None, ConditionalCheckFailed]");
+      assert.deepEqual(error.CancellationReasons.map(({ Code }) => Code), ["None", "ConditionalCheckFailed"]);
+      assert.deepEqual(error.CancellationReasons[1].Item, { cart: { S: "t" }, line: { N: "1" }, price: { N: "5" } });
+      return true;
+    });
+  const many = (count) => ({ TransactItems: [...Array(count).keys()].map((n) => ({ Put: item(n, {}) })) });
+  await documents.send(new TransactWriteCommand(many(100)));
+  await assert.rejects(documents.send(new TransactWriteCommand(many(101))), /less than or equal to 100/);
 });
