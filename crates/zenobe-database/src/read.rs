@@ -123,6 +123,11 @@ pub(crate) struct PageRead<'t> {
 }
 
 impl PageRead<'_> {
+    /// Whether the items are more than passed on to the client.
+    fn looks_into_items(&self) -> bool {
+        self.filter.is_some() || self.projection.is_some() || self.count_only || self.fetch
+    }
+
     /// Whether the extent is one item at most, after which nothing can follow.
     fn is_whole_item(&self) -> bool {
         matches!(
@@ -169,7 +174,7 @@ pub(crate) async fn page(db: &Inner, mut request: PageRead<'_>) -> Result<ItemsP
         for (entry, item) in chunk {
             scanned += 1;
             bytes += entry.size_bytes();
-            page.take(&request, item)?;
+            page.take(&request, item.unwrap_or_else(|| entry.clone()))?;
             if scanned >= limit || bytes >= PAGE_BYTES {
                 page.last_evaluated_key =
                     (!request.is_whole_item()).then(|| start_key(&request, &entry));
@@ -274,20 +279,21 @@ async fn read_chunk(
     rows.map_err(|error| engine_failure(&error))
 }
 
-/// Decodes the rows of a chunk: each entry of the source, and the item to filter and return.
+/// Decodes the rows of a chunk: each entry of the source, and the item to filter and return where
+/// that is another one.
 async fn decode_chunk(
     db: &Inner,
     request: &PageRead<'_>,
     rows: Page,
     read: &Read,
     page: &mut ItemsPage,
-) -> Result<Vec<(EncodedItem, EncodedItem)>, ServiceError> {
-    let entries: Result<Vec<EncodedItem>, ServiceError> =
-        rows.rows.into_iter().map(|(_, row)| write::decode(row.value)).collect();
-    let entries = entries?;
+) -> Result<Vec<(EncodedItem, Option<EncodedItem>)>, ServiceError> {
+    let decode = if request.looks_into_items() { write::decode } else { write::decode_to_pass_on };
+    let entries = rows.rows.into_iter().map(|(_, row)| decode(row.value));
     if !request.fetch {
-        return Ok(entries.into_iter().map(|entry| (entry.clone(), entry)).collect());
+        return entries.map(|entry| Ok((entry?, None))).collect();
     }
+    let entries: Vec<EncodedItem> = entries.collect::<Result<_, _>>()?;
     let keys: Vec<Key> = entries
         .iter()
         .filter_map(|entry| key::place_of_encoded(request.table, entry))
@@ -303,7 +309,7 @@ async fn decode_chunk(
             None => entry.clone(),
         };
         page.fetch_units += HalfUnits::read(item.size_bytes(), request.consistent);
-        joined.push((entry, item));
+        joined.push((entry, Some(item)));
     }
     Ok(joined)
 }

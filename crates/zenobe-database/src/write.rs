@@ -223,6 +223,14 @@ impl ItemWrite {
         error
     }
 
+    /// Whether anything depends on what the item holds before, beside its size.
+    fn looks_into_old(&self) -> bool {
+        self.condition.is_some()
+            || matches!(self.change, Change::Update { .. })
+            || !(self.table.local_indexes.is_empty() && self.table.global_indexes.is_empty())
+            || self.table.stream.is_some()
+    }
+
     /// The key of the item.
     pub(crate) fn key(&self) -> Key {
         key::item_key(&self.table, self.place.clone())
@@ -413,6 +421,7 @@ impl Plan {
         let mut refused = false;
         for (ordinal, ((write, row), error)) in writes.iter().zip(rows).zip(&mut errors).enumerate()
         {
+            let decode = if write.looks_into_old() { decode } else { decode_to_pass_on };
             let old = row.as_ref().map(|row| decode(row.value.clone())).transpose()?;
             let collection = keys.collections.get(ordinal).copied().flatten();
             match plan.add(write, old, collection, &mut sizes, header) {
@@ -563,6 +572,14 @@ pub(crate) fn decode_collection(row: &Row) -> Result<u64, ServiceError> {
 /// An internal error when the bytes are not an item: corruption, never absence.
 pub(crate) fn decode(value: Bytes) -> Result<EncodedItem, ServiceError> {
     EncodedItem::from_stored(value).map_err(|error| corrupt(&error.to_string()))
+}
+
+/// Decodes a stored item that is only counted or passed on.
+///
+/// # Errors
+/// As [`decode`]. Text that is not UTF-8 is met when the response is checked.
+pub(crate) fn decode_to_pass_on(value: Bytes) -> Result<EncodedItem, ServiceError> {
+    EncodedItem::from_stored_to_pass_on(value).map_err(|error| corrupt(&error.to_string()))
 }
 
 pub(crate) fn corrupt(what: &str) -> ServiceError {

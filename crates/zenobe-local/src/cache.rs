@@ -3,7 +3,8 @@
 //! An entry holds the newest version of its key. Commits replace the entry of a cached key before
 //! they become visible; readers fill a missing one under the key's latch, and only when nothing wrote
 //! to that stripe since the LSN they read at. So an entry is either current or too new for a reader,
-//! who then asks the memtables. Values are copied in: an entry keeps nothing else alive.
+//! who then asks the memtables. Values are copied in: an entry keeps nothing else alive. Keys are not
+//! where they have an allocation of their own.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -91,16 +92,18 @@ impl ItemCache {
     /// Replaces the entry if there is one. The caller holds the key's latch.
     pub(crate) fn replace(&self, key: &Bytes, lsn: u64, value: Option<&Bytes>) {
         if let Some(rows) = &self.rows
-            && rows.peek(key).is_some()
+            && rows.contains_key(key)
         {
-            rows.insert(Bytes::copy_from_slice(key), copied(lsn, value));
+            // Gone meanwhile is as good: what is not there is not stale.
+            let _ = rows.replace(Bytes::copy_from_slice(key), copied(lsn, value), false);
         }
     }
 
-    /// Puts an entry in. The caller holds the key's latch and knows that `found` is the newest.
+    /// Puts an entry in. The caller holds the key's latch, knows that `found` is the newest, and gives
+    /// a key that has its own allocation.
     pub(crate) fn fill(&self, key: &Bytes, found: &Found) {
         if let Some(rows) = &self.rows {
-            rows.insert(Bytes::copy_from_slice(key), copied(found.lsn, found.value.as_ref()));
+            rows.insert(key.clone(), copied(found.lsn, found.value.as_ref()));
         }
     }
 

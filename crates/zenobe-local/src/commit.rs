@@ -24,14 +24,17 @@ pub(crate) const COMMIT_BYTES_MAX: usize = 128 << 20;
 /// The longest that a writer is held up at a time while flushes lag behind.
 const SLOWEST: Duration = Duration::from_millis(4);
 /// Sorted runs on level 0 from which on writers are slowed down.
-const WAITING_RUNS_SOFT: usize = 12;
+const WAITING_RUNS_SOFT: usize = 16;
 /// So many more make it the longest time.
 const SLOWEST_AT_RUNS: u32 = 16;
 
 struct Check {
     index: usize,
     key: Bytes,
+    stripe: usize,
     expect: Expect,
+    /// The row as it was before the latches were taken, and an LSN at which that was so.
+    before: Option<(Found, u64)>,
 }
 
 struct Prepared {
@@ -68,14 +71,19 @@ fn prepare(commit: &Commit, live: &Spaces) -> EngineResult<Prepared> {
     }
     let mut checks = Vec::with_capacity(commit.preconditions.len());
     for (index, precondition) in commit.preconditions.iter().enumerate() {
-        checks.push(Check {
-            index,
-            key: layout::physical_key(live.get(precondition.key.space)?, &precondition.key)?,
-            expect: precondition.expect,
-        });
+        // Who checks a row mostly writes it, and mostly in the same order.
+        let same = commit.mutations.get(index).is_some_and(|m| m.key == precondition.key);
+        let key = match rows.get(index).filter(|_| same) {
+            Some((key, _)) => key.clone(),
+            None => layout::physical_key(live.get(precondition.key.space)?, &precondition.key)?,
+        };
+        let (stripe, expect) = (Latches::stripe(&key), precondition.expect);
+        checks.push(Check { index, key, stripe, expect, before: None });
     }
-    let keys = rows.iter().map(|(key, _)| key).chain(checks.iter().map(|check| &check.key));
-    let mut stripes: Vec<usize> = keys.map(Latches::stripe).collect();
+    let is_checked = |key: &Bytes, index| checks.get(index).is_some_and(|c: &Check| c.key == *key);
+    let unchecked = rows.iter().enumerate().filter(|(index, (key, _))| !is_checked(key, *index));
+    let unchecked = unchecked.map(|(_, (key, _))| Latches::stripe(key));
+    let mut stripes: Vec<usize> = checks.iter().map(|c| c.stripe).chain(unchecked).collect();
     stripes.sort_unstable();
     stripes.dedup();
     let keys =
@@ -94,7 +102,7 @@ impl Core {
     pub(crate) async fn commit(&self, commit: Commit) -> EngineResult<Outcome> {
         self.check_open()?;
         let mut prepared = prepare(&commit, &self.spaces.load())?;
-        self.warm(&prepared).await?;
+        self.warm(&mut prepared).await?;
         self.slow_down().await?;
         loop {
             let tried = {
@@ -140,13 +148,15 @@ impl Core {
         }
     }
 
-    /// Brings the rows to be checked into memory, so that the check finds them there.
-    async fn warm(&self, prepared: &Prepared) -> EngineResult<()> {
-        for check in &prepared.checks {
+    /// Looks the rows to be checked up before the latches are taken: this may ask the disk.
+    async fn warm(&self, prepared: &mut Prepared) -> EngineResult<()> {
+        for check in &mut prepared.checks {
             let lsn = self.visible.load(Ordering::Acquire);
-            if self.cache.get(&check.key, lsn).is_none() {
-                self.read_row(&check.key, crate::read::Level::Visible).await?;
-            }
+            let found = match self.cache.get(&check.key, lsn) {
+                Some(found) => found,
+                None => self.read_row(&check.key, crate::read::Level::Visible).await?,
+            };
+            check.before = Some((found, lsn));
         }
         Ok(())
     }
@@ -187,7 +197,13 @@ impl Core {
     fn try_commit(&self, prepared: &mut Prepared) -> EngineResult<Tried> {
         let mut latches = self.latches.lock(&prepared.stripes);
         for check in &prepared.checks {
-            let found = self.current(&check.key)?;
+            let last = prepared.stripes.binary_search(&check.stripe);
+            let last = last.ok().and_then(|place| latches.get(place)).map_or(u64::MAX, |l| **l);
+            let found = match &check.before {
+                // Nothing wrote to a key of the stripe since.
+                Some((found, lsn)) if last <= *lsn => found.clone(),
+                _ => self.current(&check.key)?,
+            };
             let holds = match (check.expect, &found.value) {
                 (Expect::Absent, value) => value.is_none(),
                 (Expect::At(version), value) => value.is_some() && found.lsn == version.0,
@@ -233,7 +249,7 @@ impl Core {
         if sequencer.ask_for_segment() {
             self.wake_background(|work| work.prepare = true);
         }
-        if sequencer.active.bytes() >= self.options.memtable_bytes / 4 {
+        if sequencer.active.bytes() >= self.options.memtable_bytes / 8 * 3 {
             self.rotate(&mut sequencer);
         }
         drop(sequencer);

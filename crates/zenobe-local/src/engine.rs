@@ -58,16 +58,17 @@ impl LocalEngine {
     pub fn open(options: LocalOptions) -> EngineResult<Self> {
         let core = Arc::new(open::open(options)?);
         let engine = Self { core, threads: Mutex::new(Vec::new()) };
-        engine.start("zenobe-log", committer::run)?;
-        engine.start("zenobe-segments", background::run_preparation)?;
-        engine.start("zenobe-flush", background::run_flushes)?;
-        engine.start("zenobe-compact", background::run_compactions)?;
+        engine.start("zenobe-log", committer::run, 0)?;
+        engine.start("zenobe-segments", background::run_preparation, FLUSH_NICENESS)?;
+        engine.start("zenobe-flush", background::run_flushes, FLUSH_NICENESS)?;
+        engine.start("zenobe-compact", background::run_compactions, COMPACTION_NICENESS)?;
         Ok(engine)
     }
 
-    fn start(&self, name: &str, run: fn(&Core)) -> EngineResult<()> {
+    fn start(&self, name: &str, run: fn(&Core), niceness: i32) -> EngineResult<()> {
         let core = self.core.clone();
         let body = move || {
+            be_nice(niceness);
             let guard = PanicGuard(&core);
             run(&core);
             drop(guard);
@@ -100,6 +101,24 @@ impl LocalEngine {
         let _manifest = core.manifest.lock();
         core.lock.lock().take();
     }
+}
+
+/// How far threads that nobody waits for stand back where cores are short: far enough that requests do
+/// not wait for them, not so far that they fall behind for good.
+const FLUSH_NICENESS: i32 = 3;
+const COMPACTION_NICENESS: i32 = 5;
+
+/// Lets other threads go first. On Linux the priority is one of the thread; elsewhere it would be one of
+/// the whole process, and nothing happens. Where it is not permitted nothing is lost.
+fn be_nice(niceness: i32) {
+    #[cfg(target_os = "linux")]
+    if niceness > 0
+        && let Err(error) = rustix::process::setpriority_process(None, niceness)
+    {
+        tracing::debug!(%error, "a background thread keeps its priority");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = niceness;
 }
 
 /// A thread that panics leaves the engine without something it needs.

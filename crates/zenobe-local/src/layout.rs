@@ -7,7 +7,7 @@
 
 use std::ops::Bound;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use xxhash_rust::xxh3::xxh3_64;
 use zenobe_storage::{
     EngineError, EngineResult, Key, Lane, PARTITION_BYTES_MAX, RangeRead, Row, RowPlace,
@@ -16,6 +16,8 @@ use zenobe_storage::{
 
 use crate::spaces::Incarnation;
 
+/// The bytes of a physical key up to and with the partition's hash.
+const HASH_END: usize = 17;
 /// The bytes of a physical key before the partition.
 pub(crate) const PREFIX_BYTES: usize = 19;
 /// The tree's limit.
@@ -79,6 +81,19 @@ fn after_prefix(prefix: &[u8]) -> Bound<Bytes> {
     Bound::Unbounded
 }
 
+/// What all keys of one partition begin with, and few others do: incarnation, lane and hash.
+pub(crate) fn partition_prefix(physical_key: &[u8]) -> Option<&[u8]> {
+    physical_key.get(..HASH_END)
+}
+
+/// The prefix of the partition that an interval lies in, if it is within one.
+pub(crate) fn partition_of(interval: &Interval) -> Option<&[u8]> {
+    let (Bound::Included(low) | Bound::Excluded(low)) = &interval.0 else { return None };
+    let (Bound::Included(high) | Bound::Excluded(high)) = &interval.1 else { return None };
+    let prefix = partition_prefix(low)?;
+    (partition_prefix(high) == Some(prefix)).then_some(prefix)
+}
+
 /// The physical interval of a range; `None` when it is empty.
 pub(crate) fn range_interval(space: Incarnation, range: &RangeRead) -> Option<Interval> {
     let key = |sort: &Bytes| physical(space, range.lane, &range.partition, sort);
@@ -140,7 +155,7 @@ pub(crate) fn space_of(physical_key: &[u8]) -> Option<Incarnation> {
 }
 
 /// The place in a physical key.
-pub(crate) fn place_of(physical_key: &Bytes) -> EngineResult<RowPlace> {
+pub(crate) fn place_of(mut physical_key: Bytes) -> EngineResult<RowPlace> {
     let corrupt = || EngineError::Corrupt("a stored key is too short".into());
     let length = physical_key.get(17..PREFIX_BYTES).ok_or_else(corrupt)?;
     let length = usize::from(u16::from_be_bytes(length.try_into().map_err(|_| corrupt())?));
@@ -148,10 +163,9 @@ pub(crate) fn place_of(physical_key: &Bytes) -> EngineResult<RowPlace> {
     if physical_key.len() < end {
         return Err(corrupt());
     }
-    Ok(RowPlace {
-        partition: physical_key.slice(PREFIX_BYTES..end),
-        sort: physical_key.slice(end..),
-    })
+    let sort = physical_key.split_off(end);
+    physical_key.advance(PREFIX_BYTES);
+    Ok(RowPlace { partition: physical_key, sort })
 }
 
 /// What the tree stores for a row.
@@ -163,9 +177,10 @@ pub(crate) fn stored_value(version: u64, value: &[u8]) -> Bytes {
 }
 
 /// The row in what the tree stores.
-pub(crate) fn stored_row(stored: &Bytes) -> EngineResult<Row> {
+pub(crate) fn stored_row(mut stored: Bytes) -> EngineResult<Row> {
     let corrupt = || EngineError::Corrupt("a stored value is too short".into());
     let version = stored.get(..VERSION_BYTES).ok_or_else(corrupt)?;
     let version = Version(u64::from_le_bytes(version.try_into().map_err(|_| corrupt())?));
-    Ok(Row { version, value: stored.slice(VERSION_BYTES..) })
+    stored.advance(VERSION_BYTES);
+    Ok(Row { version, value: stored })
 }

@@ -11,7 +11,7 @@
 //! | [`log`] | the log's bytes, files, recovery, and where change-log records lie |
 //! | `layout` | physical keys and stored values |
 //! | `sequencer`, `committer`, `durability` | the order of commits, the group commit, who waits for it |
-//! | `memtable`, `tree`, `view` | rows in memory, rows on disk, and both at one time |
+//! | `memtable`, `tree`, `view`, `filter` | rows in memory, rows on disk, both at one time, what is in neither |
 //! | `cache`, `latches` | hot rows; who may write a key now |
 //! | `spaces`, `manifest` | the spaces that exist; what survives beside log and tree |
 //! | `background` | flush, compaction, preparing and releasing of segments |
@@ -25,6 +25,7 @@ mod committer;
 mod core;
 mod durability;
 mod engine;
+mod filter;
 mod latches;
 mod layout;
 pub mod log;

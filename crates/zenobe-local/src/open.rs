@@ -121,7 +121,7 @@ fn replay(
             for (key, value) in payload.rows.into_iter().filter(|(key, _)| live(key)) {
                 active.insert(key, found.lsn, value);
             }
-            if active.bytes() >= options.memtable_bytes / 4 {
+            if active.bytes() >= options.memtable_bytes / 8 * 3 {
                 memtables.insert(0, Arc::new(Memtable::default()));
             }
         }

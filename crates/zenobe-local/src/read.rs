@@ -221,7 +221,7 @@ fn collect(
             break;
         }
         bytes = bytes.saturating_add(row.value.len());
-        page.rows.push((layout::place_of(&key)?, row));
+        page.rows.push((layout::place_of(key)?, row));
     }
     Ok((page, seen_lsn))
 }

@@ -8,7 +8,7 @@
 //! view before it takes the LSN it reads at, so nothing in the tables of a view is too new for it.
 //! That is why compaction may drop every older version.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use lsm_tree::compaction::filter::{CompactionFilter, Context, Factory, ItemAccessor, Verdict};
 use lsm_tree::compaction::{CompactionStrategy, Leveled};
-use lsm_tree::config::{BlockSizePolicy, HashRatioPolicy, PinningPolicy};
+use lsm_tree::config::{BlockSizePolicy, HashRatioPolicy, PinningPolicy, RestartIntervalPolicy};
 use lsm_tree::{
     AbstractTree as _, AnyTree, Cache, Config, DescriptorTable, InternalValue, SeqNo, Slice, Tree,
     ValueType,
@@ -26,9 +26,11 @@ use parking_lot::{Mutex, RwLock};
 use xxhash_rust::xxh3::xxh3_128;
 use zenobe_storage::{EngineError, EngineResult, Row};
 
+use crate::filter::KeyFilter;
 use crate::layout::{self, Interval};
 use crate::memtable::Memtable;
 use crate::spaces::Spaces;
+use crate::view::{Entry, Found};
 
 /// Above every LSN, below the numbers that the library keeps for itself.
 const ANY_LSN: SeqNo = 0x7fff_ffff_ffff_ffff;
@@ -39,10 +41,19 @@ const TABLES: &str = "tables";
 const OPEN_TABLES_MAX: usize = 256;
 /// Four rows of 1 KB to a block: small enough for point reads.
 const BLOCK_BYTES: u32 = 4 << 10;
+/// About the length of a table, in bytes.
+const TABLE_BYTES: u64 = 32 << 20;
+/// So many flushed tables are compacted at once. The more, the less often is the level below written
+/// again; the filters keep reads from looking into each.
+const LEVEL_0_TABLES: u8 = 8;
+/// Every so many keys of a block, one is written whole. A whole key is found by bisection and read
+/// without a copy; of the others some twenty bytes are saved each.
+const WHOLE_KEYS: u8 = 1;
 
-type Rows = Box<dyn DoubleEndedIterator<Item = EngineResult<(Bytes, Row)>> + Send>;
+/// What one sorted run of tables has in an interval, each key once, deletions included.
+pub(crate) type Run = Box<dyn DoubleEndedIterator<Item = lsm_tree::Result<InternalValue>> + Send>;
 type PointRead = dyn Fn(&[u8]) -> lsm_tree::Result<Option<InternalValue>> + Send + Sync;
-type RangeReader = dyn Fn(&Interval) -> Rows + Send + Sync;
+type RangeReader = dyn Fn(&Interval) -> Vec<Run> + Send + Sync;
 
 /// The tables at one time, with their files.
 pub(crate) struct TreeView {
@@ -56,10 +67,12 @@ impl TreeView {
     /// Reads a row; may touch the disk.
     pub(crate) fn get(&self, key: &[u8]) -> EngineResult<Option<Row>> {
         let Some(found) = (self.point)(key).map_err(|e| tree_error(&e))? else { return Ok(None) };
-        layout::stored_row(&Bytes::from(found.value)).map(Some)
+        layout::stored_row(Bytes::from(found.value)).map(Some)
     }
 
-    pub(crate) fn range(&self, interval: &Interval) -> Rows {
+    /// The runs that may have rows in the interval, newest first: where several have a key, the first
+    /// one's row counts.
+    pub(crate) fn runs(&self, interval: &Interval) -> Vec<Run> {
         (self.range)(interval)
     }
 
@@ -74,6 +87,17 @@ impl TreeView {
     }
 }
 
+/// A row or a deletion as the tables have it.
+pub(crate) fn version_of(found: lsm_tree::Result<InternalValue>) -> EngineResult<Entry> {
+    let found = found.map_err(|e| tree_error(&e))?;
+    let key = Bytes::from(found.key.user_key);
+    if found.key.value_type.is_tombstone() {
+        return Ok((key, Found { lsn: found.key.seqno, value: None }));
+    }
+    let row = layout::stored_row(Bytes::from(found.value))?;
+    Ok((key, Found { lsn: row.version.0, value: Some(row.value) }))
+}
+
 impl std::fmt::Debug for TreeView {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TreeView").field("table_count", &self.table_count).finish_non_exhaustive()
@@ -86,6 +110,8 @@ pub(crate) struct DiskTree {
     tables: PathBuf,
     /// Tables that were ever part of a view: somebody may still read them.
     known: Mutex<HashSet<u64>>,
+    /// For tables that a flush of this process wrote, and that are no part of a larger one yet.
+    filters: Mutex<HashMap<u64, Arc<KeyFilter>>>,
     /// Held shared while tables are written, so that their files are not taken for leftovers.
     writing: RwLock<()>,
     strategy: Arc<dyn CompactionStrategy + Send + Sync>,
@@ -106,6 +132,7 @@ impl DiskTree {
         .use_cache(Arc::new(Cache::with_capacity_bytes(cache_bytes)))
         .use_descriptor_table(Some(Arc::new(DescriptorTable::new(OPEN_TABLES_MAX))))
         .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
+        .data_block_restart_interval_policy(RestartIntervalPolicy::all(WHOLE_KEYS))
         .data_block_hash_ratio_policy(HashRatioPolicy::all(0.0))
         .index_block_pinning_policy(PinningPolicy::all(true))
         .filter_block_pinning_policy(PinningPolicy::all(true))
@@ -119,8 +146,13 @@ impl DiskTree {
             tree,
             tables: path.join(TABLES),
             known: Mutex::default(),
+            filters: Mutex::default(),
             writing: RwLock::default(),
-            strategy: Arc::new(Leveled::default().with_table_target_size(32 << 20)),
+            strategy: Arc::new(
+                Leveled::default()
+                    .with_table_target_size(TABLE_BYTES)
+                    .with_l0_threshold(LEVEL_0_TABLES),
+            ),
         })
     }
 
@@ -146,16 +178,30 @@ impl DiskTree {
             }
             Ok(None)
         };
-        let whole = self.tree.get_version_history_lock().latest_version();
-        let range = move |interval: &Interval| -> Rows {
-            let rows = Tree::create_internal_range(whole.clone(), interval, ANY_LSN, None);
-            Box::new(rows.map(|found| {
-                let found = found.map_err(|e| tree_error(&e))?;
-                Ok((
-                    Bytes::from(found.key.user_key),
-                    layout::stored_row(&Bytes::from(found.value))?,
-                ))
-            }))
+        let version = self.tree.current_version();
+        let filters = self.filters_of(version.iter_tables().map(lsm_tree::Table::id).collect());
+        let range = move |interval: &Interval| -> Vec<Run> {
+            let slices = |bound: &Bound<Bytes>| bound.clone().map(Slice::from);
+            let bounds = (slices(&interval.0), slices(&interval.1));
+            let mut runs: Vec<Run> = Vec::new();
+            for run in version.iter_levels().flat_map(|level| level.iter()) {
+                let Some((first, last)) = run.range_overlap_indexes(&bounds) else { continue };
+                let all = run.get(first..=last).unwrap_or_default();
+                let may_overlap = |table: &&lsm_tree::Table| {
+                    filters.get(&table.id()).is_none_or(|filter| filter.may_overlap(interval))
+                };
+                match all {
+                    [table] if !may_overlap(&table) => {}
+                    [table] => runs.push(Box::new(table.range(bounds.clone()))),
+                    all => {
+                        let tables: Vec<_> = all.iter().filter(may_overlap).cloned().collect();
+                        let bounds = bounds.clone();
+                        let rows = move |table: lsm_tree::Table| table.range(bounds.clone());
+                        runs.push(Box::new(tables.into_iter().flat_map(rows)));
+                    }
+                }
+            }
+            runs
         };
         TreeView { point: Box::new(point), range: Box::new(range), table_count, waiting_runs }
     }
@@ -187,8 +233,17 @@ impl DiskTree {
             self.tree
                 .register_tables(&tables, None, None, &[], ANY_LSN)
                 .map_err(|e| tree_error(&e))?;
+            let filter = memtable.filter();
+            self.filters.lock().extend(tables.iter().map(|table| (table.id(), filter.clone())));
         }
         Ok(())
+    }
+
+    /// The filters of these tables; all others are forgotten.
+    fn filters_of(&self, tables: HashSet<u64>) -> HashMap<u64, Arc<KeyFilter>> {
+        let mut filters = self.filters.lock();
+        filters.retain(|id, _| tables.contains(id));
+        filters.clone()
     }
 
     /// Does one compaction if one is due, and says whether it did.

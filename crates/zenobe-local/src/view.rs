@@ -7,7 +7,7 @@ use zenobe_storage::{EngineResult, Row, Version};
 
 use crate::layout::Interval;
 use crate::memtable::{Memtable, VersionKey};
-use crate::tree::TreeView;
+use crate::tree::{self, TreeView};
 
 /// The memtables, newest first (the first is written to), and the tables.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl Found {
     }
 }
 
-type Entry = (Bytes, Found);
+pub(crate) type Entry = (Bytes, Found);
 type Entries<'a> = Box<dyn Iterator<Item = EngineResult<Entry>> + 'a>;
 
 impl View {
@@ -55,7 +55,7 @@ impl View {
     /// The rows of an interval at `lsn`, deletions included, in order or in reverse.
     pub(crate) fn range<'a>(&'a self, interval: &Interval, lsn: u64, backward: bool) -> Merge<'a> {
         let mut sources: Vec<Entries<'a>> = Vec::with_capacity(self.memtables.len() + 1);
-        for memtable in self.memtables.iter().filter(|memtable| !memtable.is_empty()) {
+        for memtable in self.memtables.iter().filter(|memtable| memtable.may_overlap(interval)) {
             let versions = memtable.range(interval);
             sources.push(if backward {
                 Box::new(Visible::new(versions.rev(), lsn, true))
@@ -63,15 +63,11 @@ impl View {
                 Box::new(Visible::new(versions, lsn, false))
             });
         }
-        if !self.tree.is_empty() {
-            let rows = self.tree.range(interval);
-            let entry = |(key, row): (Bytes, Row)| {
-                (key, Found { lsn: row.version.0, value: Some(row.value) })
-            };
+        for run in self.tree.runs(interval) {
             sources.push(if backward {
-                Box::new(rows.rev().map(move |row| row.map(entry)))
+                Box::new(run.rev().map(tree::version_of))
             } else {
-                Box::new(rows.map(move |row| row.map(entry)))
+                Box::new(run.map(tree::version_of))
             });
         }
         Merge { heads: sources.iter_mut().map(Iterator::next).collect(), sources, backward }
@@ -145,8 +141,7 @@ impl Iterator for Merge<'_> {
         let taken = self.advance(index)?;
         let Ok((key, _)) = &taken else { return Some(taken) };
         for other in 0..self.heads.len() {
-            let same = matches!(self.heads.get(other), Some(Some(Ok((head, _)))) if head == key);
-            if same {
+            while matches!(self.heads.get(other), Some(Some(Ok((head, _)))) if head == key) {
                 self.advance(other);
             }
         }

@@ -34,6 +34,7 @@
 //! equal, as DynamoDB compares, if their bytes are. A value is skipped without looking inside.
 //!
 //! [`EncodedItem::from_stored`] checks all of this once, in one walk; nothing behind it can fail.
+//! [`EncodedItem::from_stored_to_pass_on`] leaves the check of texts to whoever writes them out.
 //!
 //! ```
 //! use zenobe_model::{AttributeValue, EncodedItem, Item, Number, ValueRef};
@@ -134,7 +135,17 @@ impl EncodedItem {
     /// # Errors
     /// If the bytes are not exactly one item.
     pub fn from_stored(bytes: Bytes) -> Result<Self, CorruptItem> {
-        validate::item(&bytes)?;
+        validate::item::<true>(&bytes)?;
+        Ok(Self(bytes))
+    }
+
+    /// Takes stored bytes for an item that is only counted or passed on, after checking all but that
+    /// names and strings are UTF-8: who passes it on does that, for all items at once.
+    ///
+    /// # Errors
+    /// If the bytes are not exactly one item.
+    pub fn from_stored_to_pass_on(bytes: Bytes) -> Result<Self, CorruptItem> {
+        validate::item::<false>(&bytes)?;
         Ok(Self(bytes))
     }
 

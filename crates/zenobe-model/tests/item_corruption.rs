@@ -62,6 +62,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// An item to pass on may have texts that are not UTF-8; everything else is as good as checked.
+    #[test]
+    fn an_item_to_pass_on_is_an_item_but_for_its_texts(
+        item in arbitrary::item(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut bytes = EncodedItem::encode(&item, ItemHeader::default()).bytes().to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let bytes = Bytes::from(bytes);
+        let whole = EncodedItem::from_stored(bytes.clone());
+        match (whole, EncodedItem::from_stored_to_pass_on(bytes)) {
+            (Ok(whole), passed_on) => prop_assert_eq!(Ok(whole), passed_on),
+            (Err(CorruptItem::Malformed { reason, .. }), Ok(_)) => {
+                prop_assert_eq!(reason, "text is not UTF-8");
+            }
+            (Err(_), passed_on) => prop_assert!(passed_on.is_err()),
+        }
+    }
+}
+
 fn stored(attributes: &[u8], size: u8, count: u8) -> Result<EncodedItem, CorruptItem> {
     let mut bytes = vec![1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, size, 0, 0, 0, count, 0, 0, 0];
     bytes.extend_from_slice(attributes);

@@ -14,7 +14,8 @@ use crate::write::{self, Object, array};
 
 mod statement;
 
-/// Appends the body of a response.
+/// Appends the body of a response. It is UTF-8 if the texts of all stored items in it are, which the
+/// caller must make sure of.
 pub fn encode(response: &Response, out: &mut Vec<u8>) {
     match response {
         Response::BatchExecuteStatement(response) => statement::batch(out, response),
@@ -96,7 +97,7 @@ fn get_item(out: &mut Vec<u8>, response: &GetItemResponse) {
     let mut object = Object::open(out);
     consumed_capacity(&mut object, response.consumed_capacity.as_ref());
     if let Some(item) = &response.item {
-        write::encoded_item(object.member("Item"), item);
+        encoded_item(object.member("Item"), item);
     }
     object.close();
 }
@@ -128,7 +129,19 @@ fn read_items(out: &mut Vec<u8>, response: &ReadItemsResponse) {
 }
 
 fn encoded_items(out: &mut Vec<u8>, items: &[EncodedItem]) {
+    out.reserve(items.iter().map(json_bytes).sum());
     array(out, items, write::encoded_item);
+}
+
+fn encoded_item(out: &mut Vec<u8>, item: &EncodedItem) {
+    out.reserve(json_bytes(item));
+    write::encoded_item(out, item);
+}
+
+/// About how long an item is as JSON: its bytes, and quotes, types and brackets for each attribute.
+fn json_bytes(item: &EncodedItem) -> usize {
+    const PER_ATTRIBUTE: usize = 12;
+    item.bytes().len() + item.len().saturating_mul(PER_ATTRIBUTE)
 }
 
 fn batch_get_item(out: &mut Vec<u8>, response: &BatchGetItemResponse) {

@@ -87,8 +87,13 @@ pub(crate) fn array<T>(
 
 /// Writes a string in quotes, with what JSON wants escaped.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
+    string_bytes(out, text.as_bytes());
+}
+
+/// Writes the bytes of a stored string. Should they be no UTF-8, then the whole body is none, which
+/// is checked before it is sent.
+fn string_bytes(out: &mut Vec<u8>, mut rest: &[u8]) {
     out.push(b'"');
-    let mut rest = text.as_bytes();
     loop {
         let (plain, special) = rest.split_at_checked(plain_length(rest)).unwrap_or((rest, &[]));
         out.extend_from_slice(plain);
@@ -165,14 +170,23 @@ pub(crate) fn encoded_item(out: &mut Vec<u8>, item: &EncodedItem) {
 }
 
 fn map(out: &mut Vec<u8>, map: MapRef<'_>) {
-    let mut object = Object::open(out);
-    for (name, value) in map.iter() {
-        raw_value(object.key(name), value);
+    out.push(b'{');
+    let mut separator: &[u8] = b"";
+    let mut attributes = map.iter();
+    while let Some((name, value)) = attributes.next_bytes() {
+        out.extend_from_slice(separator);
+        separator = b",";
+        string_bytes(out, name);
+        out.push(b':');
+        raw_value(out, value);
     }
-    object.close();
+    out.push(b'}');
 }
 
 fn raw_value(out: &mut Vec<u8>, value: RawValue<'_>) {
+    if let Some(text) = value.string_bytes() {
+        return typed(out, "S", |out| string_bytes(out, text));
+    }
     match value.value() {
         ValueRef::S(text) => typed(out, "S", |out| string(out, text)),
         ValueRef::N(value) => typed(out, "N", |out| number(out, value)),

@@ -55,6 +55,11 @@ impl DatabaseService {
         let response = self.database.execute(decoded).await?;
         let mut body = Vec::with_capacity(ANSWER_BYTES);
         zenobe_wire::encode(&response, &mut body);
+        // Stored texts were not looked at one by one on their way here.
+        if std::str::from_utf8(&body).is_err() {
+            tracing::error!("stored bytes are corrupt: a text is not UTF-8");
+            return Err(ServiceError::internal());
+        }
         Ok(body)
     }
 }

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    memory::keep_for_reuse();
     let config = match cli::Cli::parse().serve().config() {
         Ok(config) => config,
         Err(error) => {

@@ -84,6 +84,8 @@ impl GetPlan {
         let mut units = HalfUnits(0);
         let mut items = Vec::new();
         let mut done = 0;
+        let looks = self.keys.projection.is_some();
+        let decode = if looks { write::decode } else { write::decode_to_pass_on };
         'table: for chunk in self.places.chunks(READ_CHUNK) {
             let keys = chunk.iter().map(|place| key::item_key(&self.table, place.clone()));
             let keys: Vec<Key> = keys.collect();
@@ -95,7 +97,7 @@ impl GetPlan {
             };
             let rows = db.engine.multi_get(keys, read).await;
             for row in rows.map_err(|error| engine_failure(&error))? {
-                let item = row.map(|row| write::decode(row.value)).transpose()?;
+                let item = row.map(|row| decode(row.value)).transpose()?;
                 let size = item.as_ref().map_or(0, EncodedItem::size_bytes);
                 // The first item is answered whatever its size, so that every call gets further.
                 if *bytes + size > BATCH_GET_BYTES_MAX && *bytes > 0 {

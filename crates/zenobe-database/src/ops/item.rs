@@ -40,7 +40,8 @@ pub(crate) async fn get_item(
     };
     let row = db.engine.get(key, read).await;
     let row = row.map_err(|error| engine_failure(&error))?;
-    let item = row.map(|row| write::decode(row.value)).transpose()?;
+    let decode = if get.projection.is_some() { write::decode } else { write::decode_to_pass_on };
+    let item = row.map(|row| decode(row.value)).transpose()?;
     let size = item.as_ref().map_or(0, EncodedItem::size_bytes);
     let item = match (&get.projection, item) {
         (Some(projection), Some(item)) => Some(projection.project(&item)?),

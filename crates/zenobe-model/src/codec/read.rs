@@ -116,6 +116,15 @@ impl<'a> RawValue<'a> {
         }
     }
 
+    /// The bytes of a string, not looked at; `None` for values of other types.
+    #[must_use]
+    pub fn string_bytes(self) -> Option<&'a [u8]> {
+        match self.0 {
+            [tag::S, payload @ ..] => Some(split_bytes(payload)?.0),
+            _ => None,
+        }
+    }
+
     /// The value as a tree.
     #[must_use]
     pub fn to_owned(self) -> AttributeValue {
@@ -360,7 +369,7 @@ impl<'a> MapRef<'a> {
 
 impl<'a> Attributes<'a> {
     /// The next attribute, with its name not yet taken for text.
-    fn next_bytes(&mut self) -> Option<(&'a [u8], RawValue<'a>)> {
+    pub fn next_bytes(&mut self) -> Option<(&'a [u8], RawValue<'a>)> {
         self.left = self.left.checked_sub(1)?;
         let (name, rest) = split_bytes(self.bytes)?;
         let (value, rest) = split_value(rest)?;

@@ -1,4 +1,7 @@
 //! The one walk that decides whether stored bytes are an item.
+//!
+//! `TEXTS` says whether it looks at every byte of names and strings, too. Whoever only passes an item on
+//! may do that once for all that it passes on.
 
 use super::{
     CorruptItem, FORMAT_VERSION, HEADER_BYTES, STORED_DEPTH_MAX, split_bytes, split_container,
@@ -16,7 +19,7 @@ type Checked<'a> = Result<(usize, &'a [u8]), Broken<'a>>;
 type Split<'a, T> = Result<(T, &'a [u8]), Broken<'a>>;
 
 /// Checks a whole item.
-pub(super) fn item(bytes: &[u8]) -> Result<(), CorruptItem> {
+pub(super) fn item<const TEXTS: bool>(bytes: &[u8]) -> Result<(), CorruptItem> {
     let malformed =
         |reason, rest: &[u8]| CorruptItem::Malformed { offset: bytes.len() - rest.len(), reason };
     match bytes.first() {
@@ -32,7 +35,7 @@ pub(super) fn item(bytes: &[u8]) -> Result<(), CorruptItem> {
         return Err(malformed("the header is cut off", &[]));
     };
     let count = u32::from_le_bytes([c0, c1, c2, c3]);
-    match map(attributes, count, 0) {
+    match map::<TEXTS>(attributes, count, 0) {
         Ok((size, [])) if u32::try_from(size) == Ok(u32::from_le_bytes([s0, s1, s2, s3])) => Ok(()),
         Ok((_, [])) => Err(CorruptItem::Malformed {
             offset: HEADER_BYTES - 8,
@@ -44,16 +47,16 @@ pub(super) fn item(bytes: &[u8]) -> Result<(), CorruptItem> {
 }
 
 /// Checks `count` attributes.
-fn map(mut bytes: &[u8], count: u32, depth: usize) -> Checked<'_> {
+fn map<const TEXTS: bool>(mut bytes: &[u8], count: u32, depth: usize) -> Checked<'_> {
     let mut previous: Option<&[u8]> = None;
     let mut size = 0;
     for _ in 0..count {
-        let (name, rest) = text(bytes)?;
+        let (name, rest) = text::<TEXTS>(bytes)?;
         if previous.is_some_and(|previous| previous >= name) {
             return Err(Broken("names do not ascend", bytes));
         }
         previous = Some(name);
-        let (value_size, rest) = value(rest, depth + 1)?;
+        let (value_size, rest) = value::<TEXTS>(rest, depth + 1)?;
         size += name.len() + value_size;
         bytes = rest;
     }
@@ -61,7 +64,7 @@ fn map(mut bytes: &[u8], count: u32, depth: usize) -> Checked<'_> {
 }
 
 /// Checks a value.
-fn value(bytes: &[u8], depth: usize) -> Checked<'_> {
+fn value<const TEXTS: bool>(bytes: &[u8], depth: usize) -> Checked<'_> {
     if depth > STORED_DEPTH_MAX {
         return Err(Broken("values nest too deep", bytes));
     }
@@ -70,23 +73,23 @@ fn value(bytes: &[u8], depth: usize) -> Checked<'_> {
     };
     match byte {
         tag::NULL | tag::FALSE | tag::TRUE => Ok((1, payload)),
-        tag::S => text(payload).map(|(text, rest)| (text.len(), rest)),
+        tag::S => text::<TEXTS>(payload).map(|(text, rest)| (text.len(), rest)),
         tag::N => number(payload).map(|(number, rest)| (number_size(number), rest)),
         tag::B => binary(payload).map(|(bytes, rest)| (bytes.len(), rest)),
-        tag::SS => set(payload, text, |text| text.len()),
+        tag::SS => set(payload, text::<true>, |text| text.len()),
         tag::NS => set(payload, number, |number| number_size(*number)),
         tag::BS => set(payload, binary, |bytes| bytes.len()),
         tag::L => container(payload, |mut elements, count| {
             let mut size = CONTAINER_BYTES;
             for _ in 0..count {
-                let (value_size, rest) = value(elements, depth + 1)?;
+                let (value_size, rest) = value::<TEXTS>(elements, depth + 1)?;
                 size += ELEMENT_BYTES + value_size;
                 elements = rest;
             }
             Ok((size, elements))
         }),
         tag::M => container(payload, |elements, count| {
-            let (size, rest) = map(elements, count, depth)?;
+            let (size, rest) = map::<TEXTS>(elements, count, depth)?;
             Ok((CONTAINER_BYTES + ELEMENT_BYTES * count as usize + size, rest))
         }),
         _ => Err(Broken("unknown tag", bytes)),
@@ -136,10 +139,10 @@ fn number(bytes: &[u8]) -> Split<'_, crate::Number> {
     split_number(bytes).ok_or(Broken("not a number", bytes))
 }
 
-/// Splits text off: UTF-8, its length in the shortest form.
-fn text(bytes: &[u8]) -> Split<'_, &[u8]> {
+/// Splits text off: UTF-8 if that is to be checked, its length in the shortest form.
+fn text<const CHECKED: bool>(bytes: &[u8]) -> Split<'_, &[u8]> {
     let (text, rest) = binary(bytes)?;
-    if text.is_ascii() || std::str::from_utf8(text).is_ok() {
+    if !CHECKED || text.is_ascii() || std::str::from_utf8(text).is_ok() {
         Ok((text, rest))
     } else {
         Err(Broken("text is not UTF-8", bytes))
