@@ -333,6 +333,19 @@ def test_shards_roll_over_under_writers_and_the_lineage_is_the_table(tmp_path):
 
 
 @OWN_SERVER
+def test_signatures_are_verified_as_the_tables_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZENOBE_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("ZENOBE_SECRET_ACCESS_KEY", "test")
+    server = Server(tmp_path).start()
+    arn = make_streamed(client_for(server.endpoint), "log")
+    assert streams_for(server.endpoint).list_streams()["Streams"][0]["StreamArn"] == arn
+    stranger = boto3.client("dynamodbstreams", endpoint_url=server.endpoint, region_name="us-east-1",
+                            aws_access_key_id="test", aws_secret_access_key="wrong")
+    assert error_of(stranger.list_streams)[0] == "InvalidSignatureException"
+    server.stop()
+
+
+@OWN_SERVER
 def test_old_records_are_trimmed_and_their_room_is_given_back(tmp_path):
     server = Server(tmp_path, "--stream-retention-ms", "2000", "--stream-shard-duration-ms", "700", "--memtable-mb", "16").start()
     dynamodb, streams = client_for(server.endpoint), streams_for(server.endpoint)

@@ -13,6 +13,7 @@ mod limit;
 mod load;
 mod process;
 mod report;
+mod stream;
 mod workload;
 
 use std::path::PathBuf;
@@ -125,6 +126,9 @@ fn run(args: &RunArgs) -> Result<()> {
     if !args.no_load {
         load_items(&zenobe, args)?;
     }
+    if args.workloads.iter().any(|workload| workload.is_of_streams()) {
+        stream::prepare(zenobe.address, args.keys)?;
+    }
     report::print_header();
     for workload in &args.workloads {
         measure_workload(args, *workload, &zenobe, server_core, temporary.path())?;
@@ -185,7 +189,14 @@ fn measure_workload(
     core: Core,
     dir: &std::path::Path,
 ) -> Result<()> {
-    let pool = workload.pool(args.keys)?;
+    let pool = match workload {
+        Workload::GetRecords | Workload::GetRecordsEmpty => {
+            let iterators = stream::Iterators::walk(zenobe.address)?;
+            println!("{:.0} records a page", iterators.records_per_page());
+            iterators.pool(workload)?
+        }
+        _ => workload.pool(args.keys)?,
+    };
     let (status, answer) = Connection::open(zenobe.address)?.call(pool.get(0))?;
     if status != 200 {
         bail!("{workload:?}: {status} {}", String::from_utf8_lossy(&answer));

@@ -10,6 +10,8 @@ use zenobe_auth::{Credential, SigningRequest, UnixSeconds, sign};
 
 /// The tables.
 pub(crate) const TABLES: [&str; 2] = ["bench", "bench-range"];
+/// The table with a stream, made only if it is asked for.
+pub(crate) const STREAMED: &str = "bench-streamed";
 const ITEMS_PER_PARTITION: usize = 10;
 const ITEMS_PER_BATCH: usize = 25;
 const FILLED_ATTRIBUTES: usize = 8;
@@ -31,6 +33,12 @@ pub(crate) enum Workload {
     Query,
     /// BatchWriteItem of 25 items
     BatchWrite,
+    /// GetRecords of pages of a stream with new and old images, up to 1 MB
+    GetRecords,
+    /// GetRecords where there is nothing new
+    GetRecordsEmpty,
+    /// PutItem of 1 KB into a table with a stream with new and old images
+    PutStreamed,
 }
 
 impl Workload {
@@ -43,21 +51,41 @@ impl Workload {
             Self::Update => "UpdateItem counter",
             Self::Query => "Query 10",
             Self::BatchWrite => "BatchWriteItem 25",
+            Self::GetRecords => "GetRecords 1 MB",
+            Self::GetRecordsEmpty => "GetRecords, nothing",
+            Self::PutStreamed => "PutItem, stream",
         }
     }
 
     /// How many items one request writes.
     pub(crate) const fn writes(self) -> usize {
         match self {
-            Self::Put | Self::Update => 1,
+            Self::Put | Self::Update | Self::PutStreamed => 1,
             Self::BatchWrite => ITEMS_PER_BATCH,
-            Self::Get | Self::GetStrong | Self::Query => 0,
+            Self::Get
+            | Self::GetStrong
+            | Self::Query
+            | Self::GetRecords
+            | Self::GetRecordsEmpty => 0,
         }
     }
 
-    /// The requests, one for each item (or partition, or batch).
+    /// Whether it wants the table with a stream.
+    pub(crate) const fn is_of_streams(self) -> bool {
+        matches!(self, Self::GetRecords | Self::GetRecordsEmpty | Self::PutStreamed)
+    }
+
+    /// The requests, one for each item (or partition, or batch). Those that read a stream have
+    /// iterators, which only the server knows: see [`crate::stream`].
     pub(crate) fn pool(self, keys: usize) -> Result<Pool> {
         match self {
+            Self::GetRecords | Self::GetRecordsEmpty => {
+                Pool::build("GetRecords", 0, |_| String::new())
+            }
+            Self::PutStreamed => Pool::build("PutItem", keys, |key| {
+                let item = item(&partition_key(key), None);
+                format!("{{\"TableName\":\"{STREAMED}\",\"Item\":{item}}}")
+            }),
             Self::Put => Pool::build("PutItem", keys, |key| {
                 format!("{{\"TableName\":\"bench\",\"Item\":{}}}", item(&partition_key(key), None))
             }),
@@ -112,6 +140,21 @@ pub(crate) fn tables() -> [(&'static str, String); 2] {
     ]
 }
 
+/// The request that makes the table with a stream.
+pub(crate) fn streamed_table() -> String {
+    format!(
+        "{{\"TableName\":\"{STREAMED}\",\"BillingMode\":\"PAY_PER_REQUEST\",\
+         \"AttributeDefinitions\":[{{\"AttributeName\":\"pk\",\"AttributeType\":\"S\"}}],\
+         \"KeySchema\":[{{\"AttributeName\":\"pk\",\"KeyType\":\"HASH\"}}],\
+         \"StreamSpecification\":{{\"StreamEnabled\":true,\"StreamViewType\":\"NEW_AND_OLD_IMAGES\"}}}}"
+    )
+}
+
+/// The requests that fill the table with a stream.
+pub(crate) fn streamed_loading(keys: usize) -> Result<Pool> {
+    batches(STREAMED, keys, |key| item(&partition_key(key), None))
+}
+
 /// The requests that fill the tables.
 pub(crate) fn loading(keys: usize) -> Result<[Pool; 2]> {
     let [plain, ranged] = TABLES;
@@ -159,6 +202,11 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
+    /// Signs a request for each body.
+    pub(crate) fn of(operation: &str, bodies: &[String]) -> Result<Self> {
+        Self::build(operation, bodies.len(), |place| bodies.get(place).cloned().unwrap_or_default())
+    }
+
     fn build(operation: &str, count: usize, body: impl Fn(usize) -> String) -> Result<Self> {
         let mut pool = Self { bytes: Vec::new(), ends: Vec::with_capacity(count) };
         for place in 0..count.max(1) {
@@ -182,12 +230,17 @@ impl Pool {
     }
 }
 
+/// The operations of DynamoDB Streams that are called here.
+const STREAM_OPERATIONS: [&str; 3] = ["DescribeStream", "GetShardIterator", "GetRecords"];
+
 /// A signed request as bytes. The host is fixed, so that both servers take the same bytes.
 pub(crate) fn request(operation: &str, body: &str) -> Result<Vec<u8>> {
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static("localhost"));
     headers.insert("content-type", HeaderValue::from_static("application/x-amz-json-1.0"));
-    headers.insert("x-amz-target", format!("DynamoDB_20120810.{operation}").parse()?);
+    let of_streams = STREAM_OPERATIONS.contains(&operation);
+    let api = if of_streams { "DynamoDBStreams_20120810" } else { "DynamoDB_20120810" };
+    headers.insert("x-amz-target", format!("{api}.{operation}").parse()?);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let signing =
         SigningRequest { region: crate::REGION, service: "dynamodb", now: UnixSeconds(now) };

@@ -132,3 +132,12 @@ fn version_and_help() {
         }
     }
 }
+
+#[test]
+fn streams_are_kept_for_sensible_times() {
+    let words = ["--stream-retention-ms must be from 100 to 604800000 (a week)"];
+    refused(&["--stream-retention-ms", "99"], &[], "", &words);
+    refused(&[], &[], "stream-retention-ms = 604800001", &words);
+    let words = ["--stream-shard-duration-ms must be from 100"];
+    refused(&[], &[("ZENOBE_STREAM_SHARD_DURATION_MS", "0")], "", &words);
+}

@@ -1,11 +1,14 @@
-//! Random writes with rollovers in between: replaying the stream gives the table, and each record's
+//! Random writes, transactions among them, with rollovers in between: replaying the stream gives the table, and each record's
 //! old image is what the replay has.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use zenobe_database::Database;
 use zenobe_model::operation::*;
+use zenobe_storage::Engine;
+use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
 
 use super::reading::*;
 use super::support::*;
@@ -15,16 +18,21 @@ enum Step {
     Put(u8, u8),
     Delete(u8),
     Batch(Vec<(u8, Option<u8>)>),
+    /// The flag adds a check that fails.
+    Transaction(Vec<(u8, Option<u8>)>, bool),
     RollOver,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let key = 0..12_u8;
+    let writes = || prop::collection::btree_map(0..12_u8, prop::option::of(0..3_u8), 1..8);
     let step = prop_oneof![
         6 => (key.clone(), 0..3_u8).prop_map(|(key, value)| Step::Put(key, value)),
-        3 => key.clone().prop_map(Step::Delete),
-        2 => prop::collection::btree_map(key, prop::option::of(0..3_u8), 1..8)
-            .prop_map(|writes| Step::Batch(writes.into_iter().collect())),
+        3 => key.prop_map(Step::Delete),
+        2 => writes().prop_map(|writes| Step::Batch(writes.into_iter().collect())),
+        2 => (writes(), any::<bool>()).prop_map(|(writes, refused)| {
+            Step::Transaction(writes.into_iter().collect(), refused)
+        }),
         1 => Just(Step::RollOver),
     ];
     prop::collection::vec(step, 1..60)
@@ -36,6 +44,24 @@ fn key_text(key: u8) -> String {
 
 fn item_text(key: u8, value: u8) -> String {
     format!("{} x={value}", key_text(key))
+}
+
+/// A Put or a Delete of a transaction.
+fn action(key: u8, value: Option<u8>) -> TransactWriteItem {
+    let (kind, text) = match value {
+        Some(value) => (TransactWriteKind::Put, item_text(key, value)),
+        None => (TransactWriteKind::Delete, key_text(key)),
+    };
+    TransactWriteItem {
+        kind,
+        table_name: "Music".to_owned(),
+        item: Ok(item(&text)),
+        update_expression: None,
+        condition_expression: None,
+        expression_attribute_names: None,
+        expression_attribute_values: None,
+        return_values_on_condition_check_failure: ReturnValuesOnConditionCheckFailure::None,
+    }
 }
 
 async fn take(db: &Database, environment: &TestEnvironment, step: &Step) {
@@ -53,6 +79,23 @@ async fn take(db: &Database, environment: &TestEnvironment, step: &Step) {
                 ..BatchWriteItemRequest::default()
             };
             db.execute(Request::BatchWriteItem(Box::new(request))).await.unwrap();
+        }
+        Step::Transaction(writes, refused) => {
+            let mut transact_items: Vec<_> =
+                writes.iter().map(|(key, value)| Ok(action(*key, *value))).collect();
+            if *refused {
+                transact_items.push(Ok(TransactWriteItem {
+                    kind: TransactWriteKind::ConditionCheck,
+                    condition_expression: Some("attribute_exists(pk)".to_owned()),
+                    ..action(99, None)
+                }));
+            }
+            let request = TransactWriteItemsRequest {
+                transact_items,
+                ..TransactWriteItemsRequest::default()
+            };
+            let answer = db.execute(Request::TransactWriteItems(Box::new(request))).await;
+            assert_eq!(answer.is_err(), *refused, "{answer:?}");
         }
         Step::RollOver => {
             environment.advance(4 * HOUR_MS);
@@ -83,11 +126,12 @@ fn replay(records: &[StreamRecord]) -> Vec<String> {
     items
 }
 
-fn check(steps: &[Step]) {
+fn check(global_commit: bool, steps: &[Step]) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let environment = TestEnvironment::new();
-        let engine = engine();
+        let options = MemoryOptions { global_commit, ..MemoryOptions::default() };
+        let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new(options));
         let mut db = open_at(&engine, environment.clone()).await;
         let arn = streamed(&db, "Music", StreamViewType::NewAndOldImages).await;
         for (count, step) in steps.iter().enumerate() {
@@ -111,6 +155,11 @@ proptest! {
 
     #[test]
     fn whatever_is_written(steps in steps()) {
-        check(&steps);
+        check(true, &steps);
+    }
+
+    #[test]
+    fn whatever_is_written_where_a_transaction_takes_two_phases(steps in steps()) {
+        check(false, &steps);
     }
 }

@@ -112,15 +112,12 @@ impl RecordIndex {
             .min()
     }
 
-    /// The trim positions that still matter for a log that starts at `first_lsn`.
-    #[must_use]
-    pub fn trim_positions(&self, first_lsn: u64) -> Vec<(u64, u64)> {
-        let mut positions: Vec<_> = self
-            .trimmed
-            .iter()
-            .map(|(&shard, &lsn)| (shard, lsn))
-            .filter(|&(_, lsn)| lsn >= first_lsn)
-            .collect();
+    /// The trim positions that still matter for a log that starts at `first_lsn`. The others are
+    /// forgotten.
+    pub fn trim_positions(&mut self, first_lsn: u64) -> Vec<(u64, u64)> {
+        self.trimmed.retain(|_, lsn| *lsn >= first_lsn);
+        let mut positions: Vec<_> =
+            self.trimmed.iter().map(|(&shard, &lsn)| (shard, lsn)).collect();
         positions.sort_unstable();
         positions
     }
