@@ -239,7 +239,9 @@ impl Core {
         let mut from = after.map_or(0, |cursor| {
             cursor.position.0.saturating_add(u64::from(cursor.ordinal == u32::MAX))
         });
+        let mut window = Window::default();
         loop {
+            window.forget();
             let durable_lsn = self.durable.lsn();
             let route = self.records.lock().route(shard.0, from, STRETCHES_AT_ONCE);
             if route.trimmed >= from {
@@ -258,11 +260,12 @@ impl Core {
                 let segment = self.segments.lock().get(&point.segment).cloned();
                 // A segment that is gone was trimmed meanwhile.
                 let Some(segment) = segment else { continue };
-                let finished = match read_stretch(&segment, point.offset, until, &mut out) {
-                    Ok(finished) => finished,
-                    Err(_) if !self.segments.lock().contains_key(&point.segment) => false,
-                    Err(error) => return Err(error),
-                };
+                let finished =
+                    match read_stretch((&segment, &mut window), point.offset, until, &mut out) {
+                        Ok(finished) => finished,
+                        Err(_) if !self.segments.lock().contains_key(&point.segment) => false,
+                        Err(error) => return Err(error),
+                    };
                 if finished {
                     return Ok(out.records);
                 }
@@ -285,7 +288,7 @@ struct Collected {
 
 impl Collected {
     /// Takes the records of a commit; says whether the page is full.
-    fn take(&mut self, lsn: u64, payload: &Bytes) -> Option<bool> {
+    fn take(&mut self, lsn: u64, payload: &[u8]) -> Option<bool> {
         let own = frame::records_of(payload, self.shard)?;
         for (ordinal, record) in (0_u32..).zip(own) {
             let cursor = LogCursor { position: Position(lsn), ordinal };
@@ -298,8 +301,7 @@ impl Collected {
                 return Some(true);
             }
             self.bytes += record.len();
-            // A copy, or a short record would keep a whole stretch in memory.
-            let payload = Bytes::copy_from_slice(&record);
+            let payload = Bytes::copy_from_slice(record);
             // A stretch may be looked through twice; its records are given once.
             self.after = Some(cursor);
             self.records.push(LoggedRecord { position: cursor.position, ordinal, payload });
@@ -311,12 +313,11 @@ impl Collected {
 /// Looks through the frames from `offset` on, at most a stretch of them, up to the LSN `until`. Says
 /// whether the page is full.
 fn read_stretch(
-    segment: &Segment,
+    (segment, window): (&Segment, &mut Window),
     offset: u64,
     until: u64,
     out: &mut Collected,
 ) -> EngineResult<bool> {
-    let mut window = Window { segment, start: offset, bytes: Bytes::new() };
     let mut at = offset;
     while at < offset + STRETCH_BYTES {
         let corrupt = || {
@@ -325,17 +326,18 @@ fn read_stretch(
                 Segment::name(segment.id)
             ))
         };
-        let head = window.at(at, FRAME_HEADER_BYTES).ok_or_else(corrupt)?;
-        let header = Header::decode(&head, segment.seed).ok_or_else(corrupt)?;
+        let head = window.at(segment, at, FRAME_HEADER_BYTES).ok_or_else(corrupt)?;
+        let header = Header::decode(head, segment.seed).ok_or_else(corrupt)?;
         if header.kind == Kind::End || header.lsn > until {
             return Ok(false);
         }
         let start = at + FRAME_HEADER_BYTES as u64;
-        let payload = window.at(start, header.payload_bytes as usize).ok_or_else(corrupt)?;
-        if frame::payload_hash(&payload) != header.payload_hash {
+        let length = header.payload_bytes as usize;
+        let payload = window.at(segment, start, length).ok_or_else(corrupt)?;
+        if frame::payload_hash(payload) != header.payload_hash {
             return Err(corrupt());
         }
-        if header.kind == Kind::Commit && out.take(header.lsn, &payload).ok_or_else(corrupt)? {
+        if header.kind == Kind::Commit && out.take(header.lsn, payload).ok_or_else(corrupt)? {
             return Ok(true);
         }
         if header.lsn == until {
@@ -347,28 +349,40 @@ fn read_stretch(
 }
 
 /// A part of a segment in memory: a call of the system for each stretch, not for each frame.
-struct Window<'a> {
-    segment: &'a Segment,
+#[derive(Default)]
+struct Window {
+    segment: u64,
     start: u64,
-    bytes: Bytes,
+    length: usize,
+    /// Kept from stretch to stretch, so that it is not zeroed for each.
+    buffer: Vec<u8>,
 }
 
-impl Window<'_> {
+impl Window {
     /// The bytes at an offset; `None` if they cannot be read.
-    fn at(&mut self, offset: u64, length: usize) -> Option<Bytes> {
-        let part = |window: &Self| {
+    fn at(&mut self, segment: &Segment, offset: u64, length: usize) -> Option<&[u8]> {
+        let has = |window: &Self| {
             let from = usize::try_from(offset.checked_sub(window.start)?).ok()?;
             let to = from.checked_add(length)?;
-            (to <= window.bytes.len()).then(|| window.bytes.slice(from..to))
+            (window.segment == segment.id && to <= window.length).then_some(from..to)
         };
-        if let Some(part) = part(self) {
-            return Some(part);
+        if has(self).is_none() {
+            let stretch = usize::try_from(STRETCH_BYTES).unwrap_or(0);
+            let left = usize::try_from(segment.size_bytes.checked_sub(offset)?).ok()?;
+            let wanted = stretch.max(length).min(left);
+            if self.buffer.len() < wanted {
+                self.buffer.resize(wanted, 0);
+            }
+            self.length = 0;
+            segment.file.read_at(self.buffer.get_mut(..wanted)?, offset).ok()?;
+            (self.segment, self.start, self.length) = (segment.id, offset, wanted);
         }
-        let stretch = usize::try_from(STRETCH_BYTES).unwrap_or(0);
-        let left = usize::try_from(self.segment.size_bytes.checked_sub(offset)?).ok()?;
-        let mut bytes = vec![0; stretch.max(length).min(left)];
-        self.segment.file.read_at(&mut bytes, offset).ok()?;
-        (self.start, self.bytes) = (offset, Bytes::from(bytes));
-        part(self)
+        let part = has(self)?;
+        self.buffer.get(part)
+    }
+
+    /// Forgets what was read, for it may have been written to since.
+    fn forget(&mut self) {
+        self.length = 0;
     }
 }

@@ -267,7 +267,7 @@ pub fn decode_payload(bytes: &Bytes) -> Option<(Payload, Vec<LogRecord>)> {
 
 /// The records that a commit's payload has for a shard, in order; `None` when it is malformed.
 #[must_use]
-pub fn records_of(bytes: &Bytes, wanted: ShardId) -> Option<Vec<Bytes>> {
+pub fn records_of(bytes: &[u8], wanted: ShardId) -> Option<Vec<&[u8]>> {
     let rows_count = read_u32(bytes, 0)?;
     let records_count = read_u32(bytes, 4)?;
     let mut at = 8_usize;
@@ -283,11 +283,11 @@ pub fn records_of(bytes: &Bytes, wanted: ShardId) -> Option<Vec<Bytes>> {
         let shard = read_u64(bytes, at)?;
         let length = read_u32(bytes, at + 8)? as usize;
         at += 12;
+        let end = at.checked_add(length)?;
         if shard == wanted.0 {
-            records.push(take(bytes, &mut at, length)?);
-        } else {
-            at = at.checked_add(length)?;
+            records.push(bytes.get(at..end)?);
         }
+        at = end;
     }
     (at == bytes.len()).then_some(records)
 }
