@@ -78,7 +78,10 @@ fn decode_boxed(operation: Operation, body: &[u8]) -> Result<Request, Box<Servic
 /// Which layer of the service checks the values of an operation.
 const fn value_faults(operation: Operation) -> ValueFaults {
     match operation {
-        Operation::BatchWriteItem
+        Operation::BatchExecuteStatement
+        | Operation::BatchWriteItem
+        | Operation::ExecuteStatement
+        | Operation::ExecuteTransaction
         | Operation::Scan
         | Operation::TransactGetItems
         | Operation::TransactWriteItems => ValueFaults::Older,

@@ -362,10 +362,32 @@ fn has_duplicates<T: Ord>(values: &[T]) -> bool {
 
 /// The service's text for a number that is none. An empty one is repeated by the newer layer only.
 fn number_fault(error: NumberError, digits: &str, faults: ValueFaults) -> String {
-    if error == NumberError::Malformed && faults != ValueFaults::Older {
-        return format!("{NOT_NUMERIC}: {digits}");
+    match (error, faults) {
+        (NumberError::Malformed, ValueFaults::Newer) => format!("{NOT_NUMERIC}: {digits}"),
+        (NumberError::Overflow | NumberError::Underflow, ValueFaults::Older) => {
+            older_range_fault(digits).unwrap_or(error).message(digits)
+        }
+        _ => error.message(digits),
     }
-    error.message(digits)
+}
+
+/// What the older layer makes of a number that is out of range, where that differs: it knows exponents
+/// of 32 bits only, and compares the digits before the point in 32 bits, which wrap.
+fn older_range_fault(text: &str) -> Option<NumberError> {
+    let (digits, exponent) = text.split_once(['e', 'E'])?;
+    let Ok(exponent) = exponent.parse::<i32>() else { return Some(NumberError::Malformed) };
+    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let scale = i64::try_from(decimals).ok()? - i64::from(exponent);
+    if i32::try_from(scale).is_err() {
+        return Some(NumberError::Malformed);
+    }
+    let is_leading = |digit: char| matches!(digit, '+' | '-' | '.' | '0');
+    let significant = digits.trim_start_matches(is_leading).replace('.', "").len().max(1);
+    let before_point = i64::try_from(significant).ok()? - scale;
+    if i32::try_from(before_point).is_ok() {
+        return None;
+    }
+    Some(if before_point > 0 { NumberError::Underflow } else { NumberError::Overflow })
 }
 
 /// Decodes a blob, with the service's texts for what is not canonical base64.

@@ -9,7 +9,7 @@ use super::ast::{Expr, ExprKind};
 use super::path::component;
 use super::{Refusal, path};
 use crate::limits::NESTING_DEPTH_MAX;
-use crate::number::{Number, NumberError};
+use crate::number::Number;
 use crate::value::{AttributeValue, Item};
 
 /// The parameters of a statement.
@@ -88,7 +88,7 @@ fn value(expr: &Expr, place: &Place) -> Result<AttributeValue, Refusal> {
     }
     Ok(match &expr.kind {
         ExprKind::Text(text) => AttributeValue::S(text.clone()),
-        ExprKind::Number(text) => AttributeValue::N(number(text)?),
+        ExprKind::Number(text) => AttributeValue::N(number(text, place)?),
         ExprKind::Boolean(value) => AttributeValue::Bool(*value),
         ExprKind::Null => AttributeValue::Null,
         ExprKind::List(elements) => AttributeValue::L(
@@ -99,7 +99,7 @@ fn value(expr: &Expr, place: &Place) -> Result<AttributeValue, Refusal> {
                 .collect::<Result<_, Refusal>>()?,
         ),
         ExprKind::Tuple(entries) => AttributeValue::M(tuple(expr, entries, place)?),
-        ExprKind::Bag(elements) => bag(expr, elements, place)?,
+        ExprKind::Bag(elements) => bag(elements, place)?,
         _ => return Err(unsupported(expr, place)),
     })
 }
@@ -136,7 +136,7 @@ fn duplicate_key(name: &str, place: &Place, at: &Expr) -> Refusal {
 }
 
 /// A bag is a set of strings or of numbers.
-fn bag(expr: &Expr, elements: &[Expr], place: &Place) -> Result<AttributeValue, Refusal> {
+fn bag(elements: &[Expr], place: &Place) -> Result<AttributeValue, Refusal> {
     const UNSUPPORTED: &str =
         "Unsupported data type in Bag. DynamoDB only supports either numbers or strings in bags";
     let mut texts = Vec::new();
@@ -150,7 +150,7 @@ fn bag(expr: &Expr, elements: &[Expr], place: &Place) -> Result<AttributeValue, 
             }
             ExprKind::Number(text) => {
                 written.push(text.as_str());
-                numbers.push(number(text)?);
+                numbers.push(number(text, place)?);
             }
             _ => return Err(Refusal::unsupported(format!("{UNSUPPORTED}{}", element.span))),
         }
@@ -166,9 +166,7 @@ fn bag(expr: &Expr, elements: &[Expr], place: &Place) -> Result<AttributeValue, 
         )))
     };
     match (texts.is_empty(), numbers.is_empty()) {
-        (true, true) => {
-            Err(Refusal::unsupported(format!("Empty bags are not supported{}", expr.span)))
-        }
+        (true, true) => Err(Refusal::unsupported("Empty bags are not supported")),
         (false, false) => Err(Refusal::unsupported(UNSUPPORTED)),
         (false, true) => {
             let set: BTreeSet<String> = texts.into_iter().collect();
@@ -183,15 +181,9 @@ fn bag(expr: &Expr, elements: &[Expr], place: &Place) -> Result<AttributeValue, 
     }
 }
 
-fn number(text: &str) -> Result<Number, Refusal> {
+fn number(text: &str, place: &Place) -> Result<Number, Refusal> {
     Number::parse(text).map_err(|error| {
-        Refusal::unsupported(match error {
-            // A literal has a text of its own.
-            NumberError::TooPrecise => {
-                "DynamoDB only supports precision up to 38 digits".to_owned()
-            }
-            _ => error.message(text),
-        })
+        Refusal::unsupported(format!("{} under {}", error.message(text), place.text))
     })
 }
 

@@ -222,8 +222,8 @@ fn compile_refusing(text: &str, parameters: Parameters<'_>) -> Result<CompiledSt
         | ExprKind::Sign(..)
         | ExprKind::Binary(..)
         | ExprKind::Between(_)
-        | ExprKind::In(..)
-        | ExprKind::Is(..) => return Err(Refusal::unsupported(NOT_HERE)),
+        | ExprKind::In(..) => return Err(Refusal::unsupported(NOT_HERE)),
+        ExprKind::Is(..) => "IsType",
     };
     Err(Refusal::unsupported(format!("Unsupported operation: {name}")))
 }

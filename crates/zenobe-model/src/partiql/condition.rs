@@ -283,6 +283,6 @@ pub(super) fn unknown_function(expr: &Expr, name: &str) -> Refusal {
     Refusal::unsupported(if keywords::is_aggregate(name) {
         format!("Unsupported token in expression: {name}{}", expr.span)
     } else {
-        format!("Unrecognized function: {name}")
+        format!("Unrecognized function: {name}{}", expr.span)
     })
 }

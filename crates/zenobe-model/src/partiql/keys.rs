@@ -12,7 +12,7 @@
 //! Source: Developer Guide, "PartiQL select statements for DynamoDB", and the texts that the
 //! service answers: it refuses more than 50 such reads, and reads that overlap.
 
-use crate::expression::{Comparison, Condition, KeyPredicate, Operand};
+use crate::expression::{Comparison, Condition, KeyPredicate, Literal, Operand, Path};
 use crate::value::AttributeValue;
 
 /// The most reads that one condition may come down to.
@@ -49,6 +49,26 @@ pub struct KeyedRead {
     pub sort: Vec<KeyPredicate>,
     /// What else must hold.
     pub filter: Vec<Condition>,
+}
+
+impl KeyedRead {
+    /// All that holds within the partition.
+    fn whole_filter(self, sort: &str) -> Condition {
+        let path = || Operand::Path(Path::attribute(sort));
+        let literal = |value| Operand::Literal(Literal::from(value));
+        let of_sort = self.sort.into_iter().map(|predicate| match predicate {
+            KeyPredicate::Compare(operator, value) => {
+                Condition::Compare { operator, left: path(), right: literal(value) }
+            }
+            KeyPredicate::Between(low, high) => {
+                Condition::Between { operand: path(), low: literal(low), high: literal(high) }
+            }
+            KeyPredicate::BeginsWith(prefix) => {
+                Condition::BeginsWith { operand: path(), prefix: literal(prefix) }
+            }
+        });
+        Condition::And(of_sort.chain(self.filter).collect())
+    }
 }
 
 /// The item that a condition names.
@@ -94,7 +114,31 @@ impl KeyNames<'_> {
                 Some(KeyedRead { partition: partition?, sort, filter })
             })
             .collect();
+        let reads = self.joined(reads);
         if reads.len() > READS_MAX { Reads::TooMany } else { Reads::Keyed(reads) }
+    }
+
+    /// Reads of one partition may overlap if one of them excludes sort keys, with NOT or `<>`: they
+    /// become one read of the partition, with all of them as filter.
+    fn joined(self, reads: Vec<KeyedRead>) -> Vec<KeyedRead> {
+        let Some(sort) = self.sort else { return reads };
+        let excludes = |read: &KeyedRead| read.filter.iter().any(|one| one.mentions(sort));
+        let mut joined: Vec<KeyedRead> = Vec::with_capacity(reads.len());
+        let mut left = reads;
+        while let Some(first) = left.first() {
+            let partition = first.partition.clone();
+            let (same, others): (Vec<_>, Vec<_>) =
+                left.into_iter().partition(|read| read.partition == partition);
+            if same.len() > 1 && same.iter().any(excludes) {
+                let alternatives = same.into_iter().map(|read| read.whole_filter(sort)).collect();
+                let filter = vec![Condition::Or(alternatives)];
+                joined.push(KeyedRead { partition, sort: Vec::new(), filter });
+            } else {
+                joined.extend(same);
+            }
+            left = others;
+        }
+        joined
     }
 
     /// Whether each alternative has an equality on the partition key.

@@ -170,16 +170,21 @@ impl<'a> Lexer<'a> {
         let digits =
             |from: usize| bytes.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
         let mut length = digits(0);
+        let mut decimals = 0;
         if bytes.get(length) == Some(&b'.') {
             length += 1;
-            length += digits(length);
+            decimals = digits(length);
+            length += decimals;
         }
         if let Some(b'e' | b'E') = bytes.get(length) {
             let signed = matches!(bytes.get(length + 1), Some(b'+' | b'-'));
             let first = length + 1 + usize::from(signed);
             let end = first + digits(first);
-            let exponent = self.rest.get(first..end).unwrap_or_default();
-            if exponent.parse::<i32>().is_err() {
+            let exponent = self.rest.get(first..end).and_then(|text| text.parse::<i32>().ok());
+            let exponent = exponent.ok_or_else(unreadable)?;
+            // The scale, which is the decimals less the exponent, must fit as well.
+            let negative = bytes.get(length + 1) == Some(&b'-');
+            if negative && usize::try_from(i32::MAX - exponent).is_ok_and(|most| decimals > most) {
                 return Err(unreadable());
             }
             length = end;

@@ -212,7 +212,7 @@ impl Parser {
                 Self::node(ExprKind::Between(Box::new([left, low, high])), span, depth)
             }
             _ => {
-                let right = self.expression(precedence)?;
+                let right = self.right_hand_side(precedence)?;
                 if operator == "like" && self.take_keyword("escape") {
                     self.expression(precedence)?;
                 }
@@ -222,6 +222,13 @@ impl Parser {
                 Self::node(kind, span, depth)
             }
         }
+    }
+
+    fn right_hand_side(&mut self, precedence: u8) -> Result<Expr, Refusal> {
+        if *self.kind() == TokenKind::End {
+            return Err(Refusal::malformed("Missing right-hand side expression of infix operator"));
+        }
+        self.expression(precedence)
     }
 
     /// What follows IN. In parentheses even a single value is a list of one.
@@ -249,7 +256,7 @@ impl Parser {
         let mut depth = left.depth;
         let mut all = vec![left];
         loop {
-            let next = self.expression(precedence)?;
+            let next = self.right_hand_side(precedence)?;
             depth = depth.max(next.depth);
             all.push(next);
             if !self.take_keyword(operator) {
@@ -262,10 +269,15 @@ impl Parser {
 
     fn is_tail(&mut self, left: Expr, span: Span) -> Result<Expr, Refusal> {
         let negated = self.take_keyword("not");
-        let Some(keyword) = self.keyword().filter(|keyword| is_type(keyword)) else {
+        let Some(keyword) = self.type_name() else {
             return Err(Refusal::malformed("Expected type name"));
         };
         self.advance();
+        match keyword {
+            "double" => self.take_keyword("precision"),
+            "character" => self.take_keyword("varying"),
+            _ => false,
+        };
         let depth = left.depth;
         let test = Self::node(ExprKind::Is(Box::new(left), keyword), span, depth)?;
         if negated {
@@ -273,6 +285,15 @@ impl Parser {
             return Self::node(ExprKind::Not(Box::new(test)), span, depth);
         }
         Ok(test)
+    }
+
+    /// The type that comes next, if one does.
+    fn type_name(&self) -> Option<&'static str> {
+        match self.kind() {
+            TokenKind::Identifier(name) if name.eq_ignore_ascii_case("int4") => Some("int4"),
+            TokenKind::Identifier(name) if name.eq_ignore_ascii_case("int8") => Some("int8"),
+            _ => self.keyword().filter(|keyword| is_type(keyword)),
+        }
     }
 
     /// An operand with what stands before it.
@@ -433,6 +454,9 @@ impl Parser {
             )),
             "exec" => Err(Refusal::unsupported("Unsupported operation: Exec")),
             "create" | "drop" => Err(self.definition(keyword)),
+            "and" | "or" | "is" | "like" | "in" | "between" | "union" | "intersect" | "except" => {
+                Err(Refusal::malformed("Unexpected operator"))
+            }
             _ => Err(Refusal::malformed("Unexpected keyword")),
         }
     }

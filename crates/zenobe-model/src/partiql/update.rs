@@ -57,7 +57,8 @@ fn set_function(
     };
     if path_of(first)?.as_ref() != Some(&path) {
         return Err(Refusal::unsupported(format!(
-            "The first argument to {upper} must equal the assignment value"
+            "The first argument to {upper} must equal the assignment value{}",
+            expr.span
         )));
     }
     let Some(set) = collection::set(parameters, second)? else {
