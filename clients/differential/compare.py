@@ -60,7 +60,8 @@ def normal(value, path=()):
         if "__type" in value:
             text = value.get("message", value.get("Message", ""))
             return {"error": value["__type"].split("#")[-1], "message": text,
-                    **({"Item": normal(value["Item"])} if "Item" in value else {})}
+                    **({"Item": normal(value["Item"])} if "Item" in value else {}),
+                    **({"reasons": normal(value["CancellationReasons"])} if "CancellationReasons" in value else {})}
         return {
             k: sorted(v) if k in ("SS", "NS", "BS") and isinstance(v, list) and all(isinstance(e, str) for e in v)
             else normal(v, path + (k,))
@@ -93,6 +94,9 @@ def written_keys(operation, request):
     if operation == "BatchWriteItem":
         return [key_of(table, write.get("PutRequest", {}).get("Item") or write.get("DeleteRequest", {}).get("Key") or {})
                 for table, writes in request["RequestItems"].items() for write in writes]
+    if operation == "TransactWriteItems":
+        return [key_of(body["TableName"], body.get("Item") or body.get("Key") or {})
+                for action in request["TransactItems"] for body in action.values() if body.get("TableName") in generate.TABLES]
     return []
 
 
@@ -117,7 +121,8 @@ def level(ours, peer, operation, request):
 def main():
     ours, peer = Endpoint(sys.argv[1]), Endpoint(sys.argv[2])
     ours.wait(), peer.wait()
-    rng = random.Random(SEED)
+    rng, transactions_rng = random.Random(SEED), random.Random(f"transactions {SEED}")
+    transactions = generate.Transactions()
     for operation, request in generate.set_up():
         for endpoint in (ours, peer):
             status, answer = endpoint.call(operation, json.dumps(request))
@@ -125,8 +130,11 @@ def main():
     time.sleep(0.5)
     differences, excused, succeeded = [], {}, 0
     for number in range(REQUESTS):
-        maker = legacy if rng.random() < 0.25 else generate
-        operation, request = maker.request(rng)
+        if transactions_rng.random() < 0.2:
+            operation, request = transactions.request(transactions_rng)
+        else:
+            maker = legacy if rng.random() < 0.25 else generate
+            operation, request = maker.request(rng)
         body = json.dumps(request)
         (status, a), (peer_status, b) = ours.call(operation, body), peer.call(operation, body)
         a, b = unordered(operation, normal(a)), unordered(operation, normal(b))

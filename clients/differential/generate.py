@@ -308,6 +308,60 @@ def batch_get(rng):
     return options(rng, {"RequestItems": requests}, "ReturnConsumedCapacity")
 
 
+def action(rng):
+    """One action of TransactWriteItems."""
+    table, terms = rng.choice(list(TABLES)), Terms(rng)
+    kind = rng.choices(["Put", "Update", "Delete", "ConditionCheck"], [4, 4, 1, 2])[0]
+    body = {"TableName": table if rng.random() < 0.99 else "no-such-table"}
+    body["Item" if kind == "Put" else "Key"] = item(rng, table) if kind == "Put" else key(rng, table)
+    if kind == "Update":
+        body["UpdateExpression"] = maybe_broken(rng, update(rng, terms))
+    if kind == "ConditionCheck" or rng.random() < 0.25:
+        # Most conditions of random operands do not hold, so that some are simple.
+        body["ConditionExpression"] = maybe_broken(rng, rng.choice(["attribute_exists(pk)", "attribute_not_exists(a)", "attribute_not_exists(pk)"])
+                                                   if rng.random() < 0.6 else condition(rng, terms))
+        if rng.random() < 0.5:
+            body["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+    return {kind: terms.add_to(body)}
+
+
+class Transactions:
+    """Generates transactions; remembers those with a token, to send them again or under another one's token."""
+
+    def __init__(self):
+        self.tokens = 0
+        self.last = None
+
+    def request(self, rng):
+        if rng.random() < 0.3:
+            return "TransactGetItems", self.get(rng)
+        if self.last and rng.random() < 0.08:
+            again, self.last = self.last, None
+            if rng.random() < 0.3:
+                again = {**again, "TransactItems": [action(rng)]}
+            return "TransactWriteItems", options(rng, dict(again), "ReturnConsumedCapacity")
+        actions = [action(rng) for _ in range(rng.choice([1, 1, 2, 3, 4]))]
+        if rng.random() < 0.02:
+            actions.append(rng.choice([{}, {**action(rng), **action(rng)}]))
+        request = options(rng, {"TransactItems": actions}, "ReturnConsumedCapacity")
+        if rng.random() < 0.2:
+            self.tokens += 1
+            request["ClientRequestToken"] = f"token-{self.tokens}"
+            self.last = request
+        return "TransactWriteItems", request
+
+    def get(self, rng):
+        gets = []
+        for _ in range(rng.randint(1, 4)):
+            table, terms = rng.choice(list(TABLES)), Terms(rng)
+            get = {"TableName": table, "Key": key(rng, table)}
+            if rng.random() < 0.3:
+                get["ProjectionExpression"] = maybe_broken(rng, projection(rng, terms))
+                terms.add_to(get)
+            gets.append({"Get": get})
+        return options(rng, {"TransactItems": gets}, "ReturnConsumedCapacity")
+
+
 def request(rng):
     """An operation with its request."""
     operation = rng.choices(

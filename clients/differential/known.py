@@ -97,6 +97,8 @@ def units(answer):
 
 def reason(operation, request, ours, peer):
     """Why the answers may differ, or None if they may not."""
+    if operation.startswith("Transact"):
+        return transaction_reason(request, ours, peer)
     if operation == "Scan" and ("Limit" in request or "ExclusiveStartKey" in request) and "Count" in ours and "Count" in peer:
         return "partitions are scanned in the order of a hash that each implementation chooses"
     if operation == "Scan" and "Segment" in request and "Count" in ours and "Count" in peer:
@@ -136,8 +138,69 @@ def reason(operation, request, ours, peer):
     return None
 
 
+CONDITION = "The conditional request failed"
+KEY_FAULTS = r"Type mismatch for (key|Index Key)|Missing the key|The provided key element does not match the schema|attempted to update a secondary index key"
+LOCAL_KEY_FAULTS = (r"^One of the required keys was not given a value|^The number of conditions on the keys is invalid|^Type mismatch for key"
+                    r"|Type mismatch for (key|Index Key)$|^Invalid attribute value type|^Updates on index keys must be")
+
+
+def reasons_of(answer):
+    return answer.get("reasons", []) if isinstance(answer, dict) else []
+
+
+def codes(answer):
+    return [reason["Code"] for reason in reasons_of(answer)]
+
+
+def selected(answer):
+    """The responses of TransactGetItems, where an item without any of the attributes asked for is none."""
+    responses = [{} if response == {"Item": {}} else response for response in answer.get("Responses", [])]
+    return numeric({**without_capacity(answer), "Responses": responses})
+
+
+def transaction_reason(request, ours, peer):
+    """The same for transactions."""
+    if "error" not in ours and "error" not in peer:
+        if selected(ours) == selected(peer):
+            return ("transactions of the service say whether they read or write, count a ConditionCheck and a Delete of nothing twice, "
+                    "count what they do to indexes once, and answer no item where a projection selects nothing")
+        return None
+    if ours.get("error") == peer.get("error") == "ResourceNotFoundException":
+        return "the service has another text"
+    if ours.get("error") == "ResourceNotFoundException" and "error" in peer:
+        return "the service looks all tables up before it looks at an item"
+    if ours.get("error") == peer.get("error") == "IdempotentParameterMismatchException":
+        return "DynamoDB Local gives no text"
+    if ours.get("error") == peer.get("error") == "TransactionCanceledException" and codes(ours) == codes(peer):
+        items = [[numeric(reason.get("Item")) for reason in reasons_of(answer)] for answer in (ours, peer)]
+        texts = [reason.get("Message", CONDITION) for reason in reasons_of(ours)]
+        if items[0] == items[1] and all(text == CONDITION or re.search(KEY_FAULTS, text) for text in texts):
+            return "DynamoDB Local has other texts in the reasons of some actions"
+    if "error" not in peer and "Type mismatch for Index Key" in " ".join(reason.get("Message", "") for reason in reasons_of(ours)):
+        return "DynamoDB Local lets a transaction compute an index key of the wrong type"
+    wrong = " ".join(reason.get("Message", "") for reason in reasons_of(ours))
+    if re.search(KEY_FAULTS, wrong) and codes(ours).count("None") == len(codes(ours)) - 1:
+        if re.search(LOCAL_KEY_FAULTS, message(peer)) or re.search(LOCAL_KEY_FAULTS, " ".join(r.get("Message", "") for r in reasons_of(peer))):
+            return KEYS + ", are a reason to cancel, and are found before any item is looked at"
+        if "error" in peer:
+            return "keys that do not fit are found before any item is looked at"
+    if peer.get("error") == "ValidationException" and re.search(RUN_TIME, message(peer)):
+        if "ValidationError" in codes(ours):
+            return "what an update finds wrong with its item is a reason to cancel"
+        if "ConditionalCheckFailed" in codes(ours):
+            return ORDER
+    if re.search(LOCAL_KEY_FAULTS + "|^Key attributes must be scalars", message(peer)) and "error" in ours:
+        return ORDER
+    if ours.get("error") == "ValidationException" and "error" in peer:
+        if message(ours) == "Transaction request cannot include multiple operations on one item" or message(ours).startswith((
+                "Key attributes must be scalars", "Invalid ", "Value provided in ExpressionAttribute", "ExpressionAttribute",
+                "One or more parameter values are not valid")):
+            return ORDER
+    return None
+
+
 def leaves(operation, request, ours, peer):
     """Why a write whose answers agree may leave different items behind, or None if it may not."""
-    if operation == "UpdateItem" and "Item" not in ours:
+    if operation in ("UpdateItem", "TransactWriteItems") and "Item" not in ours:
         return "removing from an item that does not exist does not make it"
     return None

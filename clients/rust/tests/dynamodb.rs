@@ -5,10 +5,13 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::client::Waiters;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, PutRequest,
-    ReturnValue, ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TimeToLiveSpecification,
-    TimeToLiveStatus, WriteRequest,
+    AttributeDefinition, AttributeValue, BillingMode, ConditionCheck, Get, KeySchemaElement,
+    KeyType, PutRequest, ReturnValue, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
+    TimeToLiveSpecification, TimeToLiveStatus, TransactGetItem, TransactWriteItem, Update,
+    WriteRequest,
 };
 use aws_smithy_http_client::{Builder, tls};
 
@@ -67,6 +70,8 @@ async fn the_life_of_a_table() {
     an_update_answers_the_new_item(&client).await;
     a_failed_condition_is_typed(&client).await;
     a_paginator_sees_every_item_once(&client).await;
+    a_transaction_says_why_it_is_cancelled(&client).await;
+    a_token_works_once(&client).await;
     expired_items_go(&client).await;
     client.delete_table().table_name(TABLE).send().await.unwrap();
     let gone = client.wait_until_table_not_exists().table_name(TABLE);
@@ -90,7 +95,10 @@ async fn an_update_answers_the_new_item(client: &Client) {
         .await
         .unwrap();
     let attributes = answer.attributes.unwrap();
-    assert_eq!((attributes.len(), &attributes["score"], &attributes["state"]), (4, &n(3), &s("won")));
+    assert_eq!(
+        (attributes.len(), &attributes["score"], &attributes["state"]),
+        (4, &n(3), &s("won"))
+    );
 }
 
 async fn a_failed_condition_is_typed(client: &Client) {
@@ -106,6 +114,98 @@ async fn a_failed_condition_is_typed(client: &Client) {
         .unwrap_err()
         .into_service_error();
     assert!(error.is_conditional_check_failed_exception(), "{error}");
+}
+
+/// Adds one to the score of each of these turns.
+fn scores(turns: &[i32]) -> Vec<TransactWriteItem> {
+    let action = |turn: &i32| {
+        let update = Update::builder()
+            .table_name(TABLE)
+            .key("player", s("txn"))
+            .key("turn", n(*turn))
+            .update_expression("ADD score :one")
+            .expression_attribute_values(":one", n(1));
+        TransactWriteItem::builder().update(update.build().unwrap()).build()
+    };
+    turns.iter().map(action).collect()
+}
+
+async fn a_transaction_says_why_it_is_cancelled(client: &Client) {
+    let all = (0..100).collect::<Vec<_>>();
+    client.transact_write_items().set_transact_items(Some(scores(&all))).send().await.unwrap();
+    let check = ConditionCheck::builder()
+        .table_name(TABLE)
+        .key("player", s("txn"))
+        .key("turn", n(7))
+        .condition_expression("score > :one")
+        .expression_attribute_values(":one", n(1))
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    let check = TransactWriteItem::builder().condition_check(check.build().unwrap()).build();
+    let error = client
+        .transact_write_items()
+        .set_transact_items(Some(scores(&[1])))
+        .transact_items(check)
+        .send()
+        .await
+        .unwrap_err()
+        .into_service_error();
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        cancelled.message(),
+        Some(
+            "Transaction cancelled, please refer cancellation reasons for specific reasons [None, ConditionalCheckFailed]"
+        )
+    );
+    let reasons = cancelled.cancellation_reasons();
+    assert_eq!(reasons[0].code(), Some("None"));
+    assert_eq!(reasons[1].code(), Some("ConditionalCheckFailed"));
+    assert_eq!(reasons[1].item().unwrap()["score"], n(1));
+
+    let error = client
+        .transact_write_items()
+        .set_transact_items(Some(scores(&(0..101).collect::<Vec<_>>())))
+        .send()
+        .await
+        .unwrap_err();
+    assert_eq!(error.into_service_error().code(), Some("ValidationException"));
+}
+
+async fn a_token_works_once(client: &Client) {
+    for _ in 0..2 {
+        client
+            .transact_write_items()
+            .set_transact_items(Some(scores(&[1, 2])))
+            .client_request_token("rust-token")
+            .send()
+            .await
+            .unwrap();
+    }
+    let get = |turn| {
+        let get = Get::builder().table_name(TABLE).key("player", s("txn")).key("turn", n(turn));
+        TransactGetItem::builder().get(get.build().unwrap()).build()
+    };
+    let answer = client
+        .transact_get_items()
+        .set_transact_items(Some(vec![get(1), get(2), get(500)]))
+        .send()
+        .await
+        .unwrap();
+    let scores: Vec<_> = answer
+        .responses()
+        .iter()
+        .map(|response| response.item().map(|item| item["score"].clone()))
+        .collect();
+    assert_eq!(scores, [Some(n(2)), Some(n(2)), None]);
+    let error = client
+        .transact_write_items()
+        .set_transact_items(Some(self::scores(&[1])))
+        .client_request_token("rust-token")
+        .send()
+        .await
+        .unwrap_err();
+    assert!(error.into_service_error().is_idempotent_parameter_mismatch_exception());
 }
 
 async fn a_paginator_sees_every_item_once(client: &Client) {
@@ -135,7 +235,8 @@ async fn a_paginator_sees_every_item_once(client: &Client) {
 
 async fn expired_items_go(client: &Client) {
     let put = async |turn: i32, until: u64| {
-        let put = client.put_item().table_name(TABLE).item("player", s("late")).item("turn", n(turn));
+        let put =
+            client.put_item().table_name(TABLE).item("player", s("late")).item("turn", n(turn));
         put.item("until", AttributeValue::N(until.to_string())).send().await.unwrap();
     };
     let is_there = async |turn: i32| {
@@ -145,7 +246,8 @@ async fn expired_items_go(client: &Client) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     put(1, now - 5).await;
     put(2, now + 3600).await;
-    let wanted = TimeToLiveSpecification::builder().enabled(true).attribute_name("until").build().unwrap();
+    let wanted =
+        TimeToLiveSpecification::builder().enabled(true).attribute_name("until").build().unwrap();
     let answer = client.update_time_to_live().table_name(TABLE);
     let answer = answer.time_to_live_specification(wanted.clone()).send().await.unwrap();
     assert_eq!(answer.time_to_live_specification, Some(wanted));

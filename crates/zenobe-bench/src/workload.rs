@@ -39,6 +39,15 @@ pub(crate) enum Workload {
     GetRecordsEmpty,
     /// PutItem of 1 KB into a table with a stream with new and old images
     PutStreamed,
+    /// TransactWriteItems of one item
+    #[value(name = "transact-1")]
+    Transact1,
+    /// TransactWriteItems of 4 items
+    #[value(name = "transact-4")]
+    Transact4,
+    /// TransactWriteItems of 25 items
+    #[value(name = "transact-25")]
+    Transact25,
 }
 
 impl Workload {
@@ -54,14 +63,18 @@ impl Workload {
             Self::GetRecords => "GetRecords 1 MB",
             Self::GetRecordsEmpty => "GetRecords, nothing",
             Self::PutStreamed => "PutItem, stream",
+            Self::Transact1 => "TransactWriteItems 1",
+            Self::Transact4 => "TransactWriteItems 4",
+            Self::Transact25 => "TransactWriteItems 25",
         }
     }
 
     /// How many items one request writes.
     pub(crate) const fn writes(self) -> usize {
         match self {
-            Self::Put | Self::Update | Self::PutStreamed => 1,
-            Self::BatchWrite => ITEMS_PER_BATCH,
+            Self::Put | Self::Update | Self::PutStreamed | Self::Transact1 => 1,
+            Self::Transact4 => 4,
+            Self::BatchWrite | Self::Transact25 => ITEMS_PER_BATCH,
             Self::Get
             | Self::GetStrong
             | Self::Query
@@ -112,6 +125,9 @@ impl Workload {
                 )
             }),
             Self::BatchWrite => batches("bench", keys, |key| item(&partition_key(key), None)),
+            Self::Transact1 | Self::Transact4 | Self::Transact25 => {
+                transactions(keys, self.writes())
+            }
         }
     }
 }
@@ -173,6 +189,20 @@ fn batches(table: &str, keys: usize, item: impl Fn(usize) -> String) -> Result<P
             .map(|key| format!("{{\"PutRequest\":{{\"Item\":{}}}}}", item(key)))
             .collect();
         format!("{{\"RequestItems\":{{\"{table}\":[{}]}}}}", puts.join(","))
+    })
+}
+
+/// Puts without tokens: with one, the second round would write nothing.
+fn transactions(keys: usize, actions: usize) -> Result<Pool> {
+    Pool::build("TransactWriteItems", keys.div_ceil(actions), |transaction| {
+        let first = transaction * actions;
+        let puts: Vec<String> = (first..keys.min(first + actions))
+            .map(|key| {
+                let item = item(&partition_key(key), None);
+                format!("{{\"Put\":{{\"TableName\":\"bench\",\"Item\":{item}}}}}")
+            })
+            .collect();
+        format!("{{\"TransactItems\":[{}]}}", puts.join(","))
     })
 }
 

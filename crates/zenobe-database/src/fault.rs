@@ -9,7 +9,7 @@ use zenobe_model::ServiceError;
 pub(crate) enum Fault {
     /// The reason for one action.
     Action(ServiceError),
-    /// The error of the whole request: key values that are empty.
+    /// The error of the whole request: key values that are empty, paths into key attributes.
     Request(ServiceError),
 }
 

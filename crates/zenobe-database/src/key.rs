@@ -243,7 +243,7 @@ fn check_index_key(
 pub(crate) fn check_paths<'a>(
     table: &Table,
     paths: impl IntoIterator<Item = &'a Path>,
-) -> Result<(), ServiceError> {
+) -> Result<(), Fault> {
     for path in paths.into_iter().filter(|path| !path.elements.is_empty()) {
         let is = |attribute: &KeyAttribute| attribute.name == path.root;
         let kind = if table.key.attributes().any(is) {
@@ -255,10 +255,10 @@ pub(crate) fn check_paths<'a>(
         } else {
             continue;
         };
-        return Err(ServiceError::validation(format!(
+        return Err(Fault::Request(ServiceError::validation(format!(
             "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: {kind}: {}",
             path.root
-        )));
+        ))));
     }
     Ok(())
 }

@@ -136,13 +136,14 @@ pub(crate) fn place_of_new(table: &Table, item: &Item) -> Result<RowPlace, Fault
 ///
 /// # Errors
 /// The service's errors, naming the attribute.
-pub(crate) fn check_update(table: &Table, update: Option<&Update>) -> Result<(), ServiceError> {
+pub(crate) fn check_update(table: &Table, update: Option<&Update>) -> Result<(), Fault> {
     let Some(update) = update else { return Ok(()) };
     if let Some(name) = table.key.attributes().find(|attribute| update.touches(&attribute.name)) {
         return Err(ServiceError::validation(format!(
             "One or more parameter values were invalid: Cannot update attribute {}. This attribute is part of the key",
             name.name
-        )));
+        ))
+        .into());
     }
     key::check_paths(table, update.paths())
 }
@@ -154,7 +155,7 @@ pub(crate) fn check_update(table: &Table, update: Option<&Update>) -> Result<(),
 pub(crate) fn check_condition_paths(
     table: &Table,
     condition: Option<&Condition>,
-) -> Result<(), ServiceError> {
+) -> Result<(), Fault> {
     key::check_paths(table, condition.iter().flat_map(|condition| condition.paths()))
 }
 

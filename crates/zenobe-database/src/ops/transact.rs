@@ -68,7 +68,7 @@ pub(crate) async fn transact_get_items(
         let table = db.catalog.table(&get.table_name)?;
         let paths = key::check_paths(&table, get.projection.iter().flat_map(Projection::paths));
         let planned = key::place_of_key(&table, &get.key)
-            .and_then(|place| paths.map(|()| place).map_err(Fault::from))
+            .and_then(|place| paths.map(|()| place))
             .map(|place| ItemRead { table, place, projection: get.projection });
         reads.extend(plan.add(planned, ItemRead::key)?);
     }
