@@ -13,6 +13,8 @@ use crate::core::Core;
 use crate::layout;
 use crate::log::Segment;
 use crate::log::frame::{SEGMENT_HEADER_BYTES, encode_segment_header};
+use crate::log::recovery;
+use crate::log::summary::Summary;
 use crate::memtable::Memtable;
 use crate::spaces::Incarnation;
 
@@ -124,8 +126,51 @@ fn flush(core: &Core, memtable: &Arc<Memtable>) -> EngineResult<()> {
     release(core)
 }
 
-/// Gives segments back that neither the tree nor a reader of the change log needs.
+/// Gives segments back that neither the tree nor a reader of the change log needs, and sums up those
+/// that are kept for such readers alone.
 pub(crate) fn release(core: &Core) -> EngineResult<()> {
+    give_back(core)?;
+    sum_up(core);
+    Ok(())
+}
+
+fn sum_up(core: &Core) {
+    let mut summed_up = core.summed_up.lock();
+    let current = core.sequencer.lock().segment.id;
+    let flushed_lsn = core.flushed_lsn.load(Ordering::Acquire);
+    // A later commit that is synced proves that the end of the segment is, too.
+    let synced_lsn = core.synced.load(Ordering::Acquire);
+    let is_due = |s: &&Arc<Segment>| {
+        let (id, last_lsn) = (s.id, s.last_lsn());
+        let settled = last_lsn > 0 && last_lsn <= flushed_lsn && last_lsn < synced_lsn;
+        settled && id < current && !summed_up.contains(&id)
+    };
+    let due: Vec<_> = core.segments.lock().values().filter(is_due).cloned().collect();
+    for segment in due {
+        if core.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let name = Segment::name(segment.id);
+        let stored = match recovery::sum_up(&segment) {
+            Ok(None) => continue,
+            Ok(Some(summary)) => summary.store(core.directory.as_ref(), segment.seed),
+            Err(error) => {
+                tracing::error!(%error, name, "a kept segment of the log is damaged");
+                continue;
+            }
+        };
+        match stored {
+            Ok(()) => {
+                summed_up.insert(segment.id);
+            }
+            Err(error) => {
+                tracing::warn!(%error, name, "a segment could not be summed up; opening will read it");
+            }
+        }
+    }
+}
+
+fn give_back(core: &Core) -> EngineResult<()> {
     let current = core.sequencer.lock().segment.id;
     let needed = core.needed_segment().unwrap_or(u64::MAX).min(current);
     let flushed_lsn = core.flushed_lsn.load(Ordering::Acquire);
@@ -146,6 +191,11 @@ pub(crate) fn release(core: &Core) -> EngineResult<()> {
         manifest.trimmed = trimmed;
     })?;
     for segment in released {
+        if core.summed_up.lock().remove(&segment.id)
+            && let Err(error) = core.directory.remove(&Summary::name(segment.id))
+        {
+            tracing::warn!(%error, segment = segment.id, "a summary could not be removed");
+        }
         core.segments.lock().remove(&segment.id);
         put_aside(core, &segment);
     }

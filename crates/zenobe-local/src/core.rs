@@ -1,6 +1,6 @@
 //! What the engine's calls and its threads share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -96,6 +96,8 @@ pub(crate) struct Core {
     pub(crate) tree: DiskTree,
     pub(crate) directory: Arc<dyn LogDirectory>,
     pub(crate) spares: Mutex<Vec<String>>,
+    /// The segments that are summed up in a file beside them. Before `segments` in the order of locks.
+    pub(crate) summed_up: Mutex<BTreeSet<u64>>,
     /// Tells waiting writers and checkpoints that something has changed.
     pub(crate) room: Notify,
     /// The last in the order of locks.
@@ -126,6 +128,7 @@ pub(crate) struct Parts {
     pub(crate) tree: DiskTree,
     pub(crate) directory: Arc<dyn LogDirectory>,
     pub(crate) spares: Vec<String>,
+    pub(crate) summed_up: BTreeSet<u64>,
     pub(crate) lock: File,
 }
 
@@ -153,6 +156,7 @@ impl Core {
             tree: parts.tree,
             directory: parts.directory,
             spares: Mutex::new(parts.spares),
+            summed_up: Mutex::new(parts.summed_up),
             room: Notify::new(),
             background: Mutex::new(Work { compact: true, ..Work::default() }),
             wake: Condvar::new(),

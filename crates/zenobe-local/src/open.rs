@@ -1,6 +1,7 @@
 //! Opening: lock, manifest, tree, log, threads.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::Path;
@@ -18,7 +19,8 @@ use crate::log::Segment;
 use crate::log::frame::{self, SEGMENT_HEADER_BYTES};
 use crate::log::io::{DiskDirectory, LogDirectory};
 use crate::log::records::{Point, RecordIndex};
-use crate::log::recovery::{Extent, Found, Recovered, recover};
+use crate::log::recovery::{Extent, Found, Recovered, recover_unless_known};
+use crate::log::summary::Summary;
 use crate::manifest::{Manifest, ManifestFile};
 use crate::memtable::Memtable;
 use crate::sequencer::Sequencer;
@@ -82,6 +84,8 @@ struct Replayed {
     memtables: Vec<Arc<Memtable>>,
     records: RecordIndex,
     log: Recovered,
+    /// The segments that are summed up in a file beside them.
+    summed_up: BTreeSet<u64>,
 }
 
 fn replay(
@@ -90,7 +94,8 @@ fn replay(
     manifest: &Manifest,
     flushed_lsn: u64,
 ) -> EngineResult<Replayed> {
-    let mut records = RecordIndex::with_trimmed(manifest.trimmed.iter().copied());
+    let records = RefCell::new(RecordIndex::with_trimmed(manifest.trimmed.iter().copied()));
+    let mut summed_up = BTreeSet::new();
     let mut memtables = vec![Arc::new(Memtable::default())];
     let extent = Extent {
         salt: manifest.salt,
@@ -98,7 +103,18 @@ fn replay(
         first_lsn: manifest.first_lsn,
         newest_segment: manifest.newest_segment,
     };
-    let recovered = recover(log, extent, &mut |found: Found<'_>| {
+    let mut known = |segment: &Segment, next_lsn: u64| {
+        let summary = Summary::load(log, segment)?;
+        let holds = summary.first_lsn == next_lsn && summary.last_lsn >= next_lsn;
+        // What is not in the tree yet must be read.
+        if !holds || summary.last_lsn > flushed_lsn || !has_header(segment) {
+            return None;
+        }
+        summary.shards.iter().for_each(|shard| records.borrow_mut().restore(shard));
+        summed_up.insert(segment.id);
+        Some(summary.last_lsn)
+    };
+    let recovered = recover_unless_known(log, extent, &mut known, &mut |found: Found<'_>| {
         let damaged = || {
             let name = Segment::name(found.segment);
             EngineError::Corrupt(format!(
@@ -111,6 +127,7 @@ fn replay(
         let (payload, _) = frame::decode_payload(&bytes).ok_or_else(damaged)?;
         for &shard in &payload.shards {
             records
+                .borrow_mut()
                 .add(shard, Point { lsn: found.lsn, segment: found.segment, offset: found.offset });
         }
         if found.lsn <= flushed_lsn {
@@ -127,7 +144,12 @@ fn replay(
         }
         Ok(())
     })?;
-    Ok(Replayed { memtables, records, log: recovered })
+    Ok(Replayed { memtables, records: records.into_inner(), log: recovered, summed_up })
+}
+
+fn has_header(segment: &Segment) -> bool {
+    let mut head = [0; 64];
+    segment.file.read_at(&mut head, 0).is_ok() && frame::is_segment_header(&head, segment.id)
 }
 
 /// Takes or makes the segment that is written to first.
@@ -187,7 +209,7 @@ pub(crate) fn open(options: LocalOptions) -> EngineResult<Core> {
     }
     let tree = DiskTree::open(&directory.join(TREE), options.block_cache_bytes, spaces.clone())?;
     let flushed_lsn = tree.flushed_lsn().max(manifest.current().flushed_lsn);
-    let Replayed { memtables, records, log: recovered } =
+    let Replayed { memtables, records, log: recovered, summed_up } =
         replay(&options, log.as_ref(), manifest.current(), flushed_lsn)?;
     if recovered.next_lsn <= flushed_lsn {
         return Err(EngineError::Corrupt(format!(
@@ -229,6 +251,7 @@ pub(crate) fn open(options: LocalOptions) -> EngineResult<Core> {
         tree,
         directory: log,
         spares,
+        summed_up,
         lock,
     };
     Ok(Core::new(parts))

@@ -26,6 +26,17 @@ struct Shard {
     last_lsn: u64,
 }
 
+/// Where one shard has records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardPoints {
+    /// The shard.
+    pub shard: u64,
+    /// The last LSN with a record of the shard.
+    pub last_lsn: u64,
+    /// Its points, in order.
+    pub points: Vec<Point>,
+}
+
 /// The index over all shards.
 #[derive(Debug, Default)]
 pub struct RecordIndex {
@@ -63,6 +74,29 @@ impl RecordIndex {
         });
         if !covered {
             entry.points.push_back(place);
+        }
+    }
+
+    /// All points, by shard.
+    #[must_use]
+    pub fn all_points(&self) -> Vec<ShardPoints> {
+        let points = |(&shard, entry): (&u64, &Shard)| ShardPoints {
+            shard,
+            last_lsn: entry.last_lsn,
+            points: entry.points.iter().copied().collect(),
+        };
+        let mut all: Vec<_> = self.shards.iter().map(points).collect();
+        all.sort_unstable_by_key(|shard| shard.shard);
+        all
+    }
+
+    /// Adds points that lie behind all that are known of their shard.
+    pub fn restore(&mut self, points: &ShardPoints) {
+        let entry = self.shards.entry(points.shard).or_default();
+        entry.last_lsn = entry.last_lsn.max(points.last_lsn);
+        entry.points.extend(&points.points);
+        if let Some(&trimmed) = self.trimmed.get(&points.shard) {
+            self.trim(points.shard, trimmed);
         }
     }
 

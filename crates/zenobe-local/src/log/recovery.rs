@@ -15,11 +15,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use zenobe_storage::{EngineError, EngineResult};
 
 use super::Segment;
 use super::frame::{self, Header, Kind, SEGMENT_HEADER_BYTES};
 use super::io::LogDirectory;
+use super::records::{Point, RecordIndex};
+use super::summary::Summary;
 
 /// The largest segment file that is read: one commit of the largest size fits with room to spare.
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
@@ -78,10 +81,25 @@ pub fn recover(
     extent: Extent,
     visit: &mut dyn FnMut(Found<'_>) -> EngineResult<()>,
 ) -> EngineResult<Recovered> {
+    recover_unless_known(directory, extent, &mut |_, _| None, visit)
+}
+
+/// Recovers the log as [`recover`] does, but does not read what `known` says is known: it is given a
+/// segment and the LSN with which that must begin, and returns its last LSN.
+///
+/// # Errors
+/// Those of [`recover`].
+pub fn recover_unless_known(
+    directory: &dyn LogDirectory,
+    extent: Extent,
+    known: &mut dyn FnMut(&Segment, u64) -> Option<u64>,
+    visit: &mut dyn FnMut(Found<'_>) -> EngineResult<()>,
+) -> EngineResult<Recovered> {
     let mut out = Recovered { next_lsn: extent.first_lsn, ..Recovered::default() };
     let mut names = directory.list().map_err(|e| unavailable("list the log", &e))?;
     names.retain(|name| {
         let inside = Segment::id_of(name)
+            .or_else(|| Summary::id_of(name))
             .is_some_and(|id| (extent.first_segment..=extent.newest_segment).contains(&id));
         if !inside {
             out.leftovers.push(name.clone());
@@ -99,9 +117,15 @@ pub fn recover(
         }
         let file = directory.open(&name).map_err(|e| unavailable(&name, &e))?;
         let size_bytes = file.len().map_err(|e| unavailable(&name, &e))?.min(SEGMENT_BYTES_MAX);
-        bytes.resize(usize::try_from(size_bytes).unwrap_or(0), 0);
-        file.read_at(&mut bytes, 0).map_err(|e| unavailable(&name, &e))?;
         let segment = Arc::new(Segment::new(id, file, size_bytes, extent.salt));
+        let last_lsn = if broken { None } else { known(&segment, out.next_lsn) };
+        if let Some(last_lsn) = last_lsn {
+            segment.last_lsn.store(last_lsn, Ordering::Release);
+            out.next_lsn = last_lsn + 1;
+            out.used.push(segment);
+            continue;
+        }
+        read_whole(&segment, &mut bytes)?;
         if broken {
             expect_unused(&segment, &bytes)?;
             if frame::is_segment_header(&bytes, id) {
@@ -131,6 +155,38 @@ pub fn recover(
         cut(segment, at, torn_end, out.next_lsn)?;
     }
     Ok(out)
+}
+
+fn read_whole(segment: &Segment, bytes: &mut Vec<u8>) -> EngineResult<()> {
+    bytes.resize(usize::try_from(segment.size_bytes).unwrap_or(0), 0);
+    segment.file.read_at(bytes, 0).map_err(|e| unavailable(&Segment::name(segment.id), &e))
+}
+
+/// Sums up a segment whose end frame was synced; `None` when it does not end, or holds no commit.
+///
+/// # Errors
+/// Those of [`recover`].
+pub fn sum_up(segment: &Segment) -> EngineResult<Option<Summary>> {
+    let mut bytes = Vec::new();
+    read_whole(segment, &mut bytes)?;
+    let start = usize::try_from(SEGMENT_HEADER_BYTES).unwrap_or(64);
+    let Some((first, _)) = frame::read_frame(&bytes, start, segment.seed) else { return Ok(None) };
+    // Marks repeat the LSN of the commit before them.
+    let first_lsn = if first.kind == Kind::Commit { first.lsn } else { first.lsn + 1 };
+    let mut records = RecordIndex::default();
+    let mut next_lsn = first_lsn;
+    let walked = walk(segment, &bytes, &mut next_lsn, &mut |found| {
+        let place = Point { lsn: found.lsn, segment: found.segment, offset: found.offset };
+        let (payload, _) = frame::decode_payload(&Bytes::copy_from_slice(found.payload))
+            .ok_or_else(|| {
+                let at = usize::try_from(found.offset).unwrap_or(usize::MAX);
+                damaged(segment, at, "malformed commit")
+            })?;
+        payload.shards.iter().for_each(|&shard| records.add(shard, place));
+        Ok(())
+    })?;
+    let whole = matches!(walked, Walk::Ended) && next_lsn > first_lsn;
+    Ok(whole.then(|| Summary::of(segment, first_lsn, &records)))
 }
 
 /// Follows the frames of a segment.
