@@ -13,6 +13,7 @@ use crate::core::Core;
 use crate::layout;
 use crate::log::Segment;
 use crate::log::frame::{SEGMENT_HEADER_BYTES, encode_segment_header};
+use crate::log::io::{LogDirectory, LogFile};
 use crate::log::recovery;
 use crate::log::summary::Summary;
 use crate::memtable::Memtable;
@@ -26,6 +27,8 @@ const LOOK: Duration = Duration::from_secs(60);
 const CATCH_UP: Duration = Duration::from_millis(2);
 /// Released files that are kept for new segments.
 const SPARES_MAX: usize = 2;
+/// The name of a segment's file until it is whole.
+pub(crate) const PREPARING: &str = "preparing.tmp";
 /// Zeros are written this many bytes at a time.
 const ZEROS_BYTES: usize = 1 << 20;
 
@@ -317,22 +320,52 @@ fn prepare(core: &Core, size_bytes: u64) -> std::io::Result<Arc<Segment>> {
     Ok(segment)
 }
 
-/// Writes a segment's file through, so that later syncs have only data to write, then names it.
+/// Makes a segment that nothing was written to yet.
 pub(crate) fn make_segment(
-    directory: &dyn crate::log::io::LogDirectory,
+    directory: &dyn LogDirectory,
     salt: u64,
     id: u64,
     size_bytes: u64,
     spare: Option<String>,
 ) -> std::io::Result<Arc<Segment>> {
-    let name = Segment::name(id);
-    let (from, file) = match spare {
+    write_segment(directory, id, size_bytes, spare)?.name(directory, salt)
+}
+
+/// A segment's file before it has its name.
+pub(crate) struct Unnamed {
+    name: String,
+    file: Arc<dyn LogFile>,
+    id: u64,
+    size_bytes: u64,
+}
+
+impl Unnamed {
+    /// Makes the file a segment.
+    pub(crate) fn name(
+        self,
+        directory: &dyn LogDirectory,
+        salt: u64,
+    ) -> std::io::Result<Arc<Segment>> {
+        directory.rename(&self.name, &Segment::name(self.id))?;
+        directory.sync()?;
+        Ok(Arc::new(Segment::new(self.id, self.file, self.size_bytes, salt)))
+    }
+}
+
+/// Writes a segment's file through, so that later syncs have only data to write.
+pub(crate) fn write_segment(
+    directory: &dyn LogDirectory,
+    id: u64,
+    size_bytes: u64,
+    spare: Option<String>,
+) -> std::io::Result<Unnamed> {
+    let (name, file) = match spare {
         Some(spare) => {
             let file = directory.open(&spare)?;
             (spare, file)
         }
         None => {
-            let beside = "preparing.tmp".to_owned();
+            let beside = PREPARING.to_owned();
             let file = directory.create(&beside)?;
             if let Err(error) = write_zeros(file.as_ref(), size_bytes) {
                 // The room that it took may be what others need.
@@ -346,12 +379,10 @@ pub(crate) fn make_segment(
     header.resize(usize::try_from(SEGMENT_HEADER_BYTES).unwrap_or(64), 0);
     file.write_at(&header, 0)?;
     file.sync()?;
-    directory.rename(&from, &name)?;
-    directory.sync()?;
-    Ok(Arc::new(Segment::new(id, file, size_bytes, salt)))
+    Ok(Unnamed { name, file, id, size_bytes })
 }
 
-fn write_zeros(file: &dyn crate::log::io::LogFile, size_bytes: u64) -> std::io::Result<()> {
+fn write_zeros(file: &dyn LogFile, size_bytes: u64) -> std::io::Result<()> {
     let zeros = vec![0; ZEROS_BYTES];
     let mut at = 0;
     while at < size_bytes {

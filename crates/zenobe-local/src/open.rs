@@ -12,7 +12,7 @@ use bytes::Bytes;
 use zenobe_storage::{EngineError, EngineResult};
 
 use crate::LocalOptions;
-use crate::background::make_segment;
+use crate::background::{PREPARING, Unnamed, make_segment, write_segment};
 use crate::core::{Core, Parts};
 use crate::layout;
 use crate::log::Segment;
@@ -25,7 +25,7 @@ use crate::manifest::{Manifest, ManifestFile};
 use crate::memtable::Memtable;
 use crate::sequencer::Sequencer;
 use crate::spaces::Spaces;
-use crate::tree::DiskTree;
+use crate::tree::{self, DiskTree};
 use crate::view::View;
 
 /// The first segment of a new database is short, so that it starts at once. Each is four times as
@@ -61,23 +61,77 @@ fn lock(directory: &Path) -> EngineResult<File> {
     }
 }
 
-fn load_manifest(directory: &Path, log: &dyn LogDirectory) -> EngineResult<ManifestFile> {
-    if let Some(manifest) = Manifest::load(directory)? {
-        return Ok(ManifestFile::new(directory.to_owned(), manifest));
+/// What opening starts from.
+struct Files {
+    manifest: ManifestFile,
+    spaces: Arc<ArcSwap<Spaces>>,
+    tree: DiskTree,
+    /// The file of the first segment of a new database.
+    first: Option<Unnamed>,
+}
+
+fn open_files(
+    options: &LocalOptions,
+    directory: &Path,
+    log: &dyn LogDirectory,
+) -> EngineResult<Files> {
+    let Some(manifest) = Manifest::load(directory)? else {
+        expect_nothing(directory, log)?;
+        return make_files(options, directory, log);
+    };
+    // The tree is made before the first segment.
+    if manifest.newest_segment > 0 && !directory.join(TREE).join("current").exists() {
+        return Err(EngineError::Corrupt(format!("{} has a log and no tree", directory.display())));
     }
+    let spaces = Arc::new(ArcSwap::from_pointee(manifest.spaces.clone()));
+    let tree = DiskTree::open(&directory.join(TREE), options.block_cache_bytes, spaces.clone())?;
+    let manifest = ManifestFile::new(directory.to_owned(), manifest);
+    Ok(Files { manifest, spaces, tree, first: None })
+}
+
+/// A database without a manifest is new, or was interrupted while it was made: then its tree is empty and
+/// no segment has its name.
+fn expect_nothing(directory: &Path, log: &dyn LogDirectory) -> EngineResult<()> {
     let names = log.list().map_err(|e| unavailable(directory, &e))?;
-    if directory.join(TREE).exists() || names.iter().any(|name| Segment::id_of(name).is_some()) {
+    let tables = std::fs::read_dir(directory.join(TREE).join(tree::TABLES));
+    let has_tables = match tables {
+        Ok(mut tables) => tables.next().is_some(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    };
+    if has_tables || names.iter().any(|name| Segment::id_of(name).is_some()) {
         return Err(EngineError::Corrupt(format!(
             "{} has data and no manifest",
             directory.display()
         )));
     }
+    Ok(())
+}
+
+/// Makes what a new database needs, all at once: each of it waits for the disk several times.
+fn make_files(
+    options: &LocalOptions,
+    directory: &Path,
+    log: &dyn LogDirectory,
+) -> EngineResult<Files> {
     // Any number will do that clients cannot know; it is written down, so nothing is lost to replay.
     let salt = std::hash::RandomState::new().build_hasher().finish();
     let manifest = Manifest { salt, first_segment: 1, first_lsn: 1, ..Manifest::default() };
-    let mut file = ManifestFile::new(directory.to_owned(), manifest);
-    file.update(|_| {})?;
-    Ok(file)
+    let spaces = Arc::new(ArcSwap::from_pointee(manifest.spaces.clone()));
+    let mut manifest = ManifestFile::new(directory.to_owned(), manifest);
+    let defect = |_| EngineError::Unavailable("a thread that opens the data panicked".into());
+    std::thread::scope(|scope| {
+        let tree = scope.spawn(|| {
+            DiskTree::open(&directory.join(TREE), options.block_cache_bytes, spaces.clone())
+        });
+        let first = scope
+            .spawn(|| write_segment(log, 1, options.segment_bytes.min(FIRST_SEGMENT_BYTES), None));
+        let written = manifest.update(|_| {});
+        let tree = tree.join().map_err(defect)??;
+        let first = first.join().map_err(defect)?;
+        let first = first.map_err(|e| unavailable(&directory.join(LOG), &e))?;
+        written?;
+        Ok(Files { manifest, spaces: spaces.clone(), tree, first: Some(first) })
+    })
 }
 
 struct Replayed {
@@ -158,14 +212,18 @@ fn first_segment(
     log: &dyn LogDirectory,
     manifest: &mut ManifestFile,
     ready: &mut std::collections::VecDeque<Arc<Segment>>,
+    written: Option<Unnamed>,
 ) -> EngineResult<Arc<Segment>> {
     if let Some(segment) = ready.pop_front() {
         return Ok(segment);
     }
-    let id = manifest.current().newest_segment + 1;
+    let (id, salt) = (manifest.current().newest_segment + 1, manifest.current().salt);
     let size_bytes = options.segment_bytes.min(FIRST_SEGMENT_BYTES);
-    let segment = make_segment(log, manifest.current().salt, id, size_bytes, None)
-        .map_err(|e| unavailable(&options.data_dir.join(LOG), &e))?;
+    let segment = match written {
+        Some(written) => written.name(log, salt),
+        None => make_segment(log, salt, id, size_bytes, None),
+    };
+    let segment = segment.map_err(|e| unavailable(&options.data_dir.join(LOG), &e))?;
     manifest.update(|manifest| manifest.newest_segment = id)?;
     Ok(segment)
 }
@@ -200,26 +258,22 @@ pub(crate) fn open(options: LocalOptions) -> EngineResult<Core> {
             Arc::new(DiskDirectory::open(path.clone()).map_err(|e| unavailable(&path, &e))?)
         }
     };
-    let mut manifest = load_manifest(&directory, log.as_ref())?;
-    let spaces: Arc<ArcSwap<Spaces>> =
-        Arc::new(ArcSwap::from_pointee(manifest.current().spaces.clone()));
-    // The tree is made before the first segment.
-    if manifest.current().newest_segment > 0 && !directory.join(TREE).join("current").exists() {
-        return Err(EngineError::Corrupt(format!("{} has a log and no tree", directory.display())));
-    }
-    let tree = DiskTree::open(&directory.join(TREE), options.block_cache_bytes, spaces.clone())?;
+    let Files { mut manifest, spaces, tree, first } =
+        open_files(&options, &directory, log.as_ref())?;
     let flushed_lsn = tree.flushed_lsn().max(manifest.current().flushed_lsn);
     let Replayed { memtables, records, log: recovered, summed_up } =
         replay(&options, log.as_ref(), manifest.current(), flushed_lsn)?;
+    let leftovers = recovered.leftovers.into_iter();
+    let leftovers = leftovers.filter(|name| first.is_none() || name != PREPARING).collect();
     if recovered.next_lsn <= flushed_lsn {
         return Err(EngineError::Corrupt(format!(
             "the log ends before LSN {flushed_lsn}, which is in the tree already"
         )));
     }
     // Before a segment is made: what was made for its place just before a crash is a leftover by now.
-    let spares = collect_spares(&options, log.as_ref(), recovered.leftovers);
+    let spares = collect_spares(&options, log.as_ref(), leftovers);
     let mut ready: std::collections::VecDeque<_> = recovered.ready.into_iter().collect();
-    let segment = first_segment(&options, log.as_ref(), &mut manifest, &mut ready)?;
+    let segment = first_segment(&options, log.as_ref(), &mut manifest, &mut ready, first)?;
     let all = recovered.used.iter().chain(&ready).chain([&segment]);
     let segments: BTreeMap<u64, Arc<Segment>> =
         all.map(|segment| (segment.id, segment.clone())).collect();

@@ -36,7 +36,7 @@ use crate::view::{Entry, Found};
 const ANY_LSN: SeqNo = 0x7fff_ffff_ffff_ffff;
 /// The library's name for the file that names the current version, and for the tables' directory.
 const CURRENT: &str = "current";
-const TABLES: &str = "tables";
+pub(crate) const TABLES: &str = "tables";
 /// Table files kept open.
 const OPEN_TABLES_MAX: usize = 256;
 /// Four rows of 1 KB to a block: small enough for point reads.

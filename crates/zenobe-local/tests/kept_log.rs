@@ -1,5 +1,10 @@
 //! Log that is kept for its records is not read again at every start, and damage to it is not silent.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "test code, outside the functions that the lint knows as such"
+)]
+
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ mod support;
 use support::{SPACE, commit_durably, key, open, open_with_space, put, small_options, value};
 use xxhash_rust::xxh3::xxh3_64;
 use zenobe_local::LocalEngine;
+use zenobe_local::log::Segment;
 use zenobe_storage::{Engine as _, EngineError};
 
 #[tokio::test]
@@ -62,4 +63,23 @@ async fn a_missing_manifest_is_corruption() {
         LocalEngine::open(small_options(directory.path())),
         Err(EngineError::Corrupt(_))
     ));
+}
+
+#[tokio::test]
+async fn what_an_interrupted_first_start_leaves_is_no_obstacle() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    // The tree and the first segment's file are made while the manifest is written.
+    std::fs::remove_file(directory.path().join("MANIFEST")).unwrap();
+    let log = directory.path().join("log");
+    std::fs::rename(log.join(Segment::name(1)), log.join("preparing.tmp")).unwrap();
+    let engine = open(directory.path());
+    assert_eq!(engine.spaces().await.unwrap(), vec![]);
+    drop(engine);
+    // With tables, or with a segment, something was there once.
+    std::fs::remove_file(directory.path().join("MANIFEST")).unwrap();
+    std::fs::remove_file(log.join(Segment::name(1))).unwrap();
+    std::fs::write(directory.path().join("tree/tables/0"), b"a table").unwrap();
+    let refused = LocalEngine::open(small_options(directory.path()));
+    assert!(matches!(refused, Err(EngineError::Corrupt(_))), "{refused:?}");
 }
