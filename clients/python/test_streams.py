@@ -38,7 +38,7 @@ def make_streamed(dynamodb, name, view="NEW_AND_OLD_IMAGES"):
 def all_shards(streams, arn):
     shards, start = [], {}
     while True:
-        page = streams.describe_stream(StreamArn=arn, Limit=5, **start)["StreamDescription"]
+        page = streams.describe_stream(StreamArn=arn, Limit=25, **start)["StreamDescription"]
         shards += page["Shards"]
         if "LastEvaluatedShardId" not in page:
             return shards
@@ -56,8 +56,7 @@ class Consumer:
         self.streams, self.arn = streams, arn
         self.iterators, self.done, self.records = {}, set(), []
 
-    def discover(self):
-        shards = all_shards(self.streams, self.arn)
+    def discover(self, shards):
         known = {shard["ShardId"] for shard in shards}
         assert [shard["ShardId"] for shard in shards] == sorted(known)
         for shard in shards:
@@ -66,24 +65,26 @@ class Consumer:
             if ready and shard["ShardId"] not in self.iterators and shard["ShardId"] not in self.done:
                 self.iterators[shard["ShardId"]] = iterator(self.streams, self.arn, shard["ShardId"])
 
-    def poll(self):
-        """Reads a page of each shard; says whether anything was new."""
-        self.discover()
-        news = False
+    def poll(self, shards=None):
+        """Reads a page of each shard; says which of them have no more for now."""
+        self.discover(shards or all_shards(self.streams, self.arn))
+        idle = set(self.done)
         for shard_id, position in list(self.iterators.items()):
             page = self.streams.get_records(ShardIterator=position, Limit=100)
-            news |= bool(page["Records"])
             self.records += page["Records"]
             if "NextShardIterator" in page:
                 self.iterators[shard_id] = page["NextShardIterator"]
             else:
                 del self.iterators[shard_id]
                 self.done.add(shard_id)
-                news = True
-        return news
+            if not page["Records"] or shard_id in self.done:
+                idle.add(shard_id)
+        return idle
 
     def drain(self):
-        while self.poll():
+        """Reads what was written before. Shards that roll over meanwhile have nothing of it."""
+        shards = all_shards(self.streams, self.arn)
+        while not {shard["ShardId"] for shard in shards} <= self.poll(shards):
             pass
         return self.records
 
