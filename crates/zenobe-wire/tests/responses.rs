@@ -348,3 +348,21 @@ fn errors_without_a_text_have_the_known_checksums() {
         assert_eq!(zenobe_wire::crc32(&out), checksum);
     }
 }
+
+#[test]
+fn a_cancelled_transaction_lists_a_reason_for_each_action() {
+    let mut failed = ServiceError::new(ErrorCode::ConditionalCheckFailed, "no");
+    failed.detail = Detail::Item(encoded(&key()));
+    let conflict = ServiceError::new(ErrorCode::TransactionConflict, "busy");
+    let error = ServiceError::cancelled(vec![None, Some(failed), Some(conflict)]);
+    let mut out = Vec::new();
+    zenobe_wire::encode_error(&error, &mut out);
+    let expected = concat!(
+        r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","#,
+        r#""CancellationReasons":[{"Code":"None"},{"Code":"ConditionalCheckFailed","#,
+        r#""Item":{"id":{"S":"x"}},"Message":"no"},{"Code":"TransactionConflict","Message":"busy"}],"#,
+        r#""Message":"Transaction cancelled, please refer cancellation reasons for specific reasons "#,
+        r#"[None, ConditionalCheckFailed, TransactionConflict]"}"#,
+    );
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
