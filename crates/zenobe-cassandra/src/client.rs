@@ -1,0 +1,339 @@
+//! Statements on their way to the cluster: bound in number and time, counted, their failures sorted.
+//!
+//! The one question that matters of a failure is whether the statement may have happened. What is surely
+//! refused is [`Failure::Refused`] or [`Failure::Unavailable`]; everything else is [`Failure::Unclear`], and
+//! it is for the caller to look. Conditional batches are never sent twice by the driver.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use scylla::client::execution_profile::ExecutionProfile;
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use scylla::cluster::metadata::ColumnType;
+use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
+use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
+use scylla::response::query_result::QueryRowsResult;
+use scylla::response::{PagingState, PagingStateResponse};
+use scylla::serialize::SerializationError;
+use scylla::serialize::value::SerializeValue;
+use scylla::serialize::writers::{CellWriter, WrittenCellProof};
+use scylla::statement::batch::{Batch, BatchType};
+use scylla::statement::prepared::PreparedStatement;
+use scylla::statement::{Consistency, SerialConsistency};
+use tokio::sync::Semaphore;
+use zenobe_storage::{EngineError, EngineResult};
+
+use crate::figures::{Counters, Kind};
+use crate::options::CassandraOptions;
+
+/// How long the driver waits for one answer. Cassandra's own time-outs are shorter by default.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long a change of the schema may take until every node knows it.
+const SCHEMA_ANSWER_MAX: Duration = Duration::from_secs(30);
+/// How often a change of the schema is tried again.
+const SCHEMA_ATTEMPTS: u32 = 5;
+
+/// A value bound to a statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Bind {
+    Blob(Bytes),
+    Big(i64),
+    Int(i32),
+    Small(i16),
+    Text(String),
+    Null,
+}
+
+impl Bind {
+    fn byte_count(&self) -> usize {
+        match self {
+            Self::Blob(bytes) => bytes.len(),
+            Self::Big(_) => 8,
+            Self::Int(_) => 4,
+            Self::Small(_) => 2,
+            Self::Text(text) => text.len(),
+            Self::Null => 0,
+        }
+    }
+}
+
+impl From<Option<i64>> for Bind {
+    fn from(value: Option<i64>) -> Self {
+        value.map_or(Self::Null, Self::Big)
+    }
+}
+
+impl SerializeValue for Bind {
+    fn serialize<'b>(
+        &self,
+        typ: &ColumnType<'_>,
+        writer: CellWriter<'b>,
+    ) -> Result<WrittenCellProof<'b>, SerializationError> {
+        match self {
+            Self::Blob(bytes) => bytes.serialize(typ, writer),
+            Self::Big(number) => number.serialize(typ, writer),
+            Self::Int(number) => number.serialize(typ, writer),
+            Self::Small(number) => number.serialize(typ, writer),
+            Self::Text(text) => text.serialize(typ, writer),
+            Self::Null => Ok(writer.set_null()),
+        }
+    }
+}
+
+/// How fresh a read must be, in Cassandra's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// Some replica's state.
+    One,
+    /// Everything acknowledged.
+    Quorum,
+    /// Everything decided: takes part in the rounds of conditional batches. One partition only.
+    Serial,
+}
+
+impl Freshness {
+    const fn consistency(self) -> Consistency {
+        match self {
+            Self::One => Consistency::LocalOne,
+            Self::Quorum => Consistency::LocalQuorum,
+            Self::Serial => Consistency::LocalSerial,
+        }
+    }
+}
+
+/// Why a statement was not answered as asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The server says that the statement cannot be: its table may have been dropped. Nothing happened.
+    Refused(String),
+    /// Nothing happened; trying again may work.
+    Unavailable(String),
+    /// It may have happened.
+    Unclear(String),
+}
+
+impl Failure {
+    /// For a statement of which it does not matter whether it happened.
+    pub(crate) fn unavailable(self) -> EngineError {
+        match self {
+            Self::Refused(text) | Self::Unavailable(text) | Self::Unclear(text) => {
+                EngineError::Unavailable(text)
+            }
+        }
+    }
+}
+
+fn sort_attempt(error: &RequestAttemptError, text: String) -> Failure {
+    match error {
+        RequestAttemptError::SerializationError(_)
+        | RequestAttemptError::CqlRequestSerialization(_)
+        | RequestAttemptError::UnableToAllocStreamId => Failure::Unavailable(text),
+        RequestAttemptError::DbError(error, _) => match error {
+            DbError::SyntaxError
+            | DbError::Invalid
+            | DbError::Unauthorized
+            | DbError::ConfigError
+            | DbError::Unprepared { .. } => Failure::Refused(text),
+            DbError::Unavailable { .. } | DbError::IsBootstrapping | DbError::Overloaded => {
+                Failure::Unavailable(text)
+            }
+            _ => Failure::Unclear(text),
+        },
+        RequestAttemptError::RepreparedIdChanged { .. }
+        | RequestAttemptError::RepreparedIdMissingInBatch => Failure::Refused(text),
+        _ => Failure::Unclear(text),
+    }
+}
+
+fn sort(error: &ExecutionError) -> Failure {
+    let text = error.to_string();
+    match error {
+        ExecutionError::BadQuery(_) | ExecutionError::PrepareError(_) => Failure::Refused(text),
+        ExecutionError::EmptyPlan | ExecutionError::ConnectionPoolError(_) => {
+            Failure::Unavailable(text)
+        }
+        ExecutionError::LastAttemptError(attempt) => sort_attempt(attempt, text),
+        _ => Failure::Unclear(text),
+    }
+}
+
+fn sort_prepare(error: &PrepareError) -> Failure {
+    match error {
+        PrepareError::AllAttemptsFailed { first_attempt: RequestAttemptError::DbError(db, _) }
+            if matches!(db, DbError::Invalid | DbError::SyntaxError | DbError::ConfigError) =>
+        {
+            Failure::Refused(error.to_string())
+        }
+        _ => Failure::Unavailable(error.to_string()),
+    }
+}
+
+/// Rows of an answer.
+pub(crate) type Answer = Option<QueryRowsResult>;
+
+/// The connections to a cluster.
+pub(crate) struct Client {
+    session: Session,
+    in_flight: Semaphore,
+    wait_max: Duration,
+    pub(crate) counters: Counters,
+}
+
+impl Client {
+    /// Connects to the first contact point that answers; the driver finds the others.
+    pub(crate) async fn connect(options: &CassandraOptions) -> EngineResult<Self> {
+        let profile = ExecutionProfile::builder()
+            .request_timeout(Some(ANSWER_MAX))
+            .consistency(Consistency::LocalQuorum)
+            .serial_consistency(Some(SerialConsistency::LocalSerial))
+            .retry_policy(Arc::new(DefaultRetryPolicy::new()))
+            .build();
+        let mut builder = SessionBuilder::new()
+            .known_nodes(&options.contact_points)
+            .default_execution_profile_handle(profile.into_handle())
+            .keyspaces_to_fetch([options.keyspace.clone()])
+            .schema_agreement_timeout(SCHEMA_ANSWER_MAX);
+        if let Some(datacenter) = &options.local_datacenter {
+            builder = builder.prefer_datacenter(datacenter.clone());
+        }
+        if let Some(credentials) = &options.credentials {
+            builder = builder.user(&credentials.user, &credentials.password);
+        }
+        let connecting = Box::pin(tokio::time::timeout(options.call_budget, builder.build()));
+        let session = match connecting.await {
+            Ok(Ok(session)) => session,
+            Ok(Err(error)) => return Err(EngineError::Unavailable(error.to_string())),
+            Err(_) => return Err(EngineError::Unavailable("no contact point answers".to_owned())),
+        };
+        Ok(Self {
+            session,
+            in_flight: Semaphore::new(options.statements_in_flight_max.max(1)),
+            wait_max: options.call_budget,
+            counters: Counters::default(),
+        })
+    }
+
+    /// How many nodes the cluster has.
+    pub(crate) fn node_count(&self) -> u64 {
+        self.session.get_cluster_state().get_nodes_info().len() as u64
+    }
+
+    async fn send<T>(
+        &self,
+        kind: Kind,
+        bytes: usize,
+        statement: impl Future<Output = Result<T, ExecutionError>>,
+    ) -> Result<T, Failure> {
+        let permit = tokio::time::timeout(self.wait_max, self.in_flight.acquire()).await;
+        let Ok(Ok(_permit)) = permit else {
+            return Err(Failure::Unavailable("too many statements are under way".to_owned()));
+        };
+        self.counters.sent(kind, bytes);
+        Box::pin(statement).await.map_err(|error| {
+            self.counters.failures.fetch_add(1, Ordering::Relaxed);
+            sort(&error)
+        })
+    }
+
+    fn receive(&self, kind: Kind, result: scylla::response::query_result::QueryResult) -> Answer {
+        let rows = result.into_rows_result().ok()?;
+        self.counters.received(kind, rows.rows_bytes_size());
+        Some(rows)
+    }
+
+    /// Prepares a statement.
+    pub(crate) async fn prepare(&self, text: String) -> Result<PreparedStatement, Failure> {
+        self.session.prepare(text).await.map_err(|error| sort_prepare(&error))
+    }
+
+    /// Runs a statement whose repetition changes nothing, and returns all of its rows.
+    pub(crate) async fn run(
+        &self,
+        kind: Kind,
+        statement: &PreparedStatement,
+        freshness: Freshness,
+        values: Vec<Bind>,
+    ) -> Result<Answer, Failure> {
+        let mut statement = statement.clone();
+        statement.set_consistency(freshness.consistency());
+        statement.set_is_idempotent(true);
+        let bytes = values.iter().map(Bind::byte_count).sum();
+        let result =
+            self.send(kind, bytes, self.session.execute_unpaged(&statement, values)).await?;
+        Ok(self.receive(kind, result))
+    }
+
+    /// Runs a read and returns at most `rows` of its rows, and where to go on.
+    pub(crate) async fn page(
+        &self,
+        kind: Kind,
+        read: &BoundRead<'_>,
+        rows: i32,
+        state: PagingState,
+    ) -> Result<(QueryRowsResult, PagingStateResponse), Failure> {
+        let mut statement = read.statement.clone();
+        statement.set_consistency(read.freshness.consistency());
+        statement.set_is_idempotent(true);
+        statement.set_page_size(rows.max(1));
+        let bytes = read.values.iter().map(Bind::byte_count).sum();
+        let executing = self.session.execute_single_page(&statement, &read.values, state);
+        let (result, next) = self.send(kind, bytes, executing).await?;
+        let rows = self.receive(kind, result);
+        Ok((rows.ok_or_else(|| Failure::Unavailable("an answer without rows".to_owned()))?, next))
+    }
+
+    /// Runs a conditional batch on one partition. The answer's first column says whether it was applied.
+    pub(crate) async fn conditional(
+        &self,
+        kind: Kind,
+        statements: Vec<(&PreparedStatement, Vec<Bind>)>,
+    ) -> Result<Answer, Failure> {
+        let mut batch = Batch::new(BatchType::Unlogged);
+        batch.set_consistency(Consistency::LocalQuorum);
+        batch.set_serial_consistency(Some(SerialConsistency::LocalSerial));
+        batch.set_is_idempotent(false);
+        batch.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy::new())));
+        let mut bytes = 0;
+        let mut values = Vec::with_capacity(statements.len());
+        for (statement, bound) in statements {
+            batch.append_statement(statement.clone());
+            bytes += bound.iter().map(Bind::byte_count).sum::<usize>();
+            values.push(bound);
+        }
+        let result = self.send(kind, bytes, self.session.batch(&batch, values)).await?;
+        Ok(self.receive(kind, result))
+    }
+
+    /// Changes the schema and waits until all nodes that are up agree on it. The statement must be one whose
+    /// repetition changes nothing.
+    pub(crate) async fn change_schema(&self, text: &str) -> EngineResult<()> {
+        let mut attempt = 0;
+        loop {
+            let mut statement = scylla::statement::unprepared::Statement::new(text);
+            statement.set_request_timeout(Some(SCHEMA_ANSWER_MAX));
+            statement.set_is_idempotent(true);
+            let sending = self.session.query_unpaged(statement, ());
+            match self.send(Kind::Schema, text.len(), sending).await {
+                Ok(_) => return Ok(()),
+                Err(failure) if attempt + 1 >= SCHEMA_ATTEMPTS => {
+                    return Err(failure.unavailable());
+                }
+                Err(failure) => {
+                    tracing::warn!(?failure, "a change of the schema is tried again");
+                    tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
+                    attempt += 1;
+                }
+            }
+        }
+    }
+}
+
+/// A read with its values.
+pub(crate) struct BoundRead<'a> {
+    pub(crate) statement: &'a PreparedStatement,
+    pub(crate) freshness: Freshness,
+    pub(crate) values: Vec<Bind>,
+}

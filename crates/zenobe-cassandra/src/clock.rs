@@ -1,0 +1,115 @@
+//! Versions: hybrid logical clock values that carry the node that gave them.
+//!
+//! ```text
+//! 63      62 .............. 21   20 ........ 10   9 ....... 0
+//! zero    milliseconds since 1970   counter          node
+//! ```
+//!
+//! The upper 53 bits, the *tick*, follow the time of day, never go back within a process, and jump ahead of
+//! every version that the process meets. So versions of one process grow, and those of another are behind at
+//! most until the two meet in a row. That versions of one partition grow whatever the clocks say is not the
+//! clock's doing but that of the header row (see [`crate::commit`]).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::options::WallClock;
+
+/// How many bits of a version name the node.
+pub(crate) const NODE_BITS: u32 = 10;
+const COUNTER_BITS: u32 = 11;
+/// Versions are stored in signed columns.
+const VERSION_MAX: u64 = i64::MAX as u64;
+
+/// Gives versions.
+pub(crate) struct HybridClock {
+    wall: WallClock,
+    /// The last tick given or met.
+    tick: AtomicU64,
+}
+
+impl HybridClock {
+    pub(crate) fn new(wall: WallClock) -> Self {
+        Self { wall, tick: AtomicU64::new(0) }
+    }
+
+    /// A version larger than every one that this clock gave or met.
+    pub(crate) fn next(&self, node: u16) -> i64 {
+        let now = (self.wall)() << COUNTER_BITS;
+        let step = |last: u64| now.max(last.saturating_add(1));
+        let last = match self
+            .tick
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |last| Some(step(last)))
+        {
+            Ok(last) | Err(last) => last,
+        };
+        let version = (step(last) << NODE_BITS) | u64::from(node);
+        i64::try_from(version.min(VERSION_MAX)).unwrap_or(i64::MAX)
+    }
+
+    /// Later versions are larger than this one.
+    pub(crate) fn meet(&self, version: i64) {
+        if let Ok(version) = u64::try_from(version) {
+            self.tick.fetch_max(version >> NODE_BITS, Ordering::SeqCst);
+        }
+    }
+
+    /// The time of day in microseconds, as Cassandra's write timestamps are.
+    pub(crate) fn wall_us(&self) -> i64 {
+        i64::try_from((self.wall)().saturating_mul(1000)).unwrap_or(i64::MAX)
+    }
+
+    /// By how much the clock is ahead of the time of day, because another node's is.
+    pub(crate) fn ahead_ms(&self) -> u64 {
+        (self.tick.load(Ordering::SeqCst) >> COUNTER_BITS).saturating_sub((self.wall)())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn clock_at(now: &Arc<AtomicU64>) -> HybridClock {
+        let now = Arc::clone(now);
+        HybridClock::new(Arc::new(move || now.load(Ordering::SeqCst)))
+    }
+
+    #[test]
+    fn versions_grow_though_the_time_stands_still_or_goes_back() {
+        let now = Arc::new(AtomicU64::new(1_800_000_000_000));
+        let clock = clock_at(&now);
+        let mut last = 0;
+        for round in 0..10_000 {
+            if round == 5_000 {
+                now.store(1_700_000_000_000, Ordering::SeqCst);
+            }
+            let version = clock.next(7);
+            assert!(version > last);
+            assert_eq!(version & 1023, 7);
+            last = version;
+        }
+    }
+
+    #[test]
+    fn a_version_met_is_overtaken() {
+        let clock = clock_at(&Arc::new(AtomicU64::new(1_800_000_000_000)));
+        let ahead = clock_at(&Arc::new(AtomicU64::new(1_800_000_060_000)));
+        let met = ahead.next(1023);
+        assert!(clock.next(0) < met);
+        clock.meet(met);
+        assert!(clock.next(0) > met);
+        assert!((59_000..=60_000).contains(&clock.ahead_ms()));
+        clock.meet(-1);
+        clock.meet(0);
+        assert!(clock.next(0) > met);
+    }
+
+    #[test]
+    fn a_version_is_a_positive_number_for_a_century() {
+        let clock = clock_at(&Arc::new(AtomicU64::new(4_000_000_000_000)));
+        assert!(clock.next(1023) > 0);
+        let absurd = clock_at(&Arc::new(AtomicU64::new(u64::MAX)));
+        assert!(absurd.next(0) > 0);
+    }
+}

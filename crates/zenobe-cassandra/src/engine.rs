@@ -1,0 +1,184 @@
+//! The seam's calls, each handed to the module that does the work.
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use zenobe_storage::{
+    BoxFuture, Capabilities, Commit, Engine, EngineError, EngineResult, Figure, Key, LogCursor,
+    LoggedRecord, Outcome, Page, PageLimit, Position, RangeRead, Read, Row, ScanRead, ShardId,
+    Snapshot, SpaceId, SpaceStats,
+};
+
+use crate::client::{Bind, Failure, Freshness};
+use crate::commit::{COMMIT_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::core::Core;
+use crate::figures::Kind;
+use crate::node::keep_lease;
+use crate::options::CassandraOptions;
+use crate::schema::table_text;
+use crate::token::{hash_of, token};
+
+/// An engine over an Apache Cassandra cluster. Any number of processes may use one keyspace.
+///
+/// Needs a Tokio runtime that outlives it.
+pub struct CassandraEngine {
+    core: Arc<Core>,
+    lease_task: JoinHandle<()>,
+}
+
+impl CassandraEngine {
+    /// Connects to a cluster, and makes the keyspace and the engine's own tables where they are missing.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`] when no contact point answers, the options are malformed, or the cluster
+    /// refuses.
+    pub async fn open(options: CassandraOptions) -> EngineResult<Self> {
+        let core = Arc::new(Box::pin(Core::open(options)).await?);
+        let lease_task = tokio::spawn(keep_lease(Arc::downgrade(&core)));
+        Ok(Self { core, lease_task })
+    }
+
+    async fn space_size(&self, space: SpaceId) -> EngineResult<SpaceStats> {
+        self.core.check_open()?;
+        let table = self.core.table(space).await?;
+        // A table of a dropped space may still be cached.
+        let Some(table) = self.core.table_of(table.name).await? else {
+            return Err(EngineError::NoSpace(space));
+        };
+        let keyspace = Bind::Text(self.core.options.keyspace.clone());
+        let values = vec![keyspace, Bind::Text(table_text(table.name))];
+        let estimates = &self.core.own.size_estimates;
+        let answer =
+            self.core.client.run(Kind::Registry, estimates, Freshness::One, values).await;
+        let Some(rows) = answer.map_err(Failure::unavailable)? else {
+            return Ok(SpaceStats::default());
+        };
+        let mut bytes = 0_u64;
+        let rows = rows
+            .rows::<(Option<i64>, Option<i64>)>()
+            .map_err(|error| EngineError::Corrupt(error.to_string()))?;
+        for row in rows {
+            let (mean, count) = row.map_err(|error| EngineError::Corrupt(error.to_string()))?;
+            let part = mean.unwrap_or(0).max(0).saturating_mul(count.unwrap_or(0).max(0));
+            bytes = bytes.saturating_add(part.cast_unsigned());
+        }
+        // Each node estimates the ranges that it is first responsible for.
+        Ok(SpaceStats { disk_bytes: bytes.saturating_mul(self.core.client.node_count()) })
+    }
+
+    async fn shut(&self) -> EngineResult<()> {
+        if !self.core.refuse_calls() {
+            return Err(EngineError::Closed);
+        }
+        self.lease_task.abort();
+        self.core.lease.release(&self.core.client, &self.core.own).await;
+        Ok(())
+    }
+}
+
+impl Drop for CassandraEngine {
+    fn drop(&mut self) {
+        self.lease_task.abort();
+    }
+}
+
+impl Engine for CassandraEngine {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            global_commit: false,
+            snapshot_read: false,
+            native_log_order: false,
+            value_bytes_max: VALUE_BYTES_MAX,
+            commit_bytes_max: COMMIT_BYTES_MAX,
+        }
+    }
+
+    fn create_space(&self, space: SpaceId) -> BoxFuture<'_, EngineResult<()>> {
+        Box::pin(async move {
+            self.core.check_open()?;
+            self.core.make_space(space).await
+        })
+    }
+
+    fn drop_space(&self, space: SpaceId) -> BoxFuture<'_, EngineResult<()>> {
+        Box::pin(async move {
+            self.core.check_open()?;
+            self.core.drop_space(space).await
+        })
+    }
+
+    fn spaces(&self) -> BoxFuture<'_, EngineResult<Vec<SpaceId>>> {
+        Box::pin(async move {
+            self.core.check_open()?;
+            self.core.ready_spaces().await
+        })
+    }
+
+    fn get(&self, key: Key, read: Read) -> BoxFuture<'_, EngineResult<Option<Row>>> {
+        Box::pin(async move { self.core.get(key, &read).await })
+    }
+
+    fn multi_get(
+        &self,
+        keys: Vec<Key>,
+        read: Read,
+    ) -> BoxFuture<'_, EngineResult<Vec<Option<Row>>>> {
+        Box::pin(async move { self.core.multi_get(keys, &read).await })
+    }
+
+    fn range(&self, range: RangeRead, read: Read) -> BoxFuture<'_, EngineResult<Page>> {
+        Box::pin(async move { self.core.range(range, &read).await })
+    }
+
+    fn scan(&self, scan: ScanRead, read: Read) -> BoxFuture<'_, EngineResult<Page>> {
+        Box::pin(async move { self.core.scan(scan, &read).await })
+    }
+
+    fn partition_hash(&self, partition: &[u8]) -> u64 {
+        hash_of(token(partition))
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, EngineResult<Outcome>> {
+        Box::pin(async move { self.core.commit(commit).await })
+    }
+
+    /// What was committed is on the disks of a quorum, if the cluster runs with `commitlog_sync: batch` (or
+    /// `group`); with Cassandra's default, `periodic`, it is in their memory for up to ten seconds.
+    fn durable(&self, _position: Position) -> BoxFuture<'_, EngineResult<()>> {
+        Box::pin(async move { self.core.check_open() })
+    }
+
+    fn snapshot(&self) -> BoxFuture<'_, EngineResult<Arc<dyn Snapshot>>> {
+        Box::pin(async move { Err(EngineError::Unsupported("snapshot reads")) })
+    }
+
+    fn log_read(
+        &self,
+        shard: ShardId,
+        after: Option<LogCursor>,
+        limit: PageLimit,
+    ) -> BoxFuture<'_, EngineResult<Vec<LoggedRecord>>> {
+        Box::pin(async move { self.core.log_read(shard, after, limit).await })
+    }
+
+    fn log_trim(&self, shard: ShardId, up_to: Position) -> BoxFuture<'_, EngineResult<()>> {
+        Box::pin(async move { self.core.log_trim(shard, up_to).await })
+    }
+
+    /// Nothing to do: Cassandra sees to its own memory and logs.
+    fn checkpoint(&self) -> BoxFuture<'_, EngineResult<()>> {
+        Box::pin(async move { self.core.check_open() })
+    }
+
+    fn space_stats(&self, space: SpaceId) -> BoxFuture<'_, EngineResult<SpaceStats>> {
+        Box::pin(async move { self.space_size(space).await })
+    }
+
+    fn figures(&self) -> Vec<Figure> {
+        self.core.client.counters.figures(self.core.clock.ahead_ms())
+    }
+
+    fn close(&self) -> BoxFuture<'_, EngineResult<()>> {
+        Box::pin(async move { self.shut().await })
+    }
+}

@@ -1,0 +1,464 @@
+//! The change log over a store that has no log: one order per shard, made by conditional batches.
+//!
+//! A shard is a partition of the table `log`; its rows are ordered by position, and a position is the version of
+//! the commit that appended the records.
+//!
+//! 1. *Reserve*: before the commit, a conditional batch in the shard's partition puts a row at the commit's
+//!    version with the records and the name of the commit's partition, if the shard's clock (the row at
+//!    position 0) is behind that version. So rows come into a shard in the order of their positions, and a
+//!    reader who has seen one will never find a new one before it.
+//! 2. *Commit*: the batch of the commit leaves a trace (lane 256, the version) in its own partition, with the
+//!    list of shards.
+//! 3. *Publish*: the committing node marks the rows as done in all shards, then forgets the trace. The call
+//!    returns after that. A commit that was refused removes its rows.
+//!
+//! A reader stops at a row that is neither done nor removed: its commit is under way. If that lasts (see
+//! [`CassandraOptions::log_patience`](crate::CassandraOptions)), the reader settles it: it moves the clock of
+//! the commit's partition past the version, so that the commit cannot happen any more unless it has, and then
+//! looks for the trace: found, it marks all rows as done; else, unless someone else has marked this one
+//! meanwhile, it removes the row. Traces are forgotten after all rows are marked, so a missing trace and a row
+//! still unmarked mean that there was no commit.
+//!
+//! Rows are removed with a write timestamp after all others: a position is never used again.
+
+use std::collections::BTreeMap;
+
+use bytes::{Buf as _, Bytes};
+use scylla::response::PagingState;
+use scylla::statement::prepared::PreparedStatement;
+use tokio::time::Instant;
+use zenobe_storage::{
+    EngineError, EngineResult, LogCursor, LogRecord, LoggedRecord, PageLimit, Position, ShardId,
+    SpaceId,
+};
+
+use crate::client::{Bind, BoundRead, Failure, Freshness};
+use crate::commit::trace_sort;
+use crate::core::{Core, HeaderOf, Verdict, number, ordered, verdict};
+use crate::figures::Kind;
+use crate::read::next_page_rows;
+use crate::schema::{TRACE_LANE, Table, TableName};
+
+/// The format of a row's records.
+const FORMAT: u8 = 1;
+/// How many commits under way a reader remembers; more make it forget when it met them.
+const MET_MAX: usize = 10_000;
+/// How often marking rows as done is tried before it is left to the readers.
+const MARK_ATTEMPTS: u32 = 3;
+
+/// Whether the places of a commit were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reserved {
+    Taken,
+    /// A shard's clock is ahead; none was taken. A later version may do.
+    Behind,
+}
+
+/// The records of each shard, in order: a format byte, then each with its length before it.
+pub(crate) fn encode_records(records: Vec<LogRecord>) -> BTreeMap<ShardId, Bytes> {
+    let mut shards: BTreeMap<ShardId, Vec<u8>> = BTreeMap::new();
+    for record in records {
+        let bytes = shards.entry(record.shard).or_insert_with(|| vec![FORMAT]);
+        let length = u32::try_from(record.payload.len()).unwrap_or(u32::MAX);
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(&record.payload);
+    }
+    shards.into_iter().map(|(shard, bytes)| (shard, bytes.into())).collect()
+}
+
+fn decode_records(mut bytes: Bytes) -> EngineResult<Vec<Bytes>> {
+    let corrupt = || EngineError::Corrupt("a record of the change log".to_owned());
+    if bytes.try_get_u8().ok() != Some(FORMAT) {
+        return Err(corrupt());
+    }
+    let mut payloads = Vec::new();
+    while bytes.has_remaining() {
+        let length = bytes.try_get_u32().map_err(|_| corrupt())?;
+        let length = usize::try_from(length).map_err(|_| corrupt())?;
+        if length > bytes.remaining() {
+            return Err(corrupt());
+        }
+        payloads.push(bytes.split_to(length));
+    }
+    Ok(payloads)
+}
+
+/// The shards of a commit, for its trace.
+pub(crate) fn encode_shards<'a>(shards: impl Iterator<Item = &'a ShardId>) -> Bytes {
+    shards.flat_map(|shard| shard.0.to_be_bytes()).collect::<Vec<u8>>().into()
+}
+
+fn decode_shards(bytes: &Bytes) -> EngineResult<Vec<ShardId>> {
+    let (numbers, rest) = bytes.as_chunks::<8>();
+    if !rest.is_empty() {
+        return Err(EngineError::Corrupt("a trace in a partition".to_owned()));
+    }
+    Ok(numbers.iter().map(|number| ShardId(u64::from_be_bytes(*number))).collect())
+}
+
+const fn shard_column(shard: ShardId) -> Bind {
+    Bind::Big(ordered(shard.0))
+}
+
+/// A row of the log whose commit is under way, or was.
+struct Marker {
+    shard: ShardId,
+    position: i64,
+    table: TableName,
+    part: Bytes,
+}
+
+/// A row of the log as stored.
+type StoredRow =
+    (i64, Option<i64>, Option<i64>, Option<Bytes>, Option<Bytes>, Option<bool>);
+
+/// What a reader of a shard has so far.
+struct LogPage {
+    after: Option<LogCursor>,
+    limit: PageLimit,
+    bytes: usize,
+    records: Vec<LoggedRecord>,
+}
+
+impl LogPage {
+    fn is_full(&self) -> bool {
+        !self.records.is_empty()
+            && (self.records.len() >= self.limit.rows || self.bytes >= self.limit.bytes)
+    }
+
+    fn take(&mut self, position: i64, payloads: Vec<Bytes>) {
+        let position = Position(position.cast_unsigned());
+        for (ordinal, payload) in (0..).zip(payloads) {
+            let read = self.after.is_some_and(|after| LogCursor { position, ordinal } <= after);
+            if read || self.is_full() {
+                continue;
+            }
+            self.bytes += payload.len();
+            self.records.push(LoggedRecord { position, ordinal, payload });
+        }
+    }
+}
+
+impl Core {
+    /// Takes the places of a commit in its shards. An error leaves none behind.
+    pub(crate) async fn reserve_records(
+        &self,
+        records: &BTreeMap<ShardId, Bytes>,
+        version: i64,
+        table: TableName,
+        part: &Bytes,
+    ) -> EngineResult<Reserved> {
+        for (shard, payloads) in records {
+            let outcome = self.reserve_one(*shard, payloads, version, table, part).await;
+            if !matches!(outcome, Ok(Reserved::Taken)) {
+                self.void_records(records, version).await;
+                return outcome;
+            }
+        }
+        Ok(Reserved::Taken)
+    }
+
+    async fn reserve_one(
+        &self,
+        shard: ShardId,
+        payloads: &Bytes,
+        version: i64,
+        table: TableName,
+        part: &Bytes,
+    ) -> EngineResult<Reserved> {
+        let header = HeaderOf::Shard(shard);
+        // The clock's row is there or not: the second attempt knows.
+        for _ in 0..3 {
+            let known = self.header_is_known(&header);
+            let (clock, expected): (&PreparedStatement, _) = if known {
+                (&self.own.log_clock_later, Bind::Big(version))
+            } else {
+                (&self.own.log_clock_new, Bind::Null)
+            };
+            let place = vec![
+                shard_column(shard),
+                Bind::Big(version),
+                Bind::Big(ordered(table.space.map_or(0, |space| space.0))),
+                Bind::Big(table.incarnation),
+                Bind::Blob(part.clone()),
+                Bind::Blob(payloads.clone()),
+            ];
+            let batch = vec![
+                (clock, vec![Bind::Big(version), shard_column(shard), expected]),
+                (&self.own.log_reserve, place),
+            ];
+            match self.client.conditional(Kind::LogReserve, batch).await.and_then(verdict) {
+                Ok(Verdict::Applied) => {
+                    self.known_headers.insert(header, ());
+                    return Ok(Reserved::Taken);
+                }
+                Ok(Verdict::Refused(rows)) => {
+                    let clock = rows.iter().find_map(|row| row.big("clock"));
+                    self.learn_header(header, clock);
+                    if clock.is_some_and(|clock| clock >= version) {
+                        return Ok(Reserved::Behind);
+                    }
+                }
+                // It may be there or come yet; without a commit it is nothing.
+                Err(Failure::Unclear(_)) => return Ok(Reserved::Behind),
+                Err(failure) => return Err(failure.unavailable()),
+            }
+        }
+        Ok(Reserved::Behind)
+    }
+
+    /// Removes the places of a commit that did not happen. Where that fails, the readers do it.
+    pub(crate) async fn void_records(&self, records: &BTreeMap<ShardId, Bytes>, version: i64) {
+        for shard in records.keys() {
+            if let Err(failure) = self.void_one(*shard, version).await {
+                tracing::debug!(?failure, "a place in the change log is left to its readers");
+            }
+        }
+    }
+
+    async fn void_one(&self, shard: ShardId, version: i64) -> Result<(), Failure> {
+        let values =
+            vec![Bind::Big(self.timestamp_after_all()), shard_column(shard), Bind::Big(version)];
+        let voiding =
+            self.client.run(Kind::LogMark, &self.own.log_void, Freshness::Quorum, values);
+        voiding.await.map(|_| ())
+    }
+
+    /// Marks a commit's rows as done. Returns whether that is certain for all of them.
+    pub(crate) async fn mark_done(
+        &self,
+        shards: impl Iterator<Item = ShardId>,
+        version: i64,
+    ) -> bool {
+        let mut certain = true;
+        for shard in shards {
+            let mut attempt = 0;
+            let marked = loop {
+                let values = vec![shard_column(shard), Bind::Big(version)];
+                let statement = &self.own.log_done;
+                match self.client.run(Kind::LogMark, statement, Freshness::Quorum, values).await {
+                    Ok(_) => break true,
+                    Err(_) if attempt < MARK_ATTEMPTS => attempt += 1,
+                    Err(_) => break false,
+                }
+            };
+            certain &= marked;
+        }
+        certain
+    }
+
+    /// Forgets the trace of a commit all of whose rows are marked.
+    pub(crate) async fn forget_trace(&self, table: &Table, part: &Bytes, version: i64) {
+        let values = vec![
+            Bind::Big(self.timestamp_after_all()),
+            Bind::Blob(part.clone()),
+            Bind::Small(TRACE_LANE),
+            Bind::Blob(trace_sort(version)),
+        ];
+        let forgetting =
+            self.client.run(Kind::LogMark, &table.forget, Freshness::Quorum, values);
+        if let Err(failure) = forgetting.await {
+            tracing::warn!(?failure, "a trace stays in its partition");
+        }
+    }
+
+    /// Whether a row is marked as done.
+    pub(crate) async fn is_done(&self, shard: ShardId, version: i64) -> Result<bool, Failure> {
+        Ok(self.marker_state(shard, version).await? == Some(true))
+    }
+
+    /// Whether a row is done, not yet, or not there.
+    async fn marker_state(&self, shard: ShardId, version: i64) -> Result<Option<bool>, Failure> {
+        let values = vec![shard_column(shard), Bind::Big(version)];
+        let state = &self.own.log_state;
+        let answer = self.client.run(Kind::Settle, state, Freshness::Serial, values).await?;
+        let Some(rows) = answer else { return Ok(None) };
+        let row = rows
+            .maybe_first_row::<(Option<Bytes>, Option<bool>)>()
+            .map_err(|error| Failure::Unavailable(error.to_string()))?;
+        Ok(row.and_then(|(records, done)| records.map(|_| done == Some(true))))
+    }
+
+    pub(crate) async fn log_read(
+        &self,
+        shard: ShardId,
+        after: Option<LogCursor>,
+        limit: PageLimit,
+    ) -> EngineResult<Vec<LoggedRecord>> {
+        self.check_open()?;
+        let mut page = LogPage { after, limit, bytes: 0, records: Vec::new() };
+        let first = after.map_or(1, |after| after.position.0.max(1));
+        // No position that was ever given is larger.
+        let Ok(first) = i64::try_from(first) else { return Ok(Vec::new()) };
+        let read = BoundRead {
+            statement: &self.own.log_page,
+            freshness: Freshness::Serial,
+            values: vec![shard_column(shard), Bind::Big(first)],
+        };
+        let mut state = PagingState::start();
+        loop {
+            let rows = next_page_rows(limit, page.records.len(), page.bytes);
+            let (rows, next) = self
+                .client
+                .page(Kind::LogRead, &read, rows, state)
+                .await
+                .map_err(Failure::unavailable)?;
+            let rows = rows
+                .rows::<StoredRow>()
+                .map_err(|error| EngineError::Corrupt(error.to_string()))?;
+            for row in rows {
+                let row = row.map_err(|error| EngineError::Corrupt(error.to_string()))?;
+                if !self.take_row(&mut page, shard, row).await? || page.is_full() {
+                    return Ok(page.records);
+                }
+            }
+            match next.into_paging_control_flow() {
+                std::ops::ControlFlow::Continue(more) => state = more,
+                std::ops::ControlFlow::Break(()) => return Ok(page.records),
+            }
+        }
+    }
+
+    /// Takes a stored row into the page. Returns whether the reader may go past it.
+    async fn take_row(
+        &self,
+        page: &mut LogPage,
+        shard: ShardId,
+        row: StoredRow,
+    ) -> EngineResult<bool> {
+        let (position, space, incarnation, part, records, done) = row;
+        let missing = || EngineError::Corrupt("a row of the change log lacks a column".to_owned());
+        let records = records.ok_or_else(missing)?;
+        if done != Some(true) {
+            let incarnation = incarnation.ok_or_else(missing)?;
+            let space = space.filter(|_| incarnation != 0).map(|space| SpaceId(number(space)));
+            let table = TableName { space, incarnation };
+            let marker = Marker { shard, position, table, part: part.ok_or_else(missing)? };
+            if !self.has_lasted(&marker) {
+                return Ok(false);
+            }
+            if !self.settle_marker(&marker).await? {
+                return Ok(true);
+            }
+        }
+        page.take(position, decode_records(records)?);
+        Ok(true)
+    }
+
+    /// Whether a commit has been under way since this process first met it, for longer than is usual.
+    fn has_lasted(&self, marker: &Marker) -> bool {
+        let mut met = self.met_under_way.lock();
+        if met.len() >= MET_MAX {
+            met.clear();
+        }
+        let now = Instant::now();
+        let first = *met.entry((marker.shard, marker.position)).or_insert(now);
+        now.duration_since(first) >= self.options.log_patience
+    }
+
+    /// Decides what became of a commit that somebody left in the middle. Returns whether it happened.
+    async fn settle_marker(&self, marker: &Marker) -> EngineResult<bool> {
+        let Marker { shard, position, table, part } = marker;
+        let happened = match self.table_of(*table).await? {
+            Some(table) => self.settle_in(&table, *shard, *position, part).await?,
+            None => {
+                // The space was dropped, its traces with it.
+                let state = self.marker_state(*shard, *position).await;
+                state.map_err(Failure::unavailable)? == Some(true)
+            }
+        };
+        if !happened {
+            self.void_one(*shard, *position).await.map_err(Failure::unavailable)?;
+        }
+        self.met_under_way.lock().remove(&(*shard, *position));
+        Ok(happened)
+    }
+
+    async fn settle_in(
+        &self,
+        table: &Table,
+        shard: ShardId,
+        position: i64,
+        part: &Bytes,
+    ) -> EngineResult<bool> {
+        self.pass(table, part, position, self.deadline()).await?;
+        let values = vec![
+            Bind::Blob(part.clone()),
+            Bind::Small(TRACE_LANE),
+            Bind::Blob(trace_sort(position)),
+        ];
+        let answer = self.client.run(Kind::Settle, &table.get, Freshness::Serial, values).await;
+        let trace = match answer.map_err(Failure::unavailable)? {
+            Some(rows) => rows
+                .maybe_first_row::<(Option<i64>, Option<Bytes>)>()
+                .map_err(|error| EngineError::Corrupt(error.to_string()))?,
+            None => None,
+        };
+        let Some((_, shards)) = trace else {
+            let state = self.marker_state(shard, position).await;
+            return Ok(state.map_err(Failure::unavailable)? == Some(true));
+        };
+        let shards = decode_shards(&shards.unwrap_or_default())?;
+        if !self.mark_done(shards.into_iter(), position).await {
+            return Err(EngineError::Unavailable("a record could not be published".to_owned()));
+        }
+        self.forget_trace(table, part, position).await;
+        Ok(true)
+    }
+
+    pub(crate) async fn log_trim(&self, shard: ShardId, up_to: Position) -> EngineResult<()> {
+        self.check_open()?;
+        let values = vec![shard_column(shard)];
+        let clock = &self.own.log_clock;
+        let answer = self.client.run(Kind::LogRead, clock, Freshness::Serial, values).await;
+        let Some(rows) = answer.map_err(Failure::unavailable)? else { return Ok(()) };
+        let row = rows
+            .maybe_first_row::<(Option<i64>,)>()
+            .map_err(|error| EngineError::Corrupt(error.to_string()))?;
+        let Some((Some(clock),)) = row else { return Ok(()) };
+        // What is appended later is never forgotten, whatever the caller says.
+        let last = i64::try_from(up_to.0).unwrap_or(i64::MAX).min(clock);
+        let values =
+            vec![Bind::Big(self.timestamp_after_all()), shard_column(shard), Bind::Big(last)];
+        let trimming =
+            self.client.run(Kind::LogMark, &self.own.log_trim, Freshness::Quorum, values);
+        trimming.await.map(|_| ()).map_err(Failure::unavailable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(shard: u64, payload: &'static [u8]) -> LogRecord {
+        LogRecord { shard: ShardId(shard), payload: Bytes::from_static(payload) }
+    }
+
+    #[test]
+    fn records_read_as_written_by_shard() {
+        let encoded =
+            encode_records(vec![record(1, b"a"), record(2, b""), record(1, b"bc"), record(2, b"d")]);
+        let decoded: Vec<_> =
+            encoded.values().map(|bytes| decode_records(bytes.clone()).unwrap()).collect();
+        assert_eq!(decoded, [vec![b"a" as &[u8], b"bc"], vec![b"" as &[u8], b"d"]]);
+    }
+
+    #[test]
+    fn damaged_records_are_corrupt() {
+        let encoded = encode_records(vec![record(1, b"abc")]);
+        let good = encoded[&ShardId(1)].clone();
+        for length in [0, 2, 4, good.len() - 1] {
+            assert!(decode_records(good.slice(..length)).is_err(), "{length}");
+        }
+        let mut other = good.to_vec();
+        other[0] = 9;
+        assert!(decode_records(other.into()).is_err());
+    }
+
+    #[test]
+    fn the_shards_of_a_trace_read_as_written() {
+        let shards = [ShardId(0), ShardId(7), ShardId(u64::MAX)];
+        assert_eq!(decode_shards(&encode_shards(shards.iter())).unwrap(), shards);
+        assert!(decode_shards(&Bytes::from_static(b"123")).is_err());
+    }
+}

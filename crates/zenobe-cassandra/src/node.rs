@@ -1,0 +1,161 @@
+//! Node numbers: which process marks its versions with which number.
+//!
+//! A number is claimed in the table `nodes` with a time to live and renewed long before that ends. A process
+//! that could not renew it for half of that time stops committing; so no two processes use one number, even
+//! if one of them was stopped for long. That two clocks never give the same version rests on this.
+
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use zenobe_storage::{EngineError, EngineResult};
+
+use crate::client::{Bind, Client, Failure};
+use crate::clock::NODE_BITS;
+use crate::core::{Core, Verdict, verdict};
+use crate::figures::Kind;
+use crate::schema::OwnTables;
+
+/// How long a claim lasts without renewal.
+const CLAIM_S: u16 = 600;
+/// How often it is renewed.
+const RENEWAL: Duration = Duration::from_secs(60);
+/// How long after a renewal was sent the number is used.
+const USE_MAX: Duration = Duration::from_secs(300);
+const NUMBERS: u16 = 1 << NODE_BITS;
+/// How many numbers are tried before giving up.
+const CLAIMS_MAX: u16 = 128;
+
+/// A node number, as long as it lasts.
+pub(crate) struct Lease {
+    instance: Bytes,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    node: u16,
+    renewed: Instant,
+}
+
+/// Sixteen bytes that no other process has.
+fn any_instance() -> Bytes {
+    // The standard library seeds each of these from the operating system's randomness.
+    let word = || std::hash::RandomState::new().build_hasher().finish().to_be_bytes();
+    [word(), word()].concat().into()
+}
+
+async fn try_claim(
+    client: &Client,
+    own: &OwnTables,
+    instance: &Bytes,
+    node: u16,
+) -> Result<bool, Failure> {
+    let values = vec![
+        Bind::Int(i32::from(node)),
+        Bind::Blob(instance.clone()),
+        Bind::Int(i32::from(CLAIM_S)),
+    ];
+    let answer = client.conditional(Kind::Registry, vec![(&own.node_claim, values)]).await?;
+    Ok(matches!(verdict(answer)?, Verdict::Applied))
+}
+
+async fn claim_any(client: &Client, own: &OwnTables, instance: &Bytes) -> EngineResult<State> {
+    let start = instance.iter().fold(0_u16, |sum, byte| sum.wrapping_mul(31) + u16::from(*byte));
+    let mut last = None;
+    for step in 0..CLAIMS_MAX {
+        let node = start.wrapping_add(step) % NUMBERS;
+        let renewed = Instant::now();
+        match try_claim(client, own, instance, node).await {
+            Ok(true) => return Ok(State { node, renewed }),
+            Ok(false) => {}
+            // Perhaps claimed and perhaps not; nobody uses it until the claim ends.
+            Err(failure) => last = Some(failure),
+        }
+    }
+    Err(last.map_or_else(
+        || EngineError::Unavailable("no node number is free".to_owned()),
+        Failure::unavailable,
+    ))
+}
+
+impl Lease {
+    pub(crate) async fn claim(client: &Client, own: &OwnTables) -> EngineResult<Self> {
+        let instance = any_instance();
+        let state = claim_any(client, own, &instance).await?;
+        Ok(Self { instance, state: Mutex::new(state) })
+    }
+
+    /// The number, if it is surely this process's still.
+    pub(crate) fn node(&self) -> EngineResult<u16> {
+        let state = *self.state.lock();
+        if state.renewed.elapsed() < USE_MAX {
+            Ok(state.node)
+        } else {
+            Err(EngineError::Unavailable("the node number could not be renewed".to_owned()))
+        }
+    }
+
+    async fn renew(&self, client: &Client, own: &OwnTables) -> EngineResult<()> {
+        let node = self.state.lock().node;
+        let renewed = Instant::now();
+        let values = vec![
+            Bind::Int(i32::from(CLAIM_S)),
+            Bind::Blob(self.instance.clone()),
+            Bind::Int(i32::from(node)),
+            Bind::Blob(self.instance.clone()),
+        ];
+        let answer = client.conditional(Kind::Registry, vec![(&own.node_renew, values)]).await;
+        match answer.and_then(verdict).map_err(Failure::unavailable)? {
+            Verdict::Applied => self.state.lock().renewed = renewed,
+            Verdict::Refused(_) => {
+                let state = claim_any(client, own, &self.instance).await?;
+                *self.state.lock() = state;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the number back. If that fails it ends by itself.
+    pub(crate) async fn release(&self, client: &Client, own: &OwnTables) {
+        let node = self.state.lock().node;
+        let values = vec![Bind::Int(i32::from(node)), Bind::Blob(self.instance.clone())];
+        if let Err(failure) =
+            client.conditional(Kind::Registry, vec![(&own.node_release, values)]).await
+        {
+            tracing::info!(?failure, "the node number was not given back; it ends by itself");
+        }
+    }
+}
+
+/// Renews the node number until the engine is gone.
+pub(crate) async fn keep_lease(core: std::sync::Weak<Core>) {
+    loop {
+        tokio::time::sleep(RENEWAL).await;
+        let Some(core) = core.upgrade() else { return };
+        if core.check_open().is_err() {
+            return;
+        }
+        renew_once(&core).await;
+    }
+}
+
+async fn renew_once(core: &Arc<Core>) {
+    if let Err(error) = core.lease.renew(&core.client, &core.own).await {
+        tracing::warn!(%error, "the node number was not renewed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instances_differ() {
+        assert_eq!(any_instance().len(), 16);
+        assert_ne!(any_instance(), any_instance());
+    }
+}

@@ -1,0 +1,310 @@
+//! What is in the keyspace: the tables of spaces, and those of the engine's own.
+//!
+//! | table | primary key | holds |
+//! |---|---|---|
+//! | `spaces` | registry (always 0), space | which spaces there are, and the incarnation of each |
+//! | `nodes` | id | which process uses which node number, until when (by TTL) |
+//! | `log` | shard, position | the change log ([`crate::log`]) |
+//! | `anchors` | as a space's | a partition for each commit that names no key |
+//! | `s<space>_<incarnation>` | part, lane, sort | a space |
+//!
+//! A space made again after a drop has another incarnation and so another table: nothing late that is meant
+//! for the old one can reach it. A table's id is derived from its name, so that two nodes that make it at
+//! once make the same one; Cassandra would otherwise give it two ids and lose the rows of one.
+
+use scylla::statement::prepared::PreparedStatement;
+use zenobe_storage::SpaceId;
+
+use crate::client::{Client, Failure};
+
+/// The lane of a partition's header row, before all others.
+pub(crate) const HEADER_LANE: i16 = -1;
+/// The lane of the traces of commits whose records are not marked in the log yet, after all others.
+pub(crate) const TRACE_LANE: i16 = 256;
+
+/// The tables of the engine's own with what is between their parentheses.
+const OWN_TABLES: [(&str, &str); 4] = [
+    (
+        "spaces",
+        "registry smallint, space bigint, incarnation bigint, state smallint, PRIMARY KEY (registry, space)",
+    ),
+    ("nodes", "id int PRIMARY KEY, instance blob"),
+    (
+        "log",
+        "shard bigint, position bigint, clock bigint, space bigint, incarnation bigint, part blob, \
+         records blob, done boolean, PRIMARY KEY (shard, position)",
+    ),
+    ("anchors", SPACE_COLUMNS),
+];
+
+/// `checked` is never written, only deleted: a condition on a row needs a statement that changes nothing.
+const SPACE_COLUMNS: &str = "part blob, lane smallint, sort blob, version bigint, value blob, checked boolean, \
+     PRIMARY KEY (part, lane, sort)";
+
+/// A table of rows, by its name: a space's incarnation, or the anchors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TableName {
+    /// The space; `None` for the anchors.
+    pub(crate) space: Option<SpaceId>,
+    /// The version that the registry gave when the space was made; 0 for the anchors.
+    pub(crate) incarnation: i64,
+}
+
+impl TableName {
+    /// The table of commits without keys.
+    pub(crate) const ANCHORS: Self = Self { space: None, incarnation: 0 };
+
+    fn text(self) -> String {
+        match self.space {
+            Some(space) => format!("s{:016x}_{:016x}", space.0, self.incarnation),
+            None => "anchors".to_owned(),
+        }
+    }
+}
+
+fn table_id(keyspace: &str, table: &str) -> String {
+    let hash = xxhash_rust::xxh3::xxh3_128(format!("{keyspace}.{table}").as_bytes());
+    // A name-based UUID, of version 8 and the usual variant.
+    let id = (hash & !(0xf << 76) & !(0b11 << 62)) | (0x8 << 76) | (0b10 << 62);
+    let hex = format!("{id:032x}");
+    let mut text = String::with_capacity(36);
+    for (index, digit) in hex.chars().enumerate() {
+        if matches!(index, 8 | 12 | 16 | 20) {
+            text.push('-');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn create_table(keyspace: &str, table: &str, columns: &str) -> String {
+    let id = table_id(keyspace, table);
+    format!("CREATE TABLE IF NOT EXISTS {keyspace}.{table} ({columns}) WITH ID = {id}")
+}
+
+/// The statements that make the engine's own tables.
+pub(crate) fn create_own_tables(keyspace: &str) -> Vec<String> {
+    OWN_TABLES.iter().map(|(table, columns)| create_table(keyspace, table, columns)).collect()
+}
+
+pub(crate) fn create_space_table(keyspace: &str, table: TableName) -> String {
+    create_table(keyspace, &table.text(), SPACE_COLUMNS)
+}
+
+pub(crate) fn drop_space_table(keyspace: &str, table: TableName) -> String {
+    format!("DROP TABLE IF EXISTS {keyspace}.{}", table.text())
+}
+
+/// The prepared statements of a table of rows.
+pub(crate) struct Table {
+    pub(crate) name: TableName,
+    /// ttl, version, part, lane, sort, expected version: the header of a partition that has none.
+    pub(crate) header_new: PreparedStatement,
+    /// ttl, version, part, lane, sort, version: the header of a partition whose clock is behind.
+    pub(crate) header_later: PreparedStatement,
+    /// version, value, part, lane, sort
+    pub(crate) put: PreparedStatement,
+    /// version, value, part, lane, sort, expected version
+    pub(crate) put_if: PreparedStatement,
+    /// part, lane, sort
+    pub(crate) delete: PreparedStatement,
+    /// part, lane, sort, expected version
+    pub(crate) delete_if: PreparedStatement,
+    /// part, lane, sort, expected version
+    pub(crate) check: PreparedStatement,
+    /// timestamp, part, lane, sort
+    pub(crate) forget: PreparedStatement,
+    /// part, lane, sort
+    pub(crate) get: PreparedStatement,
+    /// part, lane, sort, lane, sort
+    pub(crate) range: PreparedStatement,
+    /// part, lane, sort, lane, sort
+    pub(crate) range_backward: PreparedStatement,
+    /// first token, last token, lane
+    pub(crate) scan: PreparedStatement,
+    /// token
+    pub(crate) at_token: PreparedStatement,
+}
+
+impl Table {
+    pub(crate) async fn prepare(
+        client: &Client,
+        keyspace: &str,
+        name: TableName,
+    ) -> Result<Self, Failure> {
+        let table = format!("{keyspace}.{}", name.text());
+        let row = "WHERE part = ? AND lane = ? AND sort = ?";
+        let interval = "WHERE part = ? AND (lane, sort) >= (?, ?) AND (lane, sort) < (?, ?)";
+        let header = format!("UPDATE {table} USING TTL ? SET version = ? {row} IF version");
+        let put = format!("UPDATE {table} SET version = ?, value = ? {row}");
+        let range = format!("SELECT part, sort, version, value FROM {table} {interval}");
+        let prepare = |text: String| client.prepare(text);
+        Ok(Self {
+            name,
+            header_new: prepare(format!("{header} = ?")).await?,
+            header_later: prepare(format!("{header} < ?")).await?,
+            put_if: prepare(format!("{put} IF version = ?")).await?,
+            put: prepare(put).await?,
+            delete_if: prepare(format!("DELETE FROM {table} {row} IF version = ?")).await?,
+            delete: prepare(format!("DELETE FROM {table} {row}")).await?,
+            check: prepare(format!("DELETE checked FROM {table} {row} IF version = ?")).await?,
+            forget: prepare(format!("DELETE FROM {table} USING TIMESTAMP ? {row}")).await?,
+            get: prepare(format!("SELECT version, value FROM {table} {row}")).await?,
+            range_backward: prepare(format!("{range} ORDER BY lane DESC, sort DESC")).await?,
+            range: prepare(range).await?,
+            scan: prepare(format!(
+                "SELECT part, sort, version, value FROM {table} \
+                 WHERE token(part) >= ? AND token(part) <= ? AND lane = ? ALLOW FILTERING"
+            ))
+            .await?,
+            at_token: prepare(format!(
+                "SELECT part FROM {table} WHERE token(part) = ? PER PARTITION LIMIT 1"
+            ))
+            .await?,
+        })
+    }
+}
+
+/// The prepared statements of the engine's own tables.
+pub(crate) struct OwnTables {
+    /// All spaces: space, incarnation, state.
+    pub(crate) spaces: PreparedStatement,
+    /// space: incarnation, state
+    pub(crate) space: PreparedStatement,
+    /// space, incarnation, state
+    pub(crate) space_insert: PreparedStatement,
+    /// state, space, expected incarnation, expected state
+    pub(crate) space_state: PreparedStatement,
+    /// space, expected incarnation
+    pub(crate) space_delete: PreparedStatement,
+    /// id, instance, ttl
+    pub(crate) node_claim: PreparedStatement,
+    /// ttl, instance, id, expected instance
+    pub(crate) node_renew: PreparedStatement,
+    /// id, expected instance
+    pub(crate) node_release: PreparedStatement,
+    /// shard: clock
+    pub(crate) log_clock: PreparedStatement,
+    /// clock, shard, expected clock
+    pub(crate) log_clock_new: PreparedStatement,
+    /// clock, shard, clock
+    pub(crate) log_clock_later: PreparedStatement,
+    /// shard, position, space, incarnation, part, records
+    pub(crate) log_reserve: PreparedStatement,
+    /// shard, position
+    pub(crate) log_done: PreparedStatement,
+    /// timestamp, shard, position
+    pub(crate) log_void: PreparedStatement,
+    /// timestamp, shard, last position
+    pub(crate) log_trim: PreparedStatement,
+    /// shard, first position
+    pub(crate) log_page: PreparedStatement,
+    /// shard, position: done
+    pub(crate) log_state: PreparedStatement,
+    /// keyspace, table
+    pub(crate) size_estimates: PreparedStatement,
+}
+
+impl OwnTables {
+    pub(crate) async fn prepare(client: &Client, keyspace: &str) -> Result<Self, Failure> {
+        let prepare = |text: String| client.prepare(text);
+        let ks = keyspace;
+        let space = "WHERE registry = 0 AND space = ?";
+        let clock = format!("UPDATE {ks}.log SET clock = ? WHERE shard = ? AND position = 0 IF clock");
+        Ok(Self {
+            spaces: prepare(format!(
+                "SELECT space, incarnation, state FROM {ks}.spaces WHERE registry = 0"
+            ))
+            .await?,
+            space: prepare(format!("SELECT incarnation, state FROM {ks}.spaces {space}")).await?,
+            space_insert: prepare(format!(
+                "INSERT INTO {ks}.spaces (registry, space, incarnation, state) VALUES (0, ?, ?, ?) \
+                 IF NOT EXISTS"
+            ))
+            .await?,
+            space_state: prepare(format!(
+                "UPDATE {ks}.spaces SET state = ? {space} IF incarnation = ? AND state = ?"
+            ))
+            .await?,
+            space_delete: prepare(format!("DELETE FROM {ks}.spaces {space} IF incarnation = ?"))
+                .await?,
+            node_claim: prepare(format!(
+                "INSERT INTO {ks}.nodes (id, instance) VALUES (?, ?) IF NOT EXISTS USING TTL ?"
+            ))
+            .await?,
+            node_renew: prepare(format!(
+                "UPDATE {ks}.nodes USING TTL ? SET instance = ? WHERE id = ? IF instance = ?"
+            ))
+            .await?,
+            node_release: prepare(format!("DELETE FROM {ks}.nodes WHERE id = ? IF instance = ?"))
+                .await?,
+            log_clock: prepare(format!(
+                "SELECT clock FROM {ks}.log WHERE shard = ? AND position = 0"
+            ))
+            .await?,
+            log_clock_new: prepare(format!("{clock} = ?")).await?,
+            log_clock_later: prepare(format!("{clock} < ?")).await?,
+            log_reserve: prepare(format!(
+                "INSERT INTO {ks}.log (shard, position, space, incarnation, part, records) \
+                 VALUES (?, ?, ?, ?, ?, ?)"
+            ))
+            .await?,
+            log_done: prepare(format!(
+                "UPDATE {ks}.log SET done = true WHERE shard = ? AND position = ?"
+            ))
+            .await?,
+            log_void: prepare(format!(
+                "DELETE FROM {ks}.log USING TIMESTAMP ? WHERE shard = ? AND position = ?"
+            ))
+            .await?,
+            log_trim: prepare(format!(
+                "DELETE FROM {ks}.log USING TIMESTAMP ? WHERE shard = ? AND position > 0 AND position <= ?"
+            ))
+            .await?,
+            log_page: prepare(format!(
+                "SELECT position, space, incarnation, part, records, done FROM {ks}.log \
+                 WHERE shard = ? AND position >= ?"
+            ))
+            .await?,
+            log_state: prepare(format!(
+                "SELECT records, done FROM {ks}.log WHERE shard = ? AND position = ?"
+            ))
+            .await?,
+            size_estimates: prepare(
+                "SELECT mean_partition_size, partitions_count FROM system.size_estimates \
+                 WHERE keyspace_name = ? AND table_name = ?"
+                    .to_owned(),
+            )
+            .await?,
+        })
+    }
+}
+
+/// The name of a space's table, as text, for the system tables.
+pub(crate) fn table_text(table: TableName) -> String {
+    table.text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_s_id_follows_from_its_name() {
+        let one = table_id("zenobe", "log");
+        assert_eq!(one, table_id("zenobe", "log"));
+        assert_ne!(one, table_id("zenobe", "spaces"));
+        assert_ne!(one, table_id("zenobe2", "log"));
+        let parts: Vec<usize> = one.split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 4, 4, 4, 12]);
+        assert_eq!(one.as_bytes()[14], b'8');
+        assert!(b"89ab".contains(&one.as_bytes()[19]));
+    }
+
+    #[test]
+    fn the_longest_name_of_a_table_fits_cassandra() {
+        let name = TableName { space: Some(SpaceId(u64::MAX)), incarnation: i64::MAX };
+        assert_eq!(name.text(), "sffffffffffffffff_7fffffffffffffff");
+        assert!(name.text().len() <= 48);
+    }
+}

@@ -1,0 +1,7 @@
+//! The engine passes the suite of the seam on a real cluster.
+
+mod support;
+
+use support::Cluster;
+
+zenobe_storage::conformance_tests!(Cluster::new());

@@ -1,0 +1,155 @@
+//! The cluster that tests run on: given by `ZENOBE_CASSANDRA` (contact points, with commas between them), or
+//! none, and then the tests say so and do nothing. `cluster/cluster run 1 cargo test …` starts one.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "each test file uses a part; a test fails by panicking and may look at the clock"
+)]
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Once};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use tokio::runtime::Runtime;
+use zenobe_cassandra::{CassandraEngine, CassandraOptions, Replication};
+use zenobe_storage::conformance::EngineFactory;
+use zenobe_storage::{BoxFuture, Engine, Figure};
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+});
+/// One test at a time: a small cluster suffers from many keyspaces at once.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Where the cluster is.
+pub(crate) fn contact_points() -> Option<Vec<String>> {
+    static SAID: Once = Once::new();
+    let given = std::env::var("ZENOBE_CASSANDRA").ok().filter(|given| !given.is_empty());
+    if given.is_none() {
+        let text = "SKIPPED: tests on Cassandra need a cluster; see crates/zenobe-cassandra/cluster/cluster\n";
+        // Not captured by the test harness: a skipped test must be seen.
+        SAID.call_once(|| std::io::stderr().write_all(text.as_bytes()).unwrap());
+    }
+    given.map(|given| given.split(',').map(str::to_owned).collect())
+}
+
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
+
+/// The name of a keyspace that no other test has, now or in an earlier run.
+fn any_keyspace() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("zt_{}_{}_{count}", now_ms(), std::process::id())
+}
+
+pub(crate) fn options(keyspace: &str) -> CassandraOptions {
+    let points = contact_points().unwrap();
+    let mut options =
+        CassandraOptions::new(points.clone(), keyspace.to_owned(), Arc::new(now_ms));
+    let replicas = u32::try_from(points.len()).unwrap().min(3);
+    options.replication = Replication::EachDatacenter(replicas);
+    options
+}
+
+/// A cluster for one test; its keyspaces are dropped at the end.
+pub(crate) struct Cluster {
+    session: Option<Session>,
+    keyspaces: Mutex<Vec<(String, String)>>,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
+}
+
+impl Cluster {
+    pub(crate) fn new() -> Self {
+        let turn = TURN.blocking_lock();
+        let session = contact_points().map(|points| {
+            let connecting = async { SessionBuilder::new().known_nodes(points).build().await };
+            RUNTIME.block_on(connecting).unwrap()
+        });
+        Self { session, keyspaces: Mutex::default(), _turn: turn }
+    }
+
+    /// A connection beside the engine's.
+    pub(crate) fn session(&self) -> &Session {
+        self.session.as_ref().unwrap()
+    }
+
+    /// The keyspace of the store with this name.
+    pub(crate) fn keyspace(&self, name: &str) -> String {
+        let mut keyspaces = self.keyspaces.lock();
+        if let Some((_, keyspace)) = keyspaces.iter().find(|(known, _)| known == name) {
+            return keyspace.clone();
+        }
+        let keyspace = any_keyspace();
+        keyspaces.push((name.to_owned(), keyspace.clone()));
+        keyspace
+    }
+
+    /// Drops the keyspaces of other stores: the suite does not come back to them.
+    async fn drop_others(&self, name: Option<&str>) {
+        let others: Vec<_> = {
+            let mut keyspaces = self.keyspaces.lock();
+            let (kept, others) =
+                keyspaces.drain(..).partition(|(known, _)| Some(known.as_str()) == name);
+            *keyspaces = kept;
+            others
+        };
+        for (_, keyspace) in others {
+            let drop = format!("DROP KEYSPACE IF EXISTS {keyspace}");
+            self.session().query_unpaged(drop, ()).await.unwrap();
+        }
+    }
+
+    pub(crate) async fn open_with(&self, options: CassandraOptions) -> Arc<dyn Engine> {
+        Arc::new(CassandraEngine::open(options).await.unwrap())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.session.is_some() {
+            RUNTIME.block_on(self.drop_others(None));
+        }
+    }
+}
+
+impl EngineFactory for Cluster {
+    fn open<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Arc<dyn Engine>> {
+        Box::pin(async move {
+            self.drop_others(Some(name)).await;
+            self.open_with(options(&self.keyspace(name))).await
+        })
+    }
+
+    fn keeps_data(&self) -> bool {
+        true
+    }
+
+    fn block_on(&self, future: BoxFuture<'_, ()>) {
+        if self.session.is_some() {
+            RUNTIME.block_on(future);
+        }
+    }
+}
+
+/// The figures that grew between two readings, without those that did not.
+pub(crate) fn grown(before: &[Figure], after: &[Figure]) -> BTreeSet<(&'static str, u64)> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small whole numbers"
+    )]
+    let difference = |(before, after): (&Figure, &Figure)| {
+        (after.name, (after.value - before.value) as u64)
+    };
+    before.iter().zip(after).map(difference).filter(|(_, count)| *count > 0).collect()
+}
