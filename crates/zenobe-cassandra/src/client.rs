@@ -33,6 +33,8 @@ use crate::options::CassandraOptions;
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long a change of the schema may take until every node knows it.
 const SCHEMA_ANSWER_MAX: Duration = Duration::from_secs(30);
+/// How often the nodes are asked whether they agree on the schema.
+const SCHEMA_POLL: Duration = Duration::from_millis(25);
 /// How often a change of the schema is tried again.
 const SCHEMA_ATTEMPTS: u32 = 5;
 
@@ -195,6 +197,7 @@ impl Client {
             .known_nodes(&options.contact_points)
             .default_execution_profile_handle(profile.into_handle())
             .keyspaces_to_fetch([options.keyspace.clone()])
+            .schema_agreement_interval(SCHEMA_POLL)
             .schema_agreement_timeout(SCHEMA_ANSWER_MAX);
         if let Some(datacenter) = &options.local_datacenter {
             builder = builder.prefer_datacenter(datacenter.clone());

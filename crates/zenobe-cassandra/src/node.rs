@@ -64,7 +64,8 @@ async fn try_claim(
 }
 
 async fn claim_any(client: &Client, own: &OwnTables, instance: &Bytes) -> EngineResult<State> {
-    let start = instance.iter().fold(0_u16, |sum, byte| sum.wrapping_mul(31) + u16::from(*byte));
+    let mix = |sum: u16, byte: &u8| sum.wrapping_mul(31).wrapping_add(u16::from(*byte));
+    let start = instance.iter().fold(0, mix);
     let mut last = None;
     for step in 0..CLAIMS_MAX {
         let node = start.wrapping_add(step) % NUMBERS;
