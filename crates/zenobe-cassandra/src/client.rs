@@ -164,11 +164,13 @@ fn sort(error: &ExecutionError) -> Failure {
 
 fn sort_prepare(error: &PrepareError) -> Failure {
     match error {
-        PrepareError::AllAttemptsFailed { first_attempt: RequestAttemptError::DbError(db, _) }
-            if matches!(db, DbError::Invalid | DbError::SyntaxError | DbError::ConfigError) =>
-        {
-            Failure::Refused(error.to_string())
-        }
+        PrepareError::AllAttemptsFailed {
+            first_attempt:
+                RequestAttemptError::DbError(
+                    DbError::Invalid | DbError::SyntaxError | DbError::ConfigError,
+                    _,
+                ),
+        } => Failure::Refused(error.to_string()),
         _ => Failure::Unavailable(error.to_string()),
     }
 }

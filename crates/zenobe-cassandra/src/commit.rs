@@ -187,11 +187,7 @@ impl Plan {
         let statement = if header_known { &table.header_later } else { &table.header_new };
         statements.push((statement, header_values(ttl, version, part, header)));
         for ((lane, sort), row) in &self.rows {
-            let place = [
-                Bind::Blob(part.clone()),
-                Bind::Small(*lane),
-                Bind::Blob(sort.clone()),
-            ];
+            let place = [Bind::Blob(part.clone()), Bind::Small(*lane), Bind::Blob(sort.clone())];
             let expected = row.expect.map(|expect| match expect {
                 Expect::Absent => Bind::Null,
                 Expect::At(version) => Bind::Big(stored(version)),
@@ -241,7 +237,8 @@ impl Plan {
 }
 
 fn version_of(rows: &[Conditioned], lane: i16, sort: &[u8]) -> Option<i64> {
-    let there = |row: &&Conditioned| row.small("lane") == Some(lane) && row.blob("sort") == Some(sort);
+    let there =
+        |row: &&Conditioned| row.small("lane") == Some(lane) && row.blob("sort") == Some(sort);
     rows.iter().find(there).and_then(|row| row.big("version"))
 }
 
@@ -298,7 +295,12 @@ impl Core {
         }
     }
 
-    async fn commit_in(&self, table: &Table, plan: &Plan, deadline: Instant) -> Result<Outcome, Stop> {
+    async fn commit_in(
+        &self,
+        table: &Table,
+        plan: &Plan,
+        deadline: Instant,
+    ) -> Result<Outcome, Stop> {
         let anchor;
         let part = if plan.space.is_some() {
             &plan.part
@@ -443,9 +445,7 @@ impl Core {
         let deadline = Instant::now() + SETTLE_MAX;
         let settled = match self.pass(table, part, version, deadline).await {
             Ok(header) if header == version => Settled::Happened,
-            Ok(_) => {
-                self.look(table, plan, part, version).await.unwrap_or(Settled::CannotTell)
-            }
+            Ok(_) => self.look(table, plan, part, version).await.unwrap_or(Settled::CannotTell),
             Err(_) => Settled::CannotTell,
         };
         if settled != Settled::CannotTell {

@@ -48,8 +48,7 @@ impl CassandraEngine {
         let keyspace = Bind::Text(self.core.options.keyspace.clone());
         let values = vec![keyspace, Bind::Text(table_text(table.name))];
         let estimates = &self.core.own.size_estimates;
-        let answer =
-            self.core.client.run(Kind::Registry, estimates, Freshness::One, values).await;
+        let answer = self.core.client.run(Kind::Registry, estimates, Freshness::One, values).await;
         let Some(rows) = answer.map_err(Failure::unavailable)? else {
             return Ok(SpaceStats::default());
         };

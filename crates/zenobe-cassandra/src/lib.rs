@@ -3,11 +3,11 @@
 //! The crate knows the seam ([`zenobe_storage::Engine`]) and CQL; no DynamoDB, no JSON. Consensus, replication
 //! and storage are Cassandra's.
 //!
-//! - A space is a table; a commit is one conditional batch on one partition ([`commit`]).
-//! - Versions grow per partition whatever the nodes' clocks say (`commit`, [`clock`], [`node`]).
+//! - A space is a table; a commit is one conditional batch on one partition (`commit`).
+//! - Versions grow per partition whatever the nodes' clocks say (`commit`, `clock`, `node`).
 //! - A commit without an answer is settled by looking, and reported as unknown only where that fails.
-//! - The change log has an order per shard, made by conditional batches ([`log`]).
-//! - Scans walk token ranges; the hash of a partition is Cassandra's token ([`token`]).
+//! - The change log has an order per shard, made by conditional batches (`log`).
+//! - Scans walk token ranges; the hash of a partition is Cassandra's token (`token`).
 //!
 //! What the engine does not have: commits over partitions, snapshots, one order over all shards.
 

@@ -109,8 +109,7 @@ struct Marker {
 }
 
 /// A row of the log as stored.
-type StoredRow =
-    (i64, Option<i64>, Option<i64>, Option<Bytes>, Option<Bytes>, Option<bool>);
+type StoredRow = (i64, Option<i64>, Option<i64>, Option<Bytes>, Option<Bytes>, Option<bool>);
 
 /// What a reader of a shard has so far.
 struct LogPage {
@@ -171,9 +170,9 @@ impl Core {
         for _ in 0..3 {
             let known = self.header_is_known(&header);
             let (clock, expected): (&PreparedStatement, _) = if known {
-                (&self.own.log_clock_later, Bind::Big(version))
+                (&self.own.log.clock_later, Bind::Big(version))
             } else {
-                (&self.own.log_clock_new, Bind::Null)
+                (&self.own.log.clock_new, Bind::Null)
             };
             let place = vec![
                 shard_column(shard),
@@ -185,7 +184,7 @@ impl Core {
             ];
             let batch = vec![
                 (clock, vec![Bind::Big(version), shard_column(shard), expected]),
-                (&self.own.log_reserve, place),
+                (&self.own.log.reserve, place),
             ];
             match self.client.conditional(Kind::LogReserve, batch).await.and_then(verdict) {
                 Ok(Verdict::Applied) => {
@@ -219,8 +218,7 @@ impl Core {
     async fn void_one(&self, shard: ShardId, version: i64) -> Result<(), Failure> {
         let values =
             vec![Bind::Big(self.timestamp_after_all()), shard_column(shard), Bind::Big(version)];
-        let voiding =
-            self.client.run(Kind::LogMark, &self.own.log_void, Freshness::Quorum, values);
+        let voiding = self.client.run(Kind::LogMark, &self.own.log.void, Freshness::Quorum, values);
         voiding.await.map(|_| ())
     }
 
@@ -235,7 +233,7 @@ impl Core {
             let mut attempt = 0;
             let marked = loop {
                 let values = vec![shard_column(shard), Bind::Big(version)];
-                let statement = &self.own.log_done;
+                let statement = &self.own.log.done;
                 match self.client.run(Kind::LogMark, statement, Freshness::Quorum, values).await {
                     Ok(_) => break true,
                     Err(_) if attempt < MARK_ATTEMPTS => attempt += 1,
@@ -255,8 +253,7 @@ impl Core {
             Bind::Small(TRACE_LANE),
             Bind::Blob(trace_sort(version)),
         ];
-        let forgetting =
-            self.client.run(Kind::LogMark, &table.forget, Freshness::Quorum, values);
+        let forgetting = self.client.run(Kind::LogMark, &table.forget, Freshness::Quorum, values);
         if let Err(failure) = forgetting.await {
             tracing::warn!(?failure, "a trace stays in its partition");
         }
@@ -270,7 +267,7 @@ impl Core {
     /// Whether a row is done, not yet, or not there.
     async fn marker_state(&self, shard: ShardId, version: i64) -> Result<Option<bool>, Failure> {
         let values = vec![shard_column(shard), Bind::Big(version)];
-        let state = &self.own.log_state;
+        let state = &self.own.log.state;
         let answer = self.client.run(Kind::Settle, state, Freshness::Serial, values).await?;
         let Some(rows) = answer else { return Ok(None) };
         let row = rows
@@ -291,7 +288,7 @@ impl Core {
         // No position that was ever given is larger.
         let Ok(first) = i64::try_from(first) else { return Ok(Vec::new()) };
         let read = BoundRead {
-            statement: &self.own.log_page,
+            statement: &self.own.log.page,
             freshness: Freshness::Serial,
             values: vec![shard_column(shard), Bind::Big(first)],
         };
@@ -409,7 +406,7 @@ impl Core {
     pub(crate) async fn log_trim(&self, shard: ShardId, up_to: Position) -> EngineResult<()> {
         self.check_open()?;
         let values = vec![shard_column(shard)];
-        let clock = &self.own.log_clock;
+        let clock = &self.own.log.clock;
         let answer = self.client.run(Kind::LogRead, clock, Freshness::Serial, values).await;
         let Some(rows) = answer.map_err(Failure::unavailable)? else { return Ok(()) };
         let row = rows
@@ -421,7 +418,7 @@ impl Core {
         let values =
             vec![Bind::Big(self.timestamp_after_all()), shard_column(shard), Bind::Big(last)];
         let trimming =
-            self.client.run(Kind::LogMark, &self.own.log_trim, Freshness::Quorum, values);
+            self.client.run(Kind::LogMark, &self.own.log.trim, Freshness::Quorum, values);
         trimming.await.map(|_| ()).map_err(Failure::unavailable)
     }
 }
@@ -436,8 +433,12 @@ mod tests {
 
     #[test]
     fn records_read_as_written_by_shard() {
-        let encoded =
-            encode_records(vec![record(1, b"a"), record(2, b""), record(1, b"bc"), record(2, b"d")]);
+        let encoded = encode_records(vec![
+            record(1, b"a"),
+            record(2, b""),
+            record(1, b"bc"),
+            record(2, b"d"),
+        ]);
         let decoded: Vec<_> =
             encoded.values().map(|bytes| decode_records(bytes.clone()).unwrap()).collect();
         assert_eq!(decoded, [vec![b"a" as &[u8], b"bc"], vec![b"" as &[u8], b"d"]]);

@@ -14,8 +14,8 @@ use futures_util::future::join_all;
 use scylla::response::PagingState;
 use scylla::response::query_result::QueryRowsResult;
 use zenobe_storage::{
-    BoxFuture, Direction, EngineError, EngineResult, Key, Page, PageLimit, RangeRead, Read, Row, RowPlace,
-    ScanRead, SpaceId, Version,
+    BoxFuture, Direction, EngineError, EngineResult, Key, Page, PageLimit, RangeRead, Read, Row,
+    RowPlace, ScanRead, SpaceId, Version,
 };
 
 use crate::client::{Answer, Bind, BoundRead, Failure, Freshness};
@@ -101,9 +101,7 @@ impl Collector {
     }
 
     fn take_all(&mut self, rows: &QueryRowsResult) -> EngineResult<()> {
-        let rows = rows
-            .rows::<(Bytes, Bytes, Option<i64>, Option<Bytes>)>()
-            .map_err(corrupt)?;
+        let rows = rows.rows::<(Bytes, Bytes, Option<i64>, Option<Bytes>)>().map_err(corrupt)?;
         for row in rows {
             let (partition, sort, version, value) = row.map_err(corrupt)?;
             self.take(RowPlace { partition, sort }, row_of(version, value)?);
@@ -195,8 +193,7 @@ impl Core {
         ];
         let answer: Answer = self.client.run(Kind::Get, &table.get, freshness, values).await?;
         let Some(rows) = answer else { return Ok(None) };
-        let row =
-            rows.maybe_first_row::<(Option<i64>, Option<Bytes>)>().map_err(corrupt)?;
+        let row = rows.maybe_first_row::<(Option<i64>, Option<Bytes>)>().map_err(corrupt)?;
         Ok(row.map(|(version, value)| row_of(version, value)).transpose()?)
     }
 
@@ -257,8 +254,7 @@ impl Core {
     ) -> Result<(), Stop> {
         let mut state = PagingState::start();
         while !collector.more {
-            let rows =
-                next_page_rows(collector.limit, collector.page.rows.len(), collector.bytes);
+            let rows = next_page_rows(collector.limit, collector.page.rows.len(), collector.bytes);
             let (rows, next) = Box::pin(self.client.page(kind, read, rows, state)).await?;
             collector.take_all(&rows)?;
             match next.into_paging_control_flow() {
@@ -383,10 +379,7 @@ mod tests {
     fn an_interval_is_asked_for_by_its_first_key_and_the_first_one_after() {
         let blob = |sort: &'static str| Bind::Blob(Bytes::from_static(sort.as_bytes()));
         let all = interval(&range(Bound::Unbounded, Bound::Unbounded));
-        assert_eq!(
-            all,
-            Some([blob("p"), Bind::Small(255), blob(""), Bind::Small(256), blob("")])
-        );
+        assert_eq!(all, Some([blob("p"), Bind::Small(255), blob(""), Bind::Small(256), blob("")]));
         let some = interval(&range(Bound::Excluded("a"), Bound::Included("b")));
         assert_eq!(
             some,

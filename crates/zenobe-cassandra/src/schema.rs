@@ -165,6 +165,70 @@ impl Table {
     }
 }
 
+/// The prepared statements of the table `log`.
+pub(crate) struct LogTable {
+    /// shard: clock
+    pub(crate) clock: PreparedStatement,
+    /// clock, shard, expected clock
+    pub(crate) clock_new: PreparedStatement,
+    /// clock, shard, clock
+    pub(crate) clock_later: PreparedStatement,
+    /// shard, position, space, incarnation, part, records
+    pub(crate) reserve: PreparedStatement,
+    /// shard, position
+    pub(crate) done: PreparedStatement,
+    /// timestamp, shard, position
+    pub(crate) void: PreparedStatement,
+    /// timestamp, shard, last position
+    pub(crate) trim: PreparedStatement,
+    /// shard, first position
+    pub(crate) page: PreparedStatement,
+    /// shard, position: done
+    pub(crate) state: PreparedStatement,
+}
+
+impl LogTable {
+    async fn prepare(client: &Client, ks: &str) -> Result<Self, Failure> {
+        let prepare = |text: String| client.prepare(text);
+        let clock =
+            format!("UPDATE {ks}.log SET clock = ? WHERE shard = ? AND position = 0 IF clock");
+        Ok(Self {
+            clock: prepare(format!(
+                "SELECT clock FROM {ks}.log WHERE shard = ? AND position = 0"
+            ))
+            .await?,
+            clock_new: prepare(format!("{clock} = ?")).await?,
+            clock_later: prepare(format!("{clock} < ?")).await?,
+            reserve: prepare(format!(
+                "INSERT INTO {ks}.log (shard, position, space, incarnation, part, records) \
+                 VALUES (?, ?, ?, ?, ?, ?)"
+            ))
+            .await?,
+            done: prepare(format!(
+                "UPDATE {ks}.log SET done = true WHERE shard = ? AND position = ?"
+            ))
+            .await?,
+            void: prepare(format!(
+                "DELETE FROM {ks}.log USING TIMESTAMP ? WHERE shard = ? AND position = ?"
+            ))
+            .await?,
+            trim: prepare(format!(
+                "DELETE FROM {ks}.log USING TIMESTAMP ? WHERE shard = ? AND position > 0 AND position <= ?"
+            ))
+            .await?,
+            page: prepare(format!(
+                "SELECT position, space, incarnation, part, records, done FROM {ks}.log \
+                 WHERE shard = ? AND position >= ?"
+            ))
+            .await?,
+            state: prepare(format!(
+                "SELECT records, done FROM {ks}.log WHERE shard = ? AND position = ?"
+            ))
+            .await?,
+        })
+    }
+}
+
 /// The prepared statements of the engine's own tables.
 pub(crate) struct OwnTables {
     /// All spaces: space, incarnation, state.
@@ -183,24 +247,7 @@ pub(crate) struct OwnTables {
     pub(crate) node_renew: PreparedStatement,
     /// id, expected instance
     pub(crate) node_release: PreparedStatement,
-    /// shard: clock
-    pub(crate) log_clock: PreparedStatement,
-    /// clock, shard, expected clock
-    pub(crate) log_clock_new: PreparedStatement,
-    /// clock, shard, clock
-    pub(crate) log_clock_later: PreparedStatement,
-    /// shard, position, space, incarnation, part, records
-    pub(crate) log_reserve: PreparedStatement,
-    /// shard, position
-    pub(crate) log_done: PreparedStatement,
-    /// timestamp, shard, position
-    pub(crate) log_void: PreparedStatement,
-    /// timestamp, shard, last position
-    pub(crate) log_trim: PreparedStatement,
-    /// shard, first position
-    pub(crate) log_page: PreparedStatement,
-    /// shard, position: done
-    pub(crate) log_state: PreparedStatement,
+    pub(crate) log: LogTable,
     /// keyspace, table
     pub(crate) size_estimates: PreparedStatement,
 }
@@ -210,7 +257,6 @@ impl OwnTables {
         let prepare = |text: String| client.prepare(text);
         let ks = keyspace;
         let space = "WHERE registry = 0 AND space = ?";
-        let clock = format!("UPDATE {ks}.log SET clock = ? WHERE shard = ? AND position = 0 IF clock");
         Ok(Self {
             spaces: prepare(format!(
                 "SELECT space, incarnation, state FROM {ks}.spaces WHERE registry = 0"
@@ -238,38 +284,7 @@ impl OwnTables {
             .await?,
             node_release: prepare(format!("DELETE FROM {ks}.nodes WHERE id = ? IF instance = ?"))
                 .await?,
-            log_clock: prepare(format!(
-                "SELECT clock FROM {ks}.log WHERE shard = ? AND position = 0"
-            ))
-            .await?,
-            log_clock_new: prepare(format!("{clock} = ?")).await?,
-            log_clock_later: prepare(format!("{clock} < ?")).await?,
-            log_reserve: prepare(format!(
-                "INSERT INTO {ks}.log (shard, position, space, incarnation, part, records) \
-                 VALUES (?, ?, ?, ?, ?, ?)"
-            ))
-            .await?,
-            log_done: prepare(format!(
-                "UPDATE {ks}.log SET done = true WHERE shard = ? AND position = ?"
-            ))
-            .await?,
-            log_void: prepare(format!(
-                "DELETE FROM {ks}.log USING TIMESTAMP ? WHERE shard = ? AND position = ?"
-            ))
-            .await?,
-            log_trim: prepare(format!(
-                "DELETE FROM {ks}.log USING TIMESTAMP ? WHERE shard = ? AND position > 0 AND position <= ?"
-            ))
-            .await?,
-            log_page: prepare(format!(
-                "SELECT position, space, incarnation, part, records, done FROM {ks}.log \
-                 WHERE shard = ? AND position >= ?"
-            ))
-            .await?,
-            log_state: prepare(format!(
-                "SELECT records, done FROM {ks}.log WHERE shard = ? AND position = ?"
-            ))
-            .await?,
+            log: LogTable::prepare(client, ks).await?,
             size_estimates: prepare(
                 "SELECT mean_partition_size, partitions_count FROM system.size_estimates \
                  WHERE keyspace_name = ? AND table_name = ?"

@@ -110,8 +110,7 @@ impl Core {
 
     async fn insert_space(&self, space: SpaceId) -> EngineResult<bool> {
         let incarnation = self.next_version()?;
-        let values =
-            vec![Bind::Big(ordered(space.0)), Bind::Big(incarnation), Bind::Small(MAKING)];
+        let values = vec![Bind::Big(ordered(space.0)), Bind::Big(incarnation), Bind::Small(MAKING)];
         self.step(&self.own.space_insert, values).await
     }
 

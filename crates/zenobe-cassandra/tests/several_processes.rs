@@ -1,6 +1,12 @@
 //! Several engines on one keyspace, as several processes have it: clocks apart, the same space made at once,
 //! commits that one left in the middle.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code, outside the functions that the lint knows as such"
+)]
+
 mod support;
 
 use std::sync::Arc;

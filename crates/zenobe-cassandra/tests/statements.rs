@@ -1,6 +1,12 @@
 //! What each operation costs: statements, each one round trip, by kind. A change here is a change of the
 //! engine's price and belongs into the documentation.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code, outside the functions that the lint knows as such"
+)]
+
 mod support;
 
 use std::collections::BTreeSet;

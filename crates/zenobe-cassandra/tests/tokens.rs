@@ -1,5 +1,11 @@
 //! The hash of a partition is the token that the server gives it, in the same order.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code, outside the functions that the lint knows as such"
+)]
+
 mod support;
 
 use scylla::value::CqlValue;
@@ -18,7 +24,8 @@ fn tokens_are_those_of_the_server() {
         // Every length around the hash's blocks of 16 bytes, with bytes that a sign would spoil.
         for length in 1..70_u8 {
             for fill in [0_u8, 0x7f, 0x80, 0xff, length] {
-                let part: Vec<u8> = (0..length).map(|index| fill ^ index.wrapping_mul(37)).collect();
+                let part: Vec<u8> =
+                    (0..length).map(|index| fill ^ index.wrapping_mul(37)).collect();
                 session.execute_unpaged(&insert, (part, vec![0_u8])).await.unwrap();
             }
         }

@@ -1,6 +1,12 @@
 //! Commits whose answers do not come, because the only node stands still: what became of them is found by
 //! looking, nothing acknowledged is lost, and nothing happens twice.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code, outside the functions that the lint knows as such"
+)]
+
 mod support;
 
 use std::process::Command;

@@ -54,8 +54,7 @@ fn any_keyspace() -> String {
 
 pub(crate) fn options(keyspace: &str) -> CassandraOptions {
     let points = contact_points().unwrap();
-    let mut options =
-        CassandraOptions::new(points.clone(), keyspace.to_owned(), Arc::new(now_ms));
+    let mut options = CassandraOptions::new(points.clone(), keyspace.to_owned(), Arc::new(now_ms));
     let replicas = u32::try_from(points.len()).unwrap().min(3);
     options.replication = Replication::EachDatacenter(replicas);
     options
@@ -148,8 +147,7 @@ pub(crate) fn grown(before: &[Figure], after: &[Figure]) -> BTreeSet<(&'static s
         clippy::cast_sign_loss,
         reason = "small whole numbers"
     )]
-    let difference = |(before, after): (&Figure, &Figure)| {
-        (after.name, (after.value - before.value) as u64)
-    };
+    let difference =
+        |(before, after): (&Figure, &Figure)| (after.name, (after.value - before.value) as u64);
     before.iter().zip(after).map(difference).filter(|(_, count)| *count > 0).collect()
 }
