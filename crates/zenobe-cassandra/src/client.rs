@@ -5,7 +5,7 @@
 //! it is for the caller to look. Conditional batches are never sent twice by the driver.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,6 +31,8 @@ use crate::options::CassandraOptions;
 
 /// How long the driver waits for one answer. Cassandra's own time-outs are shorter by default.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How often a statement whose repetition changes nothing is sent when the answer is unclear.
+const RUN_ATTEMPTS: u32 = 2;
 /// How long a change of the schema may take until every node knows it.
 const SCHEMA_ANSWER_MAX: Duration = Duration::from_secs(30);
 /// How often the nodes are asked whether they agree on the schema.
@@ -183,6 +185,8 @@ pub(crate) struct Client {
     session: Session,
     in_flight: Semaphore,
     wait_max: Duration,
+    /// Whether the last statement that ended was answered.
+    answering: AtomicBool,
     pub(crate) counters: Counters,
 }
 
@@ -217,6 +221,7 @@ impl Client {
             session,
             in_flight: Semaphore::new(options.statements_in_flight_max.max(1)),
             wait_max: options.call_budget,
+            answering: AtomicBool::new(true),
             counters: Counters::default(),
         })
     }
@@ -224,6 +229,11 @@ impl Client {
     /// How many nodes the cluster has.
     pub(crate) fn node_count(&self) -> u64 {
         self.session.get_cluster_state().get_nodes_info().len() as u64
+    }
+
+    /// Whether the cluster answered the last statement that ended.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed)
     }
 
     async fn send<T>(
@@ -237,10 +247,13 @@ impl Client {
             return Err(Failure::Unavailable("too many statements are under way".to_owned()));
         };
         self.counters.sent(kind, bytes);
-        Box::pin(statement).await.map_err(|error| {
+        let answer = Box::pin(statement).await.map_err(|error| sort(&error));
+        if answer.is_err() {
             self.counters.failures.fetch_add(1, Ordering::Relaxed);
-            sort(&error)
-        })
+        }
+        let answered = matches!(answer, Ok(_) | Err(Failure::Refused(_)));
+        self.answering.store(answered, Ordering::Relaxed);
+        answer
     }
 
     fn receive(&self, kind: Kind, result: scylla::response::query_result::QueryResult) -> Answer {
@@ -266,9 +279,16 @@ impl Client {
         statement.set_consistency(freshness.consistency());
         statement.set_is_idempotent(true);
         let bytes = values.iter().map(Bind::byte_count).sum();
-        let result =
-            self.send(kind, bytes, self.session.execute_unpaged(&statement, values)).await?;
-        Ok(self.receive(kind, result))
+        let mut attempt = 1;
+        loop {
+            let executing = self.session.execute_unpaged(&statement, &values);
+            match self.send(kind, bytes, executing).await {
+                Ok(result) => return Ok(self.receive(kind, result)),
+                // A serial read may lose against the commits of other processes.
+                Err(Failure::Unclear(_)) if attempt < RUN_ATTEMPTS => attempt += 1,
+                Err(failure) => return Err(failure),
+            }
+        }
     }
 
     /// Runs a read and returns at most `rows` of its rows, and where to go on.

@@ -311,15 +311,18 @@ impl Core {
         let header = HeaderOf::Partition(table.name, token(part));
         let turn = xxhash_rust::xxh3::xxh3_64(part);
         let _turn = self.partition_turns.take([turn].into_iter(), deadline).await?;
+        let mut ended = false;
         while Instant::now() < deadline {
             let Some(version) = self.place(table, plan, part, deadline).await? else { continue };
-            let known = plan.expects_a_row() || self.header_is_known(&header);
+            let known = !ended && (plan.expects_a_row() || self.header_is_known(&header));
             let statements = plan.statements(table, part, version, known);
             let answer = self.client.conditional(Kind::Commit, statements).await;
             let settled = match answer.and_then(verdict) {
                 Ok(Verdict::Applied) => Settled::Happened,
                 Ok(Verdict::Refused(rows)) => {
-                    self.learn_header(header, version_of(&rows, HEADER_LANE, b""));
+                    let clock = version_of(&rows, HEADER_LANE, b"");
+                    ended = clock.is_none();
+                    self.learn_header(header, clock);
                     self.void_records(&plan.records, version).await;
                     if let Some(conflict) = plan.judge(&rows) {
                         return Ok(conflict);
@@ -464,9 +467,15 @@ impl Core {
     ) -> Result<Settled, Failure> {
         if let Some(shard) = plan.records.keys().next() {
             let sort = trace_sort(version);
-            let trace = self.decided_version(table, part, TRACE_LANE, sort).await?;
-            let happened = trace.is_some() || self.is_done(*shard, version).await?;
-            return Ok(if happened { Settled::Happened } else { Settled::DidNot });
+            if self.decided_version(table, part, TRACE_LANE, sort).await?.is_some() {
+                return Ok(Settled::Happened);
+            }
+            match self.marker_state(*shard, version).await? {
+                Some(true) => return Ok(Settled::Happened),
+                Some(false) => return Ok(Settled::DidNot),
+                // A reader has removed it, or has published it and somebody trimmed it since.
+                None => {}
+            }
         }
         for ((lane, sort), row) in &plan.rows {
             let found = self.decided_version(table, part, *lane, sort.clone()).await?;

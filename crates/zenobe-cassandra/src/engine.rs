@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use zenobe_storage::{
-    BoxFuture, Capabilities, Commit, Engine, EngineError, EngineResult, Figure, Key, LogCursor,
-    LoggedRecord, Outcome, Page, PageLimit, Position, RangeRead, Read, Row, ScanRead, ShardId,
-    Snapshot, SpaceId, SpaceStats,
+    BoxFuture, Capabilities, Commit, Engine, EngineError, EngineResult, Figure, Health, Key,
+    LogCursor, LoggedRecord, Outcome, Page, PageLimit, Position, RangeRead, Read, Row, ScanRead,
+    ShardId, Snapshot, SpaceId, SpaceStats,
 };
 
 use crate::client::{Bind, Failure, Freshness};
@@ -175,6 +175,20 @@ impl Engine for CassandraEngine {
 
     fn figures(&self) -> Vec<Figure> {
         self.core.client.counters.figures(self.core.clock.ahead_ms())
+    }
+
+    /// Says no after [`Engine::close`], while the last statement was not answered, and while the node number
+    /// could not be renewed.
+    fn health(&self) -> Health {
+        let lease = self.core.check_open().and_then(|()| self.core.lease.node().map(|_| ()));
+        match lease {
+            Err(error) => Health::WritesRefused(error),
+            Ok(()) if !self.core.client.is_answering() => {
+                let text = "the cluster did not answer the last statement".to_owned();
+                Health::WritesRefused(EngineError::Unavailable(text))
+            }
+            Ok(()) => Health::Writable,
+        }
     }
 
     fn close(&self) -> BoxFuture<'_, EngineResult<()>> {

@@ -259,13 +259,12 @@ impl Core {
         }
     }
 
-    /// Whether a row is marked as done.
-    pub(crate) async fn is_done(&self, shard: ShardId, version: i64) -> Result<bool, Failure> {
-        Ok(self.marker_state(shard, version).await? == Some(true))
-    }
-
     /// Whether a row is done, not yet, or not there.
-    async fn marker_state(&self, shard: ShardId, version: i64) -> Result<Option<bool>, Failure> {
+    pub(crate) async fn marker_state(
+        &self,
+        shard: ShardId,
+        version: i64,
+    ) -> Result<Option<bool>, Failure> {
         let values = vec![shard_column(shard), Bind::Big(version)];
         let state = &self.own.log.state;
         let answer = self.client.run(Kind::Settle, state, Freshness::Serial, values).await?;

@@ -23,6 +23,8 @@ use crate::schema::OwnTables;
 const CLAIM_S: u16 = 600;
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(60);
+/// How soon it is renewed when the cluster does not answer: to learn when it does again.
+const RETRY: Duration = Duration::from_secs(2);
 /// How long after a renewal was sent the number is used.
 const USE_MAX: Duration = Duration::from_secs(300);
 const NUMBERS: u16 = 1 << NODE_BITS;
@@ -134,13 +136,17 @@ impl Lease {
 
 /// Renews the node number until the engine is gone.
 pub(crate) async fn keep_lease(core: std::sync::Weak<Core>) {
+    let mut last = Instant::now();
     loop {
-        tokio::time::sleep(RENEWAL).await;
+        tokio::time::sleep(RETRY).await;
         let Some(core) = core.upgrade() else { return };
         if core.check_open().is_err() {
             return;
         }
-        renew_once(&core).await;
+        if last.elapsed() >= RENEWAL || !core.client.is_answering() {
+            last = Instant::now();
+            renew_once(&core).await;
+        }
     }
 }
 

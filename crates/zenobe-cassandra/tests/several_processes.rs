@@ -219,6 +219,40 @@ async fn space_table(cluster: &Cluster, name: &str) -> String {
 }
 
 #[test]
+fn a_partition_whose_clock_has_ended_is_written_as_before() {
+    let cluster = Cluster::new();
+    cluster.block_on(Box::pin(async {
+        let name = "ended";
+        let engine = cluster.open(name).await;
+        engine.create_space(SPACE).await.unwrap();
+        let row = key("p");
+        let mut last = committed(engine.as_ref(), put(&row, Some(b"1"))).await;
+        let table = space_table(&cluster, name).await;
+        let end =
+            format!("DELETE FROM {table} WHERE part = 0x70 AND lane = -1 AND sort = 0x IF EXISTS");
+        for expects in [true, false, true] {
+            cluster.session().query_unpaged(end.clone(), ()).await.unwrap();
+            let mut commit = put(&row, Some(b"2"));
+            if expects {
+                let expect = Expect::At(last);
+                commit.preconditions.push(Precondition { key: row.clone(), expect });
+            }
+            let version = committed(engine.as_ref(), commit).await;
+            assert!(version > last);
+            last = version;
+        }
+        // Only a deletion leaves a clock that ends by itself.
+        let ttl = format!("SELECT ttl(version) FROM {table} WHERE part = 0x70 AND lane = -1");
+        for (value, ends) in [(None, true), (Some(b"3" as &[u8]), false)] {
+            committed(engine.as_ref(), put(&row, value)).await;
+            let rows = cluster.session().query_unpaged(ttl.clone(), ()).await.unwrap();
+            let (found,) = rows.into_rows_result().unwrap().single_row::<(Option<i32>,)>().unwrap();
+            assert_eq!(found.is_some(), ends);
+        }
+    }));
+}
+
+#[test]
 fn readers_of_the_log_finish_what_a_dead_process_left() {
     let cluster = Cluster::new();
     cluster.block_on(Box::pin(async {

@@ -18,8 +18,8 @@ use futures_util::future::join_all;
 use support::{Cluster, contact_points};
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
-    Commit, Engine, EngineError, Expect, Key, Lane, LogRecord, Mutation, Outcome, PageLimit,
-    Precondition, Read, ShardId, SpaceId,
+    Commit, Engine, EngineError, Expect, Health, Key, Lane, LogRecord, Mutation, Outcome,
+    PageLimit, Precondition, Read, ShardId, SpaceId,
 };
 
 const SPACE: SpaceId = SpaceId(3);
@@ -107,6 +107,7 @@ fn commits_without_an_answer_are_settled_by_looking() {
             }
             cluster_script("pause");
             tokio::time::sleep(PAUSE).await;
+            assert!(matches!(engine.health(), Health::WritesRefused(EngineError::Unavailable(_))));
             cluster_script("resume");
         };
         let writers = (0..WRITERS).map(async |writer| {
@@ -123,6 +124,7 @@ fn commits_without_an_answer_are_settled_by_looking() {
             engine.figures().iter().find(|figure| figure.name == name).map(|figure| figure.value)
         };
         assert!(settled("cassandra_commits_settled_total") > Some(0.0), "nothing went unanswered");
+        assert_eq!(engine.health(), Health::Writable);
         let mut sum = 0;
         for row in rows {
             let found = engine.get(row.clone(), Read::Strong).await.unwrap().unwrap();
