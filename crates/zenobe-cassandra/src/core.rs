@@ -105,7 +105,7 @@ impl Core {
         let anchors = Box::pin(Table::prepare(&client, keyspace, TableName::ANCHORS))
             .await
             .map_err(Failure::unavailable)?;
-        let lease = Lease::claim(&client, &own).await?;
+        let lease = Lease::claim(&client, &own, options.exclusive).await?;
         Ok(Self {
             clock: HybridClock::new(Arc::clone(&options.clock)),
             options,

@@ -53,6 +53,9 @@ pub struct CassandraOptions {
     pub statements_in_flight_max: usize,
     /// How long a reader of the change log waits for a commit under way before it decides what became of it.
     pub log_patience: Duration,
+    /// Makes this process the only one on the keyspace that says so, and says how long to wait for the claim of
+    /// another one to end. For callers that keep state of their own which others would not see.
+    pub exclusive: Option<Duration>,
     /// The time of day.
     pub clock: WallClock,
 }
@@ -73,6 +76,7 @@ impl CassandraOptions {
             call_budget: Duration::from_secs(10),
             statements_in_flight_max: 256,
             log_patience: Duration::from_secs(2),
+            exclusive: None,
             clock,
         }
     }

@@ -4,4 +4,4 @@ mod support;
 
 use support::Cluster;
 
-zenobe_storage::conformance_tests!(Cluster::new());
+zenobe_storage::conformance_tests!(Cluster::shared());

@@ -63,18 +63,33 @@ pub(crate) fn options(keyspace: &str) -> CassandraOptions {
 /// A cluster for one test; its keyspaces are dropped at the end.
 pub(crate) struct Cluster {
     session: Option<Session>,
+    /// All stores of this process use one keyspace, which is emptied for each: making one takes seconds.
+    shared: bool,
     keyspaces: Mutex<Vec<(String, String)>>,
     _turn: tokio::sync::MutexGuard<'static, ()>,
 }
 
+/// The shared keyspace, made when it is first needed. It stays; `cluster run` removes its nodes anyway.
+static SHARED: LazyLock<String> = LazyLock::new(any_keyspace);
+
 impl Cluster {
+    /// A keyspace of its own for each store.
     pub(crate) fn new() -> Self {
+        Self::connect(false)
+    }
+
+    /// One keyspace for all stores, one after the other.
+    pub(crate) fn shared() -> Self {
+        Self::connect(true)
+    }
+
+    fn connect(shared: bool) -> Self {
         let turn = TURN.blocking_lock();
         let session = contact_points().map(|points| {
             let connecting = async { SessionBuilder::new().known_nodes(points).build().await };
             RUNTIME.block_on(connecting).unwrap()
         });
-        Self { session, keyspaces: Mutex::default(), _turn: turn }
+        Self { session, shared, keyspaces: Mutex::default(), _turn: turn }
     }
 
     /// A connection beside the engine's.
@@ -88,7 +103,7 @@ impl Cluster {
         if let Some((_, keyspace)) = keyspaces.iter().find(|(known, _)| known == name) {
             return keyspace.clone();
         }
-        let keyspace = any_keyspace();
+        let keyspace = if self.shared { SHARED.clone() } else { any_keyspace() };
         keyspaces.push((name.to_owned(), keyspace.clone()));
         keyspace
     }
@@ -102,9 +117,26 @@ impl Cluster {
             *keyspaces = kept;
             others
         };
-        for (_, keyspace) in others {
+        for (_, keyspace) in others.into_iter().filter(|_| !self.shared) {
             let drop = format!("DROP KEYSPACE IF EXISTS {keyspace}");
             self.session().query_unpaged(drop, ()).await.unwrap();
+        }
+    }
+
+    /// Empties a keyspace that an earlier store used.
+    async fn empty(&self, keyspace: &str) {
+        let engine = self.open_with(options(keyspace)).await;
+        for space in engine.spaces().await.unwrap() {
+            engine.drop_space(space).await.unwrap();
+        }
+        engine.close().await.unwrap();
+        let session = self.session();
+        let shards = format!("SELECT DISTINCT shard FROM {keyspace}.log");
+        let shards = session.query_unpaged(shards, ()).await.unwrap().into_rows_result().unwrap();
+        for shard in shards.rows::<(i64,)>().unwrap() {
+            let (shard,) = shard.unwrap();
+            let delete = format!("DELETE FROM {keyspace}.log WHERE shard = {shard}");
+            session.query_unpaged(delete, ()).await.unwrap();
         }
     }
 
@@ -125,7 +157,12 @@ impl EngineFactory for Cluster {
     fn open<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Arc<dyn Engine>> {
         Box::pin(async move {
             self.drop_others(Some(name)).await;
-            self.open_with(options(&self.keyspace(name))).await
+            let new = self.keyspaces.lock().is_empty();
+            let keyspace = self.keyspace(name);
+            if new && self.shared {
+                self.empty(&keyspace).await;
+            }
+            self.open_with(options(&keyspace)).await
         })
     }
 
