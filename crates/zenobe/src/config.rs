@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 use zenobe_auth::{Credential, SecretString};
+use zenobe_cassandra::Credentials;
 use zenobe_database::stream::StreamConfig;
 
 use crate::logging::{LogFormat, LogLevel};
@@ -25,6 +26,17 @@ pub(crate) enum Durability {
     /// At most one interval later: a power loss may lose acknowledged writes of that interval, a
     /// crash of the process none.
     Interval,
+}
+
+/// What keeps the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum EngineKind {
+    /// Files of this process.
+    #[default]
+    Embedded,
+    /// An Apache Cassandra cluster.
+    Cassandra,
 }
 
 /// The settings as given; what is not given is `None`.
@@ -82,6 +94,49 @@ pub(crate) struct Settings {
     /// Memory for what is written and not in its place yet; more takes bursts better [default: 64]
     #[arg(long, env = "ZENOBE_MEMTABLE_MB", value_name = "MB", help_heading = "Data")]
     memtable_mb: Option<u64>,
+
+    /// What keeps the data: files of this process (embedded), or an Apache Cassandra cluster (cassandra),
+    /// which is a preview: one process at a time on a keyspace, no TLS to the cluster [default: embedded]
+    #[arg(long, env = "ZENOBE_ENGINE", value_name = "ENGINE", help_heading = "Data")]
+    engine: Option<EngineKind>,
+    /// Nodes of the cluster to ask first, separated by commas, with ports other than 9042
+    #[arg(
+        long,
+        env = "ZENOBE_CASSANDRA_CONTACT_POINTS",
+        value_name = "HOST[:PORT]",
+        help_heading = "Cassandra"
+    )]
+    cassandra_contact_points: Option<String>,
+    /// The keyspace; made if it is not there [default: zenobe]
+    #[arg(
+        long,
+        env = "ZENOBE_CASSANDRA_KEYSPACE",
+        value_name = "NAME",
+        help_heading = "Cassandra"
+    )]
+    cassandra_keyspace: Option<String>,
+    /// On how many nodes of each data centre a keyspace that is made keeps each row [default: 3]
+    #[arg(
+        long,
+        env = "ZENOBE_CASSANDRA_REPLICATION",
+        value_name = "N",
+        help_heading = "Cassandra"
+    )]
+    cassandra_replication: Option<u32>,
+    /// The data centre to use; needed where the cluster has several
+    #[arg(
+        long,
+        env = "ZENOBE_CASSANDRA_DATACENTER",
+        value_name = "NAME",
+        help_heading = "Cassandra"
+    )]
+    cassandra_datacenter: Option<String>,
+    /// Who to connect as; the password is in ZENOBE_CASSANDRA_PASSWORD or in the file
+    #[arg(long, env = "ZENOBE_CASSANDRA_USER", value_name = "USER", help_heading = "Cassandra")]
+    cassandra_user: Option<String>,
+    /// The password; only in the file and the environment.
+    #[arg(skip)]
+    cassandra_password: Option<Secret>,
 
     /// How long a shard of a stream takes records before a child takes its place
     /// [default: 14400000, four hours]
@@ -156,8 +211,8 @@ pub(crate) struct Config {
     pub(crate) listen: Vec<SocketAddr>,
     /// Where to write the addresses listened on.
     pub(crate) port_file: Option<PathBuf>,
-    /// How the data is kept on disk; `None`: it is in memory only.
-    pub(crate) data: Option<DataConfig>,
+    /// What keeps the data.
+    pub(crate) storage: Storage,
     /// How streams are kept.
     pub(crate) streams: StreamConfig,
     /// How long the deletion of expired items rests before it looks again.
@@ -178,6 +233,32 @@ pub(crate) struct Config {
     pub(crate) log_level: LogLevel,
     /// Requests that take longer are logged.
     pub(crate) slow_request: Duration,
+}
+
+/// What keeps the data.
+#[derive(Debug)]
+pub(crate) enum Storage {
+    /// This process, as long as it lasts.
+    Memory,
+    /// Files.
+    Files(DataConfig),
+    /// A cluster.
+    Cassandra(CassandraConfig),
+}
+
+/// Which cluster keeps the data.
+#[derive(Debug)]
+pub(crate) struct CassandraConfig {
+    /// Nodes to ask first.
+    pub(crate) contact_points: Vec<String>,
+    /// The keyspace.
+    pub(crate) keyspace: String,
+    /// On how many nodes of each data centre a keyspace that is made keeps each row.
+    pub(crate) replication: u32,
+    /// The data centre to use.
+    pub(crate) datacenter: Option<String>,
+    /// Who to connect as.
+    pub(crate) credentials: Option<Credentials>,
 }
 
 /// How the data is kept on disk.
@@ -237,15 +318,17 @@ fn wrong(message: impl Into<String>) -> ConfigError {
 pub(crate) struct EnvironmentKeys {
     access_key_id: Option<String>,
     secret_access_key: Option<Secret>,
+    cassandra_password: Option<Secret>,
 }
 
 impl EnvironmentKeys {
-    /// Reads `ZENOBE_ACCESS_KEY_ID` and `ZENOBE_SECRET_ACCESS_KEY`. Empty is as good as not set.
+    /// Reads `ZENOBE_ACCESS_KEY_ID`, `ZENOBE_SECRET_ACCESS_KEY` and `ZENOBE_CASSANDRA_PASSWORD`. Empty is as good as not set.
     pub(crate) fn read() -> Self {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self {
             access_key_id: variable("ZENOBE_ACCESS_KEY_ID"),
             secret_access_key: variable("ZENOBE_SECRET_ACCESS_KEY").map(Secret),
+            cassandra_password: variable("ZENOBE_CASSANDRA_PASSWORD").map(Secret),
         }
     }
 }
@@ -276,6 +359,15 @@ impl Settings {
             item_cache_mb: self.item_cache_mb.or(below.item_cache_mb),
             block_cache_mb: self.block_cache_mb.or(below.block_cache_mb),
             memtable_mb: self.memtable_mb.or(below.memtable_mb),
+            engine: self.engine.or(below.engine),
+            cassandra_contact_points: self
+                .cassandra_contact_points
+                .or(below.cassandra_contact_points),
+            cassandra_keyspace: self.cassandra_keyspace.or(below.cassandra_keyspace),
+            cassandra_replication: self.cassandra_replication.or(below.cassandra_replication),
+            cassandra_datacenter: self.cassandra_datacenter.or(below.cassandra_datacenter),
+            cassandra_user: self.cassandra_user.or(below.cassandra_user),
+            cassandra_password: self.cassandra_password.or(below.cassandra_password),
             stream_shard_duration_ms: self
                 .stream_shard_duration_ms
                 .or(below.stream_shard_duration_ms),
@@ -298,7 +390,7 @@ impl Settings {
         let listen = resolve(self.listen.as_deref().unwrap_or("127.0.0.1:8000"))?;
         let limits = self.limits()?;
         let streams = self.streams()?;
-        let data = self.data()?;
+        let storage = self.storage(keys.cassandra_password.clone())?;
         let credentials = credentials(self.credentials, keys)?;
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
@@ -312,7 +404,7 @@ impl Settings {
         Ok(Config {
             listen,
             port_file: self.port_file,
-            data,
+            storage,
             streams,
             ttl_interval: seconds("ttl-interval", self.ttl_interval, 5)?,
             region: checked_region(self.region.unwrap_or_else(|| "us-east-1".to_owned()))?,
@@ -325,6 +417,54 @@ impl Settings {
             log_format: self.log_format.unwrap_or_default(),
             log_level: self.log_level.unwrap_or_default(),
             slow_request: milliseconds("slow-request-ms", self.slow_request_ms, 1000)?,
+        })
+    }
+
+    fn storage(&self, password: Option<Secret>) -> Result<Storage, ConfigError> {
+        match self.engine.unwrap_or_default() {
+            EngineKind::Cassandra => self.cassandra(password).map(Storage::Cassandra),
+            EngineKind::Embedded if self.cassandra_contact_points.is_some() => {
+                Err(wrong("--cassandra-contact-points needs --engine cassandra"))
+            }
+            EngineKind::Embedded => Ok(self.data()?.map_or(Storage::Memory, Storage::Files)),
+        }
+    }
+
+    fn cassandra(&self, password: Option<Secret>) -> Result<CassandraConfig, ConfigError> {
+        if self.in_memory.unwrap_or(false) || self.data_dir.is_some() || self.durability.is_some() {
+            return Err(wrong(
+                "--engine cassandra excludes --in-memory, --data-dir and --durability",
+            ));
+        }
+        let points = self.cassandra_contact_points.as_deref().unwrap_or_default();
+        let points = points.split(',').map(str::trim).filter(|point| !point.is_empty());
+        let contact_points: Vec<String> = points.map(str::to_owned).collect();
+        if contact_points.is_empty() {
+            return Err(wrong("--engine cassandra needs --cassandra-contact-points"));
+        }
+        let password = password.or_else(|| self.cassandra_password.clone());
+        let credentials = match (self.cassandra_user.clone(), password) {
+            (Some(user), Some(Secret(password))) => Some(Credentials { user, password }),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(wrong("--cassandra-user needs ZENOBE_CASSANDRA_PASSWORD, too"));
+            }
+            (None, Some(_)) => {
+                return Err(wrong("ZENOBE_CASSANDRA_PASSWORD needs --cassandra-user, too"));
+            }
+        };
+        let replication = self.cassandra_replication.unwrap_or(3);
+        if !(1..=CASSANDRA_REPLICAS_MAX).contains(&replication) {
+            return Err(wrong(format!(
+                "--cassandra-replication must be from 1 to {CASSANDRA_REPLICAS_MAX}"
+            )));
+        }
+        Ok(CassandraConfig {
+            contact_points,
+            keyspace: self.cassandra_keyspace.clone().unwrap_or_else(|| "zenobe".to_owned()),
+            replication,
+            datacenter: self.cassandra_datacenter.clone(),
+            credentials,
         })
     }
 
@@ -409,6 +549,7 @@ impl Settings {
 
 /// Shorter durations would be all upkeep.
 const STREAM_MS_MIN: u64 = 100;
+const CASSANDRA_REPLICAS_MAX: u32 = 100;
 const CONNECTIONS_MAX: usize = 1_000_000;
 const DAY_MS: u64 = 86_400_000;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinHandle;
+use zenobe_cassandra::{CassandraEngine, CassandraOptions, Replication};
 use zenobe_database::environment::Environment;
 use zenobe_database::{Database, DatabaseConfig};
 use zenobe_local::{LocalEngine, LocalOptions};
@@ -14,7 +15,7 @@ use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
 use zenobe_storage::{BoxFuture, Engine, EngineError, Figure, Health};
 
 use crate::clock;
-use crate::config::{Config, Durability};
+use crate::config::{CassandraConfig, Config, DataConfig, Durability, Storage};
 use crate::metrics::Metrics;
 use crate::service::{ApiRequest, ApiResponse, Service};
 
@@ -116,9 +117,35 @@ impl Drop for AbortOnDrop {
 
 /// Opens the engine. What the log holds is read first, which may take a moment.
 async fn open_engine(config: &Config) -> Result<Arc<dyn Engine>, String> {
-    let Some(data) = &config.data else {
-        return Ok(Arc::new(MemoryEngine::new(MemoryOptions::default())));
-    };
+    match &config.storage {
+        Storage::Memory => Ok(Arc::new(MemoryEngine::new(MemoryOptions::default()))),
+        Storage::Files(data) => open_files(data).await,
+        Storage::Cassandra(cluster) => open_cassandra(cluster).await,
+    }
+}
+
+/// How long a start waits until the claim of a process that crashed has ended.
+const CLAIM_ENDS: Duration = Duration::from_secs(45);
+
+async fn open_cassandra(cluster: &CassandraConfig) -> Result<Arc<dyn Engine>, String> {
+    let now_ms = || u64::try_from(clock::since_epoch().as_millis()).unwrap_or(u64::MAX);
+    let points = cluster.contact_points.clone();
+    let mut options = CassandraOptions::new(points, cluster.keyspace.clone(), Arc::new(now_ms));
+    options.replication = Replication::EachDatacenter(cluster.replication);
+    options.local_datacenter.clone_from(&cluster.datacenter);
+    options.credentials.clone_from(&cluster.credentials);
+    // The catalogue is cached without a lease, so that another process would not see its changes.
+    options.exclusive = Some(CLAIM_ENDS);
+    match CassandraEngine::open(options).await {
+        Ok(engine) => Ok(Arc::new(engine)),
+        Err(error) => {
+            let (points, keyspace) = (cluster.contact_points.join(","), &cluster.keyspace);
+            Err(format!("cannot open keyspace {keyspace} on the cluster at {points}: {error}"))
+        }
+    }
+}
+
+async fn open_files(data: &DataConfig) -> Result<Arc<dyn Engine>, String> {
     let mut options = LocalOptions::new(&data.dir);
     options.durability = match data.durability {
         Durability::Fsync => zenobe_local::Durability::Fsync,

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use zenobe_auth::Verifier;
 
 use crate::clock;
-use crate::config::{Config, Durability, Limits};
+use crate::config::{Config, DataConfig, Durability, Limits, Storage};
 use crate::database::{Background, DatabaseService};
 use crate::http::body::BodyBudget;
 use crate::http::handler::{Authentication, Front};
@@ -222,22 +222,29 @@ fn write_port_file(path: &Path, bound: &[SocketAddr]) -> Result<(), StartError> 
     write().map_err(system(format!("cannot write {}", path.display())))
 }
 
+fn place(data: &DataConfig) -> String {
+    std::path::absolute(&data.dir).unwrap_or_else(|_| data.dir.clone()).display().to_string()
+}
+
+fn durability(data: &DataConfig) -> String {
+    match data.durability {
+        Durability::Fsync => "fsync".to_owned(),
+        Durability::Interval => format!(
+            "interval: a power loss may lose the acknowledged writes of the last {} ms",
+            data.durability_interval.as_millis()
+        ),
+    }
+}
+
 /// Says at start what a person must know: where, on which data, how safe, who is let in.
 fn announce(config: &Config, bound: &[SocketAddr], authentication: &Authentication) {
     let listen = bound.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let data = match &config.data {
-        Some(data) => std::path::absolute(&data.dir)
-            .unwrap_or_else(|_| data.dir.clone())
-            .display()
-            .to_string(),
-        None => "in memory, gone when the process ends".to_owned(),
-    };
-    let durability = match &config.data {
-        None => "none".to_owned(),
-        Some(data) if data.durability == Durability::Fsync => "fsync".to_owned(),
-        Some(data) => format!(
-            "interval: a power loss may lose the acknowledged writes of the last {} ms",
-            data.durability_interval.as_millis()
+    let (data, durability) = match &config.storage {
+        Storage::Memory => ("in memory, gone when the process ends".to_owned(), "none".to_owned()),
+        Storage::Files(data) => (place(data), durability(data)),
+        Storage::Cassandra(cluster) => (
+            format!("keyspace {} at {}", cluster.keyspace, cluster.contact_points.join(",")),
+            "the cluster's: commitlog_sync must be batch or group".to_owned(),
         ),
     };
     let auth = match authentication {
