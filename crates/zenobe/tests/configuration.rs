@@ -66,6 +66,18 @@ fn values_that_make_no_sense_are_refused() {
     refused(&[], &[("ZENOBE_ACCOUNT_ID", "12")], "", &["--account-id", "twelve digits"]);
     refused(&["--durability", "never"], &[], "", &["never", "fsync"]);
     refused(&["--in-memory", "--data-dir", "d"], &[], "", &["--in-memory", "--data-dir"]);
+    let cassandra = ["--engine", "cassandra"];
+    refused(&cassandra, &[], "", &["--cassandra-contact-points"]);
+    let points = ["--cassandra-contact-points", "127.0.0.9"];
+    refused(&points, &[], "", &["--engine cassandra"]);
+    let cluster = [cassandra, points].concat();
+    refused(&[&cluster[..], &["--in-memory"]].concat(), &[], "", &["--in-memory"]);
+    refused(&[&cluster[..], &["--data-dir", "d"]].concat(), &[], "", &["--data-dir"]);
+    let nobody = [&cluster[..], &["--cassandra-replication", "0"]].concat();
+    refused(&nobody, &[], "", &["--cassandra-replication"]);
+    let user = [&cluster[..], &["--cassandra-user", "u"]].concat();
+    refused(&user, &[], "", &["ZENOBE_CASSANDRA_PASSWORD"]);
+    refused(&cluster, &[("ZENOBE_CASSANDRA_PASSWORD", "p")], "", &["--cassandra-user"]);
     refused(&["--listen", "nowhere"], &[], "", &["--listen nowhere", "127.0.0.1:8000"]);
     refused(&["--max-connections", "0"], &[], "", &["--max-connections"]);
     refused(&["--tls-cert", "c"], &[], "", &["--tls-key"]);

@@ -6,6 +6,7 @@ mod capacity;
 mod item;
 mod partiql;
 mod query;
+mod reach;
 mod stream;
 mod table;
 mod tags;
