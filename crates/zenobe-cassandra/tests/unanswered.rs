@@ -44,7 +44,10 @@ fn increment(row: &Key, expect: Expect, count: usize, name: &[u8]) -> Commit {
     Commit {
         preconditions: vec![Precondition { key: row.clone(), expect }],
         mutations: vec![Mutation { key: row.clone(), value: Some(vec![1; count + 1].into()) }],
-        records: vec![LogRecord { shard: SHARD, payload: Bytes::copy_from_slice(name) }],
+        records: match name {
+            b"late" => Vec::new(),
+            name => vec![LogRecord { shard: SHARD, payload: Bytes::copy_from_slice(name) }],
+        },
     }
 }
 
@@ -100,15 +103,32 @@ fn commits_without_an_answer_are_settled_by_looking() {
                 sort: Bytes::from_static(b"s"),
             })
             .collect();
+        let late = Key { partition: Bytes::from_static(b"late"), ..rows[0].clone() };
         let (tally, rows) = (&tally, &rows);
         let pause = async {
             while tally.acknowledged.load(Ordering::SeqCst) < 40 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             cluster_script("pause");
-            tokio::time::sleep(PAUSE).await;
-            assert!(matches!(engine.health(), Health::WritesRefused(EngineError::Unavailable(_))));
-            cluster_script("resume");
+            // One at least is sent while nobody answers.
+            let resume = async {
+                tokio::time::sleep(PAUSE).await;
+                assert!(matches!(
+                    engine.health(),
+                    Health::WritesRefused(EngineError::Unavailable(_))
+                ));
+                cluster_script("resume");
+            };
+            let commit = engine.commit(increment(&late, Expect::Absent, 0, b"late"));
+            let commit = async {
+                match commit.await {
+                    Ok(Outcome::Committed { .. }) => Some(true),
+                    Ok(Outcome::Unknown) => None,
+                    Err(EngineError::Unavailable(_)) => Some(false),
+                    other => panic!("{other:?}"),
+                }
+            };
+            futures_util::future::join(resume, commit).await.1
         };
         let writers = (0..WRITERS).map(async |writer| {
             for round in 0..ROUNDS {
@@ -116,7 +136,9 @@ fn commits_without_an_answer_are_settled_by_looking() {
                 add_one(engine, &rows[(writer + round) % 3], name.as_bytes(), tally).await;
             }
         });
-        futures_util::future::join(pause, join_all(writers)).await;
+        let (happened, _) = futures_util::future::join(pause, join_all(writers)).await;
+        let found = engine.get(late.clone(), Read::Strong).await.unwrap().is_some();
+        assert!(happened.is_none_or(|happened| happened == found), "{happened:?}, {found}");
         let (acknowledged, unknown) =
             (tally.acknowledged.load(Ordering::SeqCst), tally.unknown.load(Ordering::SeqCst));
         assert_eq!(acknowledged + unknown, (WRITERS * ROUNDS) as u64);
