@@ -80,6 +80,49 @@ async fn add_one(engine: &dyn Engine, row: &Key, name: &[u8], tally: &Tally) {
     }
 }
 
+/// Lets the node stand still in the middle of the work, and sends one commit meanwhile. Says whether that
+/// happened, where the engine says it.
+async fn stand_still(engine: &dyn Engine, late: &Key, tally: &Tally) -> Option<bool> {
+    while tally.acknowledged.load(Ordering::SeqCst) < 40 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    cluster_script("pause");
+    // One at least is sent while nobody answers.
+    let resume = async {
+        tokio::time::sleep(PAUSE).await;
+        assert!(matches!(engine.health(), Health::WritesRefused(EngineError::Unavailable(_))));
+        cluster_script("resume");
+    };
+    let commit = engine.commit(increment(late, Expect::Absent, 0, b"late"));
+    let commit = async {
+        match commit.await {
+            Ok(Outcome::Committed { .. }) => Some(true),
+            Ok(Outcome::Unknown) => None,
+            Err(EngineError::Unavailable(_)) => Some(false),
+            other => panic!("{other:?}"),
+        }
+    };
+    futures_util::future::join(resume, commit).await.1
+}
+
+async fn check_log(engine: &dyn Engine, sum: u64) {
+    // The log holds each change that happened, once. What is under way for a reader at first is settled
+    // when it lasts.
+    let mut records = Vec::new();
+    for _ in 0..100 {
+        records = engine.log_read(SHARD, None, ALL).await.unwrap();
+        if records.len() as u64 == sum {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(records.len() as u64, sum);
+    let mut names: Vec<_> = records.into_iter().map(|record| record.payload).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len() as u64, sum, "a change twice");
+}
+
 #[test]
 fn commits_without_an_answer_are_settled_by_looking() {
     // With several nodes one that stands still is not missed for long.
@@ -105,31 +148,7 @@ fn commits_without_an_answer_are_settled_by_looking() {
             .collect();
         let late = Key { partition: Bytes::from_static(b"late"), ..rows[0].clone() };
         let (tally, rows) = (&tally, &rows);
-        let pause = async {
-            while tally.acknowledged.load(Ordering::SeqCst) < 40 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            cluster_script("pause");
-            // One at least is sent while nobody answers.
-            let resume = async {
-                tokio::time::sleep(PAUSE).await;
-                assert!(matches!(
-                    engine.health(),
-                    Health::WritesRefused(EngineError::Unavailable(_))
-                ));
-                cluster_script("resume");
-            };
-            let commit = engine.commit(increment(&late, Expect::Absent, 0, b"late"));
-            let commit = async {
-                match commit.await {
-                    Ok(Outcome::Committed { .. }) => Some(true),
-                    Ok(Outcome::Unknown) => None,
-                    Err(EngineError::Unavailable(_)) => Some(false),
-                    other => panic!("{other:?}"),
-                }
-            };
-            futures_util::future::join(resume, commit).await.1
-        };
+        let pause = stand_still(engine, &late, tally);
         let writers = (0..WRITERS).map(async |writer| {
             for round in 0..ROUNDS {
                 let name = format!("{writer}-{round}");
@@ -153,20 +172,6 @@ fn commits_without_an_answer_are_settled_by_looking() {
             sum += found.value.len() as u64;
         }
         assert!((acknowledged..=acknowledged + unknown).contains(&sum), "{acknowledged} {sum}");
-        // The log holds each change that happened, once. What is under way for a reader at first is settled
-        // when it lasts.
-        let mut records = Vec::new();
-        for _ in 0..100 {
-            records = engine.log_read(SHARD, None, ALL).await.unwrap();
-            if records.len() as u64 == sum {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        assert_eq!(records.len() as u64, sum);
-        let mut names: Vec<_> = records.into_iter().map(|record| record.payload).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len() as u64, sum, "a change twice");
+        check_log(engine, sum).await;
     }));
 }
