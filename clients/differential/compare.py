@@ -14,6 +14,7 @@ import urllib.parse
 import generate
 import known
 import legacy
+import partiql
 
 SEED = int(os.environ.get("SEED", "1"))
 REQUESTS = int(os.environ.get("REQUESTS", "4000"))
@@ -97,7 +98,7 @@ def written_keys(operation, request):
     if operation == "TransactWriteItems":
         return [key_of(body["TableName"], body.get("Item") or body.get("Key") or {})
                 for action in request["TransactItems"] for body in action.values() if body.get("TableName") in generate.TABLES]
-    return []
+    return partiql.written_keys(operation, request)
 
 
 def level(ours, peer, operation, request):
@@ -129,8 +130,13 @@ def main():
             assert status == 200, (endpoint.address, answer)
     time.sleep(0.5)
     differences, excused, succeeded = [], {}, 0
-    for number in range(REQUESTS):
-        if transactions_rng.random() < 0.2:
+    # Statements come last: what they leave behind would change what the requests before them meet.
+    for number in range(REQUESTS + REQUESTS // 2):
+        maker = None
+        if number >= REQUESTS:
+            maker = partiql
+            operation, request = partiql.request(rng)
+        elif transactions_rng.random() < 0.2:
             operation, request = transactions.request(transactions_rng)
         else:
             maker = legacy if rng.random() < 0.25 else generate
@@ -138,13 +144,17 @@ def main():
         body = json.dumps(request)
         (status, a), (peer_status, b) = ours.call(operation, body), peer.call(operation, body)
         a, b = unordered(operation, normal(a)), unordered(operation, normal(b))
+        if maker is partiql:
+            a, b = partiql.normal(request, a), partiql.normal(request, b)
         succeeded += status == 200
         left = level(ours, peer, operation, request)
         if (status, a) == (peer_status, b):
-            if left and not known.leaves(operation, request, *left[0]):
+            if left and not (known.leaves(operation, request, *left[0]) or partiql.leaves(operation, request, *left[0])):
                 differences.append((number, operation, body, status, left[0][0], peer_status, left[0][1]))
             continue
         reason = known.reason(operation, request, a, b)
+        if not reason and maker is partiql:
+            reason = partiql.reason(operation, request, known.numeric(a), known.numeric(b))
         if reason:
             excused[reason] = excused.get(reason, 0) + 1
         else:

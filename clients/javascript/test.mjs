@@ -2,15 +2,19 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import {
-  BatchWriteItemCommand, ConditionalCheckFailedException, CreateTableCommand, DeleteTableCommand,
-  DescribeTimeToLiveCommand, DynamoDBClient, IdempotentParameterMismatchException, PutItemCommand, ResourceNotFoundException,
-  TransactionCanceledException, UpdateTimeToLiveCommand, paginateScan, waitUntilTableExists, waitUntilTableNotExists,
+  BatchExecuteStatementCommand, BatchWriteItemCommand, ConditionalCheckFailedException, CreateTableCommand,
+  DeleteTableCommand, DescribeTimeToLiveCommand, DuplicateItemException, DynamoDBClient, ExecuteStatementCommand,
+  IdempotentParameterMismatchException, PutItemCommand, ResourceNotFoundException, TransactionCanceledException,
+  UpdateTimeToLiveCommand, paginateScan, waitUntilTableExists, waitUntilTableNotExists,
 } from "@aws-sdk/client-dynamodb";
 import {
   DescribeStreamCommand, DynamoDBStreamsClient, GetRecordsCommand, GetShardIteratorCommand,
   ResourceNotFoundException as StreamNotFoundException,
 } from "@aws-sdk/client-dynamodb-streams";
-import { DynamoDBDocumentClient, GetCommand, PutCommand, QueryCommand, TransactGetCommand, TransactWriteCommand, UpdateCommand } from "@aws-sdk/lib-dynamodb";
+import {
+  DynamoDBDocumentClient, ExecuteStatementCommand as DocumentStatementCommand, ExecuteTransactionCommand, GetCommand,
+  PutCommand, QueryCommand, TransactGetCommand, TransactWriteCommand, UpdateCommand,
+} from "@aws-sdk/lib-dynamodb";
 
 const client = new DynamoDBClient({ endpoint: process.env.ZENOBE_ENDPOINT });
 const documents = DynamoDBDocumentClient.from(client);
@@ -172,4 +176,37 @@ test("transactions are all or nothing, typed, and happen once per token", async 
   const many = (count) => ({ TransactItems: [...Array(count).keys()].map((n) => ({ Put: item(n, {}) })) });
   await documents.send(new TransactWriteCommand(many(100)));
   await assert.rejects(documents.send(new TransactWriteCommand(many(101))), /less than or equal to 100/);
+});
+
+test("PartiQL statements, plain and as documents", async () => {
+  const insert = `INSERT INTO "${TableName}" VALUE {'cart': 'sql', 'line': ?, 'tags': ?}`;
+  await client.send(new ExecuteStatementCommand({ Statement: insert, Parameters: [{ N: "1" }, { SS: ["x"] }] }));
+  await assert.rejects(
+    client.send(new ExecuteStatementCommand({ Statement: insert, Parameters: [{ N: "1" }, { SS: ["x"] }] })), DuplicateItemException);
+  for (const line of [2, 3, 4]) {
+    await documents.send(new DocumentStatementCommand({ Statement: insert, Parameters: [line, new Set(["y"])] }));
+  }
+  const Statement = `SELECT line FROM "${TableName}" WHERE cart = ? ORDER BY line DESC`;
+  const lines = [];
+  for (let NextToken; ;) {
+    const page = await documents.send(new DocumentStatementCommand({ Statement, Parameters: ["sql"], Limit: 3, NextToken }));
+    lines.push(...page.Items.map(({ line }) => line));
+    NextToken = page.NextToken;
+    if (!NextToken) break;
+  }
+  assert.deepEqual(lines, [4, 3, 2, 1]);
+  const { Responses } = await client.send(new BatchExecuteStatementCommand({
+    Statements: [
+      { Statement: `UPDATE "${TableName}" SET tags = set_add(tags, <<'z'>>) WHERE cart = 'sql' AND line = 2 RETURNING ALL NEW *` },
+      { Statement: `UPDATE "${TableName}" SET tags = 1 WHERE cart = 'sql' AND line = 99` },
+    ],
+  }));
+  assert.deepEqual(Responses[0].Item.tags.SS.sort(), ["y", "z"]);
+  assert.equal(Responses[1].Error.Code, "ConditionalCheckFailed");
+  await documents.send(new ExecuteTransactionCommand({
+    TransactStatements: [1, 2, 3, 4].map((line) => ({
+      Statement: `DELETE FROM "${TableName}" WHERE cart = ? AND line = ?`, Parameters: ["sql", line],
+    })),
+  }));
+  assert.deepEqual((await documents.send(new DocumentStatementCommand({ Statement, Parameters: ["sql"] }))).Items, []);
 });

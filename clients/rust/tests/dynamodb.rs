@@ -9,9 +9,9 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, ConditionCheck, Get, KeySchemaElement,
-    KeyType, PutRequest, ReturnValue, ReturnValuesOnConditionCheckFailure, ScalarAttributeType,
-    TimeToLiveSpecification, TimeToLiveStatus, TransactGetItem, TransactWriteItem, Update,
-    WriteRequest,
+    KeyType, ParameterizedStatement, PutRequest, ReturnValue, ReturnValuesOnConditionCheckFailure,
+    ScalarAttributeType, TimeToLiveSpecification, TimeToLiveStatus, TransactGetItem,
+    TransactWriteItem, Update, WriteRequest,
 };
 use aws_smithy_http_client::{Builder, tls};
 
@@ -72,6 +72,7 @@ async fn the_life_of_a_table() {
     a_paginator_sees_every_item_once(&client).await;
     a_transaction_says_why_it_is_cancelled(&client).await;
     a_token_works_once(&client).await;
+    statements_are_executed(&client).await;
     expired_items_go(&client).await;
     client.delete_table().table_name(TABLE).send().await.unwrap();
     let gone = client.wait_until_table_not_exists().table_name(TABLE);
@@ -261,4 +262,38 @@ async fn expired_items_go(client: &Client) {
     let described = answer.time_to_live_description.unwrap();
     assert_eq!(described.time_to_live_status, Some(TimeToLiveStatus::Enabled));
     assert_eq!(described.attribute_name.as_deref(), Some("until"));
+}
+
+async fn statements_are_executed(client: &Client) {
+    let execute = |statement: &str| client.execute_statement().statement(statement.to_owned());
+    let insert = format!("INSERT INTO \"{TABLE}\" VALUE {{'player': ?, 'turn': 1, 'points': 5}}");
+    execute(&insert).parameters(s("carol")).send().await.unwrap();
+    let error = execute(&insert).parameters(s("carol")).send().await.unwrap_err();
+    assert!(error.into_service_error().is_duplicate_item_exception());
+    let update = "SET points = points + 2 WHERE player = 'carol' AND turn = 1 RETURNING ALL NEW *";
+    let answer = execute(&format!("UPDATE \"{TABLE}\" {update}")).send().await.unwrap();
+    assert_eq!(answer.items()[0]["points"], n(7));
+    let keys = "player IN ['bob', 'carol'] AND turn < 3";
+    let select = format!("SELECT turn FROM \"{TABLE}\" WHERE {keys}");
+    let mut page = execute(&select).limit(2).send().await.unwrap();
+    let mut turns = Vec::new();
+    loop {
+        turns.extend(page.items().iter().map(|item| item["turn"].as_n().unwrap().clone()));
+        let Some(token) = page.next_token else { break };
+        page = execute(&select).next_token(token).send().await.unwrap();
+    }
+    assert_eq!(turns, ["0", "1", "2", "1"]);
+    let statement = |text: &str| {
+        let text = text.replace("TABLE", &format!("\"{TABLE}\""));
+        ParameterizedStatement::builder().statement(text).build().unwrap()
+    };
+    let delete = "DELETE FROM TABLE WHERE player = 'carol' AND turn = 1 AND points = 7";
+    let exists = "SELECT * FROM TABLE WHERE player = 'bob' AND turn = 0 AND points IS MISSING";
+    client
+        .execute_transaction()
+        .transact_statements(statement(delete))
+        .transact_statements(statement(&format!("EXISTS({exists})")))
+        .send()
+        .await
+        .unwrap();
 }

@@ -310,10 +310,13 @@ fn insert(node: &InsertNode, parameters: Parameters<'_>) -> Result<Insert, Refus
 }
 
 fn update(node: &UpdateNode, parameters: Parameters<'_>) -> Result<UpdateStatement, Refusal> {
+    let table = written_table(&node.source)?;
+    let condition = condition(node.condition.as_ref(), parameters)?;
+    let paths = update::paths(&node.actions)?;
     Ok(UpdateStatement {
-        table: written_table(&node.source)?,
-        update: update::update(&node.actions, parameters)?,
-        condition: condition(node.condition.as_ref(), parameters)?,
+        table,
+        update: update::update(&node.actions, paths, parameters)?,
+        condition,
         returning: node.returning.and_then(Returning::from_text),
     })
 }

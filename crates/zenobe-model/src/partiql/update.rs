@@ -8,30 +8,36 @@ use super::path::document_path;
 use crate::expression::{Action, Literal, Path, Update, UpdateOperand, UpdateValue, rules};
 use crate::value::ValueType;
 
+/// The paths that a statement's actions change, no two of which touch each other.
+pub(super) fn paths(actions: &[ActionNode]) -> Result<Vec<Path>, Refusal> {
+    let mut paths: Vec<Path> = Vec::with_capacity(actions.len());
+    for node in actions {
+        let (ActionNode::Set(target, _) | ActionNode::Remove(target)) = node;
+        let path = document_path(target)?;
+        for other in &paths {
+            rules::check_apart(&path, other)?;
+        }
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
 /// The update that a statement's actions are.
 pub(super) fn update(
     actions: &[ActionNode],
+    paths: Vec<Path>,
     parameters: Parameters<'_>,
 ) -> Result<Update, Refusal> {
-    let mut compiled: Vec<Action> = Vec::with_capacity(actions.len());
-    for node in actions {
-        let action = action(node, parameters)?;
-        for other in &compiled {
-            rules::check_apart(action.path(), other.path())?;
-        }
-        compiled.push(action);
-    }
-    Ok(Update::new(compiled))
+    let pairs = actions.iter().zip(paths);
+    let compiled = pairs.map(|(node, path)| action(node, path, parameters));
+    compiled.collect::<Result<_, Refusal>>().map(Update::new)
 }
 
-fn action(node: &ActionNode, parameters: Parameters<'_>) -> Result<Action, Refusal> {
-    let (target, expr) = match node {
-        ActionNode::Remove(target) => {
-            return Ok(Action::Remove { path: document_path(target)? });
-        }
-        ActionNode::Set(target, expr) => (target, expr),
+fn action(node: &ActionNode, path: Path, parameters: Parameters<'_>) -> Result<Action, Refusal> {
+    let expr = match node {
+        ActionNode::Remove(_) => return Ok(Action::Remove { path }),
+        ActionNode::Set(_, expr) => expr,
     };
-    let path = document_path(target)?;
     match &expr.kind {
         ExprKind::Call(name, arguments) if name == "set_add" || name == "set_delete" => {
             set_function(expr, name, arguments, path, parameters)
