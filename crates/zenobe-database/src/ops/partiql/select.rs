@@ -294,16 +294,39 @@ fn order(
     })
 }
 
-/// Checks that a condition comes down to reads that can be made.
+/// Checks that a condition comes down to reads that can be made, whatever the types of their keys.
 ///
 /// # Errors
-/// The service's errors for too many reads, for some that overlap, and for keys that do not fit.
+/// The service's errors for too many reads, and for some that overlap.
 pub(super) fn check_reads(
     table: &Table,
     source: Source<'_>,
     condition: &Condition,
 ) -> Result<(), ServiceError> {
-    plan_reads(table, source, Some(condition.clone()), Order::default()).map(drop)
+    let keys = key_names(table, source).ok_or_else(ServiceError::internal)?;
+    match keys.reads(condition) {
+        Reads::Scan => Ok(()),
+        Reads::TooMany => Err(too_many()),
+        Reads::Keyed(reads) => intervals(reads).map(drop),
+    }
+}
+
+fn too_many() -> ServiceError {
+    ServiceError::validation("Too many decomposed read operations for a given query.")
+}
+
+/// What reads are of, ascending.
+fn intervals(reads: Vec<KeyedRead>) -> Result<Vec<Interval>, ServiceError> {
+    let mut intervals: Vec<Interval> = reads.into_iter().map(Interval::of).collect();
+    intervals.retain(|interval| !interval.is_empty());
+    intervals.sort_by(Interval::compare);
+    let overlap = |(one, other): (&Interval, &Interval)| one.overlaps(other);
+    if intervals.iter().zip(intervals.iter().skip(1)).any(overlap) {
+        return Err(ServiceError::validation(
+            "Overlapping conditions with range keys are not supported in where clause",
+        ));
+    }
+    Ok(intervals)
 }
 
 fn plan_reads(
@@ -317,26 +340,13 @@ fn plan_reads(
     let keys = key_names(table, source).ok_or_else(ServiceError::internal)?;
     let reads = match keys.reads(&condition) {
         Reads::Scan => return Ok(scan(Some(condition))),
-        Reads::TooMany => {
-            return Err(ServiceError::validation(
-                "Too many decomposed read operations for a given query.",
-            ));
-        }
+        Reads::TooMany => return Err(too_many()),
         Reads::Keyed(reads) => reads,
     };
-    let mut intervals = Vec::with_capacity(reads.len());
-    for read in reads {
-        check_key_values(table, source, &read)?;
-        intervals.push(Interval::of(read));
+    for read in &reads {
+        check_key_values(table, source, read)?;
     }
-    intervals.retain(|interval| !interval.is_empty());
-    intervals.sort_by(Interval::compare);
-    let overlap = |(one, other): (&Interval, &Interval)| one.overlaps(other);
-    if intervals.iter().zip(intervals.iter().skip(1)).any(overlap) {
-        return Err(ServiceError::validation(
-            "Overlapping conditions with range keys are not supported in where clause",
-        ));
-    }
+    let mut intervals = intervals(reads)?;
     order.sort(&mut intervals);
     if let Some(first) = intervals.first() {
         check_filter_projected(table, source, &first.filter)?;
