@@ -109,13 +109,7 @@ async fn any_commit() {
     let commits = live_with(|_| ()).await.commit_count();
     assert!(commits > 10);
     for ordinal in 0..commits {
-        for fault in [
-            CommitFault::Fail(unavailable()),
-            CommitFault::UnknownCommitted,
-            CommitFault::UnknownNotCommitted,
-            CommitFault::UnknownDelayed,
-            CommitFault::HideCurrent,
-        ] {
+        for fault in CommitFault::each(unavailable()) {
             // Shown when the test fails.
             println!("commit {ordinal}: {fault:?}");
             live_with(|faults| faults.at_commit(ordinal, fault.clone())).await;

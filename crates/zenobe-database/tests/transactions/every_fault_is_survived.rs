@@ -125,13 +125,7 @@ async fn any_commit(global: bool) {
     let commits = live(global, &faults, |_| ()).await;
     assert!(commits >= TRANSFERS.len() as u64);
     for ordinal in 0..commits {
-        for fault in [
-            CommitFault::Fail(unavailable()),
-            CommitFault::UnknownCommitted,
-            CommitFault::UnknownNotCommitted,
-            CommitFault::UnknownDelayed,
-            CommitFault::HideCurrent,
-        ] {
+        for fault in CommitFault::each(unavailable()) {
             // Shown when the test fails.
             println!("commit {ordinal}: {fault:?}");
             live(global, &faults, |faults| faults.at_commit(ordinal, fault.clone())).await;

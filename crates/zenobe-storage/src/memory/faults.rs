@@ -43,6 +43,20 @@ pub enum CommitFault {
     HideCurrent,
 }
 
+impl CommitFault {
+    /// One of each kind.
+    #[must_use]
+    pub fn each(error: EngineError) -> [Self; 5] {
+        [
+            Self::Fail(error),
+            Self::UnknownCommitted,
+            Self::UnknownNotCommitted,
+            Self::UnknownDelayed,
+            Self::HideCurrent,
+        ]
+    }
+}
+
 /// Decides call by call what goes wrong. Called outside the engine's lock.
 pub trait Faults: Send + Sync + std::fmt::Debug {
     /// An error that the call returns instead of doing anything. Commits ask this too, first.
