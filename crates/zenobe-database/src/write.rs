@@ -227,7 +227,8 @@ impl ItemWrite {
     fn looks_into_old(&self) -> bool {
         self.condition.is_some()
             || matches!(self.change, Change::Update { .. })
-            || !(self.table.local_indexes.is_empty() && self.table.global_indexes.is_empty())
+            || !self.table.local_indexes.is_empty()
+            || self.table.spaces().nth(1).is_some()
             || self.table.stream.is_some()
     }
 
@@ -417,23 +418,23 @@ impl Plan {
     ) -> Result<Self, Refusal> {
         let mut plan = Self { mutations: Vec::new(), written: Vec::with_capacity(writes.len()) };
         let mut sizes = CollectionSizes::of(keys, rows, writes.len())?;
-        let mut errors: Vec<Option<ServiceError>> = vec![None; writes.len()];
-        let mut refused = false;
-        for (ordinal, ((write, row), error)) in writes.iter().zip(rows).zip(&mut errors).enumerate()
-        {
+        // Empty as long as nothing is wrong; then one for each write.
+        let mut errors: Vec<Option<ServiceError>> = Vec::new();
+        for (ordinal, (write, row)) in writes.iter().zip(rows).enumerate() {
             let decode = if write.looks_into_old() { decode } else { decode_to_pass_on };
             let old = row.as_ref().map(|row| decode(row.value.clone())).transpose()?;
             let collection = keys.collections.get(ordinal).copied().flatten();
             match plan.add(write, old, collection, &mut sizes, header) {
                 Ok(()) => {}
                 Err(Fault::Request(error)) => return Err(Refusal::Request(error)),
-                Err(Fault::Action(action)) => {
-                    *error = Some(action);
-                    refused = true;
+                Err(Fault::Action(error)) => {
+                    errors.resize(ordinal, None);
+                    errors.push(Some(error));
                 }
             }
         }
-        if refused {
+        if !errors.is_empty() {
+            errors.resize(writes.len(), None);
             return Err(Refusal::Actions(errors));
         }
         sizes.mutations(keys, &mut plan.mutations);
