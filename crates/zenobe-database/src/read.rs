@@ -12,7 +12,7 @@ use zenobe_model::expression::{Condition, Projection};
 use zenobe_model::limits::PAGE_BYTES;
 use zenobe_model::{EncodedItem, Item, ServiceError};
 use zenobe_storage::{
-    Direction, HashInterval, Key, Lane, Page, PageLimit, RangeRead, Read, RowPlace, ScanRead,
+    Direction, HashInterval, Key, Lane, Page, PageLimit, RangeRead, Read, Row, RowPlace, ScanRead,
     SortBound, SpaceId,
 };
 
@@ -239,6 +239,29 @@ async fn settle(db: &Inner, request: &PageRead<'_>) -> Result<(), ServiceError> 
             transact::settle_interval(db, space, HashInterval { first, ..*interval }).await
         }
     }
+}
+
+/// How to read these items: a strong read leaves no committed transaction's intent beside them.
+pub(crate) async fn items_mode(
+    db: &Inner,
+    items: &[Key],
+    consistent: bool,
+) -> Result<Read, ServiceError> {
+    if !consistent {
+        return Ok(Read::Eventual);
+    }
+    transact::settle_items(db, items).await?;
+    Ok(Read::Strong)
+}
+
+/// The row of one item.
+pub(crate) async fn row(
+    db: &Inner,
+    item: Key,
+    consistent: bool,
+) -> Result<Option<Row>, ServiceError> {
+    let read = items_mode(db, std::slice::from_ref(&item), consistent).await?;
+    db.engine.get(item, read).await.map_err(|error| engine_failure(&error))
 }
 
 /// A page that joins an index with its table reads both at one point in time, where it can.

@@ -12,14 +12,14 @@ use zenobe_model::operation::{
     ItemCollectionMetrics, KeysAndAttributes, ReturnConsumedCapacity, ReturnItemCollectionMetrics,
 };
 use zenobe_model::{EncodedItem, Item, ServiceError};
-use zenobe_storage::{Key, Read, RowPlace};
+use zenobe_storage::{Key, RowPlace};
 
 use super::capacity;
 use crate::catalog::Table;
 use crate::fault::Fault;
-use crate::read::Source;
+use crate::read::{self, Source};
 use crate::write::{self, Change, ItemWrite, Written};
-use crate::{Inner, engine_failure, key, transact};
+use crate::{Inner, engine_failure, key};
 
 /// How many items one call of the engine reads; between calls the sum of their sizes is checked.
 const READ_CHUNK: usize = 25;
@@ -89,12 +89,7 @@ impl GetPlan {
         'table: for chunk in self.places.chunks(READ_CHUNK) {
             let keys = chunk.iter().map(|place| key::item_key(&self.table, place.clone()));
             let keys: Vec<Key> = keys.collect();
-            let read = if self.keys.consistent_read {
-                transact::settle_items(db, &keys).await?;
-                Read::Strong
-            } else {
-                Read::Eventual
-            };
+            let read = read::items_mode(db, &keys, self.keys.consistent_read).await?;
             let rows = db.engine.multi_get(keys, read).await;
             for row in rows.map_err(|error| engine_failure(&error))? {
                 let item = row.map(|row| decode(row.value)).transpose()?;

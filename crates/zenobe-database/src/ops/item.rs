@@ -9,15 +9,15 @@ use zenobe_model::operation::{
     UpdateItemRequest, WriteItemResponse,
 };
 use zenobe_model::{EncodedItem, Item, ServiceError};
-use zenobe_storage::{Read, RowPlace};
+use zenobe_storage::RowPlace;
 
 use super::capacity;
 use crate::catalog::Table;
 use crate::fault::Fault;
 use crate::key::IndexKeyOrigin;
-use crate::read::Source;
+use crate::read::{self, Source};
 use crate::write::{self, Change, ItemWrite, Written};
-use crate::{Inner, engine_failure, key, transact};
+use crate::{Inner, key};
 
 /// GetItem.
 ///
@@ -31,15 +31,7 @@ pub(crate) async fn get_item(
     let table = db.catalog.table(&get.table_name)?;
     let place = key::place_of_key(&table, &get.key)?;
     key::check_paths(&table, get.projection.iter().flat_map(Projection::paths))?;
-    let key = key::item_key(&table, place);
-    let read = if get.consistent_read {
-        transact::settle_items(db, std::slice::from_ref(&key)).await?;
-        Read::Strong
-    } else {
-        Read::Eventual
-    };
-    let row = db.engine.get(key, read).await;
-    let row = row.map_err(|error| engine_failure(&error))?;
+    let row = read::row(db, key::item_key(&table, place), get.consistent_read).await?;
     let decode = if get.projection.is_some() { write::decode } else { write::decode_to_pass_on };
     let item = row.map(|row| decode(row.value)).transpose()?;
     let size = item.as_ref().map_or(0, EncodedItem::size_bytes);

@@ -13,14 +13,14 @@ use zenobe_model::operation::{
 };
 use zenobe_model::partiql::{self, Columns, CompiledStatement, Select};
 use zenobe_model::{EncodedItem, ServiceError};
-use zenobe_storage::{Read, RowPlace};
+use zenobe_storage::RowPlace;
 
 use super::super::capacity;
 use super::write::PlannedWrite;
 use super::{parameters, select, write};
 use crate::catalog::Table;
-use crate::read::Source;
-use crate::{Inner, engine_failure, key, transact};
+use crate::read::{self, Source};
+use crate::{Inner, key};
 
 /// A statement of a batch, ready to run.
 enum Planned {
@@ -175,14 +175,7 @@ impl ItemRead {
     /// Of the engine.
     async fn run(&self, db: &Inner) -> Result<(Option<EncodedItem>, HalfUnits), ServiceError> {
         let key = key::item_key(&self.table, self.place.clone());
-        let read = if self.consistent {
-            transact::settle_items(db, std::slice::from_ref(&key)).await?;
-            Read::Strong
-        } else {
-            Read::Eventual
-        };
-        let row = db.engine.get(key, read).await;
-        let row = row.map_err(|error| engine_failure(&error))?;
+        let row = read::row(db, key, self.consistent).await?;
         let item = row.map(|row| crate::write::decode(row.value)).transpose()?;
         let units =
             HalfUnits::read(item.as_ref().map_or(0, EncodedItem::size_bytes), self.consistent);
