@@ -126,6 +126,9 @@ fn check_sizes(commit: &Commit) -> EngineResult<()> {
 }
 
 fn check_reach(commit: &Commit) -> EngineResult<()> {
+    if !commit.derived.is_empty() {
+        return Err(EngineError::Unsupported("derived rows"));
+    }
     let mut keys = keys(commit);
     let Some(first) = keys.next() else { return Ok(()) };
     if keys.all(|key| key.space == first.space && key.partition == first.partition) {
@@ -522,7 +525,7 @@ mod tests {
             Precondition { key: key("b"), expect: Expect::Absent },
         ];
         let mutations = vec![put("a", Some("x")), put("c", None)];
-        let Ok(plan) = Plan::of(Commit { preconditions, mutations, records: Vec::new() }) else {
+        let Ok(plan) = Plan::of(Commit { preconditions, mutations, ..Commit::default() }) else {
             panic!("no contradiction")
         };
         assert_eq!(plan.rows.len(), 3);
@@ -553,7 +556,7 @@ mod tests {
         let commit = Commit {
             preconditions: vec![Precondition { key: other, expect: Expect::Absent }],
             mutations: vec![put("a", None)],
-            records: Vec::new(),
+            ..Commit::default()
         };
         assert!(matches!(check_reach(&commit), Err(EngineError::Unsupported(_))));
     }

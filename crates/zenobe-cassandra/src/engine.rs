@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use zenobe_storage::{
     BoxFuture, Capabilities, Commit, Engine, EngineError, EngineResult, Figure, Health, Key,
-    LogCursor, LoggedRecord, Outcome, Page, PageLimit, Position, RangeRead, Read, Row, ScanRead,
+    LogCursor, LogPage, Outcome, Page, PageLimit, Position, RangeRead, Read, Row, ScanRead,
     ShardId, Snapshot, SpaceId, SpaceStats,
 };
 
@@ -87,6 +87,7 @@ impl Engine for CassandraEngine {
             global_commit: false,
             snapshot_read: false,
             native_log_order: false,
+            shared: false,
             value_bytes_max: VALUE_BYTES_MAX,
             commit_bytes_max: COMMIT_BYTES_MAX,
         }
@@ -156,8 +157,20 @@ impl Engine for CassandraEngine {
         shard: ShardId,
         after: Option<LogCursor>,
         limit: PageLimit,
-    ) -> BoxFuture<'_, EngineResult<Vec<LoggedRecord>>> {
+    ) -> BoxFuture<'_, EngineResult<LogPage>> {
         Box::pin(async move { self.core.log_read(shard, after, limit).await })
+    }
+
+    fn log_end(&self, _shard: ShardId) -> BoxFuture<'_, EngineResult<Position>> {
+        Box::pin(async { Err(EngineError::Unsupported("the end of a shard")) })
+    }
+
+    fn log_cut(
+        &self,
+        _close: Vec<ShardId>,
+        _open: Vec<ShardId>,
+    ) -> BoxFuture<'_, EngineResult<Position>> {
+        Box::pin(async { Err(EngineError::Unsupported("cuts by the engine")) })
     }
 
     fn log_trim(&self, shard: ShardId, up_to: Position) -> BoxFuture<'_, EngineResult<()>> {

@@ -28,8 +28,8 @@ use scylla::response::PagingState;
 use scylla::statement::prepared::PreparedStatement;
 use tokio::time::Instant;
 use zenobe_storage::{
-    EngineError, EngineResult, LogCursor, LogRecord, LoggedRecord, PageLimit, Position, ShardId,
-    SpaceId,
+    EngineError, EngineResult, LogCursor, LogPage, LogRecord, LoggedRecord, PageLimit, Position,
+    ShardId, SpaceId,
 };
 
 use crate::client::{Bind, BoundRead, Failure, Freshness};
@@ -112,14 +112,14 @@ struct Marker {
 type StoredRow = (i64, Option<i64>, Option<i64>, Option<Bytes>, Option<Bytes>, Option<bool>);
 
 /// What a reader of a shard has so far.
-struct LogPage {
+struct Collected {
     after: Option<LogCursor>,
     limit: PageLimit,
     bytes: usize,
     records: Vec<LoggedRecord>,
 }
 
-impl LogPage {
+impl Collected {
     fn is_full(&self) -> bool {
         !self.records.is_empty()
             && (self.records.len() >= self.limit.rows || self.bytes >= self.limit.bytes)
@@ -135,6 +135,12 @@ impl LogPage {
             self.bytes += payload.len();
             self.records.push(LoggedRecord { position, ordinal, payload });
         }
+    }
+}
+
+impl From<Collected> for LogPage {
+    fn from(collected: Collected) -> Self {
+        Self { records: collected.records, reached: Position(0) }
     }
 }
 
@@ -280,12 +286,12 @@ impl Core {
         shard: ShardId,
         after: Option<LogCursor>,
         limit: PageLimit,
-    ) -> EngineResult<Vec<LoggedRecord>> {
+    ) -> EngineResult<LogPage> {
         self.check_open()?;
-        let mut page = LogPage { after, limit, bytes: 0, records: Vec::new() };
+        let mut page = Collected { after, limit, bytes: 0, records: Vec::new() };
         let first = after.map_or(1, |after| after.position.0.max(1));
         // No position that was ever given is larger.
-        let Ok(first) = i64::try_from(first) else { return Ok(Vec::new()) };
+        let Ok(first) = i64::try_from(first) else { return Ok(LogPage::default()) };
         let read = BoundRead {
             statement: &self.own.log.page,
             freshness: Freshness::Serial,
@@ -305,12 +311,12 @@ impl Core {
             for row in rows {
                 let row = row.map_err(|error| EngineError::Corrupt(error.to_string()))?;
                 if !self.take_row(&mut page, shard, row).await? || page.is_full() {
-                    return Ok(page.records);
+                    return Ok(page.into());
                 }
             }
             match next.into_paging_control_flow() {
                 std::ops::ControlFlow::Continue(more) => state = more,
-                std::ops::ControlFlow::Break(()) => return Ok(page.records),
+                std::ops::ControlFlow::Break(()) => return Ok(page.into()),
             }
         }
     }
@@ -318,7 +324,7 @@ impl Core {
     /// Takes a stored row into the page. Returns whether the reader may go past it.
     async fn take_row(
         &self,
-        page: &mut LogPage,
+        page: &mut Collected,
         shard: ShardId,
         row: StoredRow,
     ) -> EngineResult<bool> {

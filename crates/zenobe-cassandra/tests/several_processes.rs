@@ -56,7 +56,7 @@ async fn committed(engine: &dyn Engine, commit: Commit) -> Version {
 }
 
 async fn payloads(engine: &dyn Engine) -> Vec<Bytes> {
-    let records = engine.log_read(SHARD, None, ALL).await.unwrap();
+    let records = engine.log_read(SHARD, None, ALL).await.unwrap().records;
     assert!(records.is_sorted_by_key(|record| (record.position, record.ordinal)));
     records.into_iter().map(|record| record.payload).collect()
 }
@@ -123,11 +123,14 @@ fn processes_that_write_one_row_at_once_lose_nothing() {
                             shard: SHARD,
                             payload: Bytes::copy_from_slice(&(count as u64).to_be_bytes()),
                         }],
+                        ..Commit::default()
                     };
                     match engine.commit(commit).await.unwrap() {
                         Outcome::Committed { .. } => break,
                         Outcome::Conflict { .. } => refused.fetch_add(1, Ordering::Relaxed),
-                        Outcome::Unknown => panic!("nothing failed"),
+                        outcome @ (Outcome::Closed { .. } | Outcome::Unknown) => {
+                            panic!("{outcome:?}")
+                        }
                     };
                 }
             }

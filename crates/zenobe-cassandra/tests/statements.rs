@@ -32,7 +32,7 @@ fn write(key: &Key, expect: Expect, value: Option<&'static [u8]>) -> Commit {
     Commit {
         preconditions: vec![Precondition { key: key.clone(), expect }],
         mutations: vec![Mutation { key: key.clone(), value: value.map(Bytes::from_static) }],
-        records: Vec::new(),
+        ..Commit::default()
     }
 }
 

@@ -48,6 +48,7 @@ fn increment(row: &Key, expect: Expect, count: usize, name: &[u8]) -> Commit {
             b"late" => Vec::new(),
             name => vec![LogRecord { shard: SHARD, payload: Bytes::copy_from_slice(name) }],
         },
+        ..Commit::default()
     }
 }
 
@@ -75,6 +76,7 @@ async fn add_one(engine: &dyn Engine, row: &Key, name: &[u8], tally: &Tally) {
             }
             // An error means that nothing happened.
             Ok(Outcome::Conflict { .. }) | Err(EngineError::Unavailable(_)) => {}
+            Ok(Outcome::Closed { .. }) => panic!("no shard was closed"),
             Err(error) => panic!("{error}"),
         }
     }
@@ -110,7 +112,7 @@ async fn check_log(engine: &dyn Engine, sum: u64) {
     // when it lasts.
     let mut records = Vec::new();
     for _ in 0..100 {
-        records = engine.log_read(SHARD, None, ALL).await.unwrap();
+        records = engine.log_read(SHARD, None, ALL).await.unwrap().records;
         if records.len() as u64 == sum {
             break;
         }

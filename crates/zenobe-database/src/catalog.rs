@@ -467,7 +467,7 @@ impl Catalog {
         });
         match engine.commit(Commit { mutations, ..Commit::default() }).await? {
             Outcome::Committed { position, .. } => engine.durable(position).await,
-            Outcome::Conflict { .. } | Outcome::Unknown => {
+            Outcome::Conflict { .. } | Outcome::Closed { .. } | Outcome::Unknown => {
                 Err(EngineError::Unavailable("the figures may not have been saved".to_owned()))
             }
         }
@@ -521,7 +521,7 @@ impl Changer<'_> {
             let mut mutations = vec![CatalogRow::NextSpace.put(stored::encode(&after))];
             mutations.extend(spaces.iter().map(|space| drop_row(*space)));
             let preconditions = vec![Precondition { key: counter.clone(), expect: expect(row) }];
-            let commit = Commit { preconditions, mutations, records: Vec::new() };
+            let commit = Commit { preconditions, mutations, ..Commit::default() };
             match self.engine.commit(commit).await.map_err(failed)? {
                 // Durable with the change that keeps the spaces, which comes after it.
                 Outcome::Committed { .. } => {
@@ -531,7 +531,7 @@ impl Changer<'_> {
                     return Ok(spaces);
                 }
                 Outcome::Conflict { .. } => {}
-                Outcome::Unknown => return Err(unknown_outcome()),
+                Outcome::Closed { .. } | Outcome::Unknown => return Err(unknown_outcome()),
             }
         }
         Err(contended())
@@ -574,7 +574,9 @@ impl Changer<'_> {
             Outcome::Committed { position, .. } => {
                 self.engine.durable(position).await.map_err(failed)
             }
-            Outcome::Conflict { .. } | Outcome::Unknown => Err(unknown_outcome()),
+            Outcome::Conflict { .. } | Outcome::Closed { .. } | Outcome::Unknown => {
+                Err(unknown_outcome())
+            }
         }
     }
 
@@ -642,7 +644,7 @@ impl Changer<'_> {
         let version = before.and_then(|table| table.row_version);
         let expect = version.map_or(Expect::Absent, Expect::At);
         let preconditions = vec![Precondition { key: key.clone(), expect }];
-        let commit = Commit { preconditions, mutations, records: Vec::new() };
+        let commit = Commit { preconditions, mutations, ..Commit::default() };
         self.catalog.unsettled.lock().insert(name.to_owned());
         match self.engine.commit(commit).await.map_err(failed)? {
             Outcome::Committed { position, version } => {
@@ -659,7 +661,7 @@ impl Changer<'_> {
                 self.reload(name, before).await?;
                 Ok(None)
             }
-            Outcome::Unknown => Err(unknown_outcome()),
+            Outcome::Closed { .. } | Outcome::Unknown => Err(unknown_outcome()),
         }
     }
 

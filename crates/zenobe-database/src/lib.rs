@@ -163,6 +163,7 @@ pub(crate) fn engine_failure(error: &EngineError) -> ServiceError {
         EngineError::NoSpace(_)
         | EngineError::Full(_)
         | EngineError::WritesRefused(_)
+        | EngineError::Overloaded(_)
         | EngineError::Closed => tracing::debug!(%error, "the engine refused"),
         EngineError::Corrupt(_)
         | EngineError::Unavailable(_)
@@ -177,6 +178,10 @@ pub(crate) fn engine_failure(error: &EngineError) -> ServiceError {
         EngineError::Unavailable(_) | EngineError::Closed => ServiceError::new(
             ErrorCode::ServiceUnavailable,
             "The service is currently unavailable or busy.",
+        ),
+        EngineError::Overloaded(_) => ServiceError::new(
+            ErrorCode::RequestLimitExceeded,
+            "Throughput exceeds the current throughput limit for your account. Please contact AWS Support at https://aws.amazon.com/support request a limit increase",
         ),
         EngineError::Full(_) => ServiceError::new(
             ErrorCode::InternalServer,

@@ -335,7 +335,9 @@ impl<'a> Switch<'a> {
         let commit = Catalog::cut();
         match db.engine.commit(commit).await.map_err(|error| engine_failure(&error))? {
             Outcome::Committed { position, .. } => Ok(Self { db, open, cut: position }),
-            Outcome::Conflict { .. } | Outcome::Unknown => Err(ServiceError::internal()),
+            Outcome::Conflict { .. } | Outcome::Closed { .. } | Outcome::Unknown => {
+                Err(ServiceError::internal())
+            }
         }
     }
 

@@ -318,7 +318,7 @@ pub(crate) async fn commit_all(
                 count(writes, &written);
                 return Ok(written);
             }
-            Outcome::Conflict { .. } => {}
+            Outcome::Conflict { .. } | Outcome::Closed { .. } => {}
             Outcome::Unknown => doubts.push(Doubt::new(rows, intended, plan.written, writes)),
         }
     }
@@ -485,7 +485,7 @@ impl Plan {
             let value = Some(rider.value.clone());
             mutations.push(Mutation { key: rider.key.clone(), value });
         }
-        Commit { preconditions, mutations, records: Vec::new() }
+        Commit { preconditions, mutations, ..Commit::default() }
     }
 }
 

@@ -54,7 +54,7 @@ async fn rewrite(engine: &dyn Engine, n: u64) {
     let commit = Commit {
         preconditions: vec![Precondition { key: key(n), expect }],
         mutations: vec![Mutation { key: key(n), value: Some(value(n)) }],
-        records: vec![],
+        ..Commit::default()
     };
     if let Outcome::Committed { position, .. } = engine.commit(commit).await.unwrap() {
         engine.durable(position).await.unwrap();

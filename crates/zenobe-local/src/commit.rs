@@ -99,8 +99,9 @@ fn prepare(commit: &Commit, live: &Spaces) -> EngineResult<Prepared> {
 }
 
 impl Core {
-    pub(crate) async fn commit(&self, commit: Commit) -> EngineResult<Outcome> {
+    pub(crate) async fn commit(&self, mut commit: Commit) -> EngineResult<Outcome> {
         self.check_open()?;
+        commit.mutations.append(&mut commit.derived);
         let mut prepared = prepare(&commit, &self.spaces.load())?;
         self.warm(&mut prepared).await?;
         self.slow_down().await?;

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 use zenobe_storage::{
     BoxFuture, Capabilities, Commit, Engine, EngineError, EngineResult, Figure, Health, Key,
-    LogCursor, LoggedRecord, Outcome, Page, PageLimit, Position, RangeRead, Read, Row, ScanRead,
+    LogCursor, LogPage, Outcome, Page, PageLimit, Position, RangeRead, Read, Row, ScanRead,
     ShardId, Snapshot, SpaceId, SpaceStats,
 };
 
@@ -145,6 +145,7 @@ impl Engine for LocalEngine {
             global_commit: true,
             snapshot_read: true,
             native_log_order: true,
+            shared: false,
             value_bytes_max: commit::VALUE_BYTES_MAX,
             commit_bytes_max: commit::COMMIT_BYTES_MAX,
         }
@@ -215,11 +216,26 @@ impl Engine for LocalEngine {
         shard: ShardId,
         after: Option<LogCursor>,
         limit: PageLimit,
-    ) -> BoxFuture<'_, EngineResult<Vec<LoggedRecord>>> {
+    ) -> BoxFuture<'_, EngineResult<LogPage>> {
         Box::pin(async move {
             let core = self.core.clone();
             self.core.on_disk(Extent::Page, move || core.log_read(shard, after, limit)).await
         })
+    }
+
+    fn log_end(&self, _shard: ShardId) -> BoxFuture<'_, EngineResult<Position>> {
+        Box::pin(async move {
+            self.core.check_open()?;
+            Ok(Position(self.core.durable.lsn()))
+        })
+    }
+
+    fn log_cut(
+        &self,
+        _close: Vec<ShardId>,
+        _open: Vec<ShardId>,
+    ) -> BoxFuture<'_, EngineResult<Position>> {
+        Box::pin(async { Err(EngineError::Unsupported("cuts by the engine")) })
     }
 
     fn log_trim(&self, shard: ShardId, up_to: Position) -> BoxFuture<'_, EngineResult<()>> {

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use zenobe_storage::{
-    Direction, EngineError, EngineResult, Key, LogCursor, LoggedRecord, Page, PageLimit, Position,
-    RangeRead, Read, ScanRead, ShardId, Snapshot,
+    Direction, EngineError, EngineResult, Key, LogCursor, LogPage, LoggedRecord, Page, PageLimit,
+    Position, RangeRead, Read, ScanRead, ShardId, Snapshot,
 };
 
 use crate::core::{Core, Extent};
@@ -232,8 +232,9 @@ impl Core {
         shard: ShardId,
         after: Option<LogCursor>,
         limit: PageLimit,
-    ) -> EngineResult<Vec<LoggedRecord>> {
+    ) -> EngineResult<LogPage> {
         self.check_open()?;
+        let reached = Position(self.durable.lsn());
         let mut out = Collected { shard, after, limit, records: Vec::new(), bytes: 0 };
         // Whoever has a commit's last record need not look into that commit again.
         let mut from = after.map_or(0, |cursor| {
@@ -250,12 +251,12 @@ impl Core {
                 out.after = out.after.max(Some(floor));
             }
             let last_lsn = route.last_lsn.min(durable_lsn);
-            let Some(end) = route.points.last().copied() else { return Ok(out.records) };
+            let Some(end) = route.points.last().copied() else { return Ok(out.all(reached)) };
             for (index, point) in route.points.iter().enumerate() {
                 let until =
                     route.points.get(index + 1).map_or(u64::MAX, |next| next.lsn - 1).min(last_lsn);
                 if point.lsn > last_lsn {
-                    return Ok(out.records);
+                    return Ok(out.all(reached));
                 }
                 let segment = self.segments.lock().get(&point.segment).cloned();
                 // A segment that is gone was trimmed meanwhile.
@@ -267,11 +268,11 @@ impl Core {
                         Err(error) => return Err(error),
                     };
                 if finished {
-                    return Ok(out.records);
+                    return Ok(LogPage { records: out.records, reached: Position(0) });
                 }
             }
             if route.points.len() < STRETCHES_AT_ONCE {
-                return Ok(out.records);
+                return Ok(out.all(reached));
             }
             from = end.lsn + 1;
         }
@@ -287,6 +288,11 @@ struct Collected {
 }
 
 impl Collected {
+    /// The page of a reader who has seen all up to `reached`.
+    fn all(self, reached: Position) -> LogPage {
+        LogPage { records: self.records, reached }
+    }
+
     /// Takes the records of a commit; says whether the page is full.
     fn take(&mut self, lsn: u64, payload: &[u8]) -> Option<bool> {
         let own = frame::records_of(payload, self.shard)?;

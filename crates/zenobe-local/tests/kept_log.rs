@@ -113,7 +113,7 @@ async fn trimmed_records_stay_trimmed_and_free_the_log() {
     let (directory, expected) = kept_log().await;
     let engine = open(directory.path());
     let limit = PageLimit { rows: usize::MAX, bytes: usize::MAX };
-    let all = engine.log_read(ShardId(1), None, limit).await.unwrap();
+    let all = engine.log_read(ShardId(1), None, limit).await.unwrap().records;
     let (kept, half) = (all.len() / 2, all.get(all.len() / 2 - 1).unwrap().position);
     engine.log_trim(ShardId(1), half).await.unwrap();
     engine.log_trim(ShardId(2), half).await.unwrap();

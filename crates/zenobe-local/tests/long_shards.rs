@@ -36,7 +36,7 @@ async fn check(engine: &LocalEngine, shard: u64, rows: usize, expected: &[u32]) 
     let mut found = Vec::new();
     let mut after: Option<LogCursor> = None;
     loop {
-        let page = engine.log_read(ShardId(shard), after, limit).await.unwrap();
+        let page = engine.log_read(ShardId(shard), after, limit).await.unwrap().records;
         let Some(last) = page.last() else { break };
         assert!(page.len() <= rows);
         after = Some(LogCursor { position: last.position, ordinal: last.ordinal });

@@ -95,7 +95,7 @@ impl World {
                 key: key(p, 0, s),
                 value: Some(Bytes::from_static(b"compared")),
             }],
-            records: vec![],
+            ..Commit::default()
         };
         match self.engine().commit(what).await.unwrap() {
             Outcome::Committed { version, position } => {
@@ -108,7 +108,7 @@ impl World {
                 assert_eq!(at, key(p, 0, s));
                 assert_eq!(current.unwrap().map(|row| (row.version, row.value)), expected);
             }
-            Outcome::Unknown => panic!("unknown"),
+            Outcome::Closed { .. } | Outcome::Unknown => panic!("unknown"),
         }
     }
 

@@ -31,6 +31,7 @@
 pub mod change_log;
 pub mod commits;
 pub mod concurrency;
+pub mod derived;
 pub mod faults;
 mod fixture;
 pub mod lifecycle;
@@ -81,6 +82,8 @@ macro_rules! conformance_tests {
     (@list $mode:ident [$factory:expr]) => {
         $crate::conformance_tests! { @$mode [$factory]
             change_log::a_conflict_appends_nothing,
+            change_log::a_cut_closes_shards_for_good,
+            change_log::a_reader_at_the_end_knows_where_it_is,
             change_log::a_cursor_reads_on_from_where_it_stands,
             change_log::a_page_of_records_ends_at_its_limits,
             change_log::records_are_kept_in_order_of_commits,
@@ -101,6 +104,10 @@ macro_rules! conformance_tests {
             concurrency::counters_lose_no_increment,
             concurrency::registers_are_linearizable,
             concurrency::reads_never_go_back,
+            derived::a_refused_commit_derives_nothing,
+            derived::derived_rows_follow_their_commit,
+            derived::derived_rows_of_a_dropped_space_are_forgotten,
+            derived::the_last_derivation_stands,
             faults::a_failed_commit_does_nothing,
             faults::an_unknown_outcome_may_have_happened_or_not,
             faults::a_hidden_conflict_is_still_a_conflict,

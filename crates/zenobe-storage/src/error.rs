@@ -14,6 +14,9 @@ pub enum EngineError {
     /// The engine cannot do this now; trying again later may work.
     #[error("the engine is unavailable: {0}")]
     Unavailable(String),
+    /// There is more to do than the engine takes at once. Nothing happened; trying again soon works.
+    #[error("too much to do at once: {0}")]
+    Overloaded(String),
     /// There is no room left; reads still work, and writes do again once there is room.
     #[error("no space left for writing: {0}")]
     Full(String),

@@ -13,6 +13,10 @@
 //!
 //! A [`Row`] carries a [`Version`] that is never used twice for its key. A [`Commit`] names the
 //! versions it expects and the mutations it makes; it happens as a whole or not at all.
+//!
+//! What follows from a commit elsewhere, index entries above all, is among its *derived* rows
+//! ([`Commit::derived`]): written with the commit where the engine can, relayed soon after it where a
+//! commit reaches one partition only.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -46,9 +50,6 @@ pub struct Lane(pub u8);
 impl Lane {
     /// The rows themselves (items of a table, entries of a global secondary index).
     pub const ITEM: Self = Self(0);
-    /// Derived records that wait to be relayed, on engines without a global commit.
-    pub const OUTBOX: Self = Self(255);
-
     /// The lane of the local secondary index with this ordinal, 0 to 63.
     #[must_use]
     pub const fn local_index(ordinal: u8) -> Self {
@@ -250,6 +251,19 @@ pub struct Commit {
     pub preconditions: Vec<Precondition>,
     /// What changes.
     pub mutations: Vec<Mutation>,
+    /// Rows of other partitions and spaces that follow from the changes.
+    ///
+    /// With [`Capabilities::global_commit`] they are written in the commit, like its mutations. Without
+    /// it they are written if and only if the commit happens, soon after it, by this process or, if it
+    /// dies, by another one. Such a row has the version of its commit, and of several commits that
+    /// derive the same key the one with the highest version stands, in whatever order they arrive; a
+    /// deletion, too, stands against lower versions that come late. So:
+    ///
+    /// - a key is derived by the commits of one partition only, within which versions grow;
+    /// - where there is no global commit nothing else writes or expects a key that is derived.
+    ///
+    /// Derived rows of a space that was dropped are forgotten.
+    pub derived: Vec<Mutation>,
     /// What is appended to the change log.
     pub records: Vec<LogRecord>,
 }
@@ -271,6 +285,12 @@ pub enum Outcome {
         /// The row as it is now, where the engine knows it; `None` means: read it again.
         current: Option<Option<Row>>,
     },
+    /// Nothing happened: the commit has a record for a shard that was closed by [`Engine::log_cut`]. Only
+    /// where [`Capabilities::shared`].
+    Closed {
+        /// The shard.
+        shard: ShardId,
+    },
     /// Nobody knows (yet) whether it happened. The caller must look.
     Unknown,
 }
@@ -284,6 +304,16 @@ pub struct LoggedRecord {
     pub ordinal: u32,
     /// Its bytes.
     pub payload: Bytes,
+}
+
+/// Records of a shard, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogPage {
+    /// The records.
+    pub records: Vec<LoggedRecord>,
+    /// The reader has seen everything up to here: behind the records of this page none will ever be
+    /// found at or before this position. Position 0 says nothing.
+    pub reached: Position,
 }
 
 /// Where a reader of a shard stands: after the record with this position and ordinal.
@@ -304,6 +334,8 @@ pub struct Capabilities {
     pub snapshot_read: bool,
     /// The change log has one order over all shards, that of positions.
     pub native_log_order: bool,
+    /// Other processes may use the same store at the same time, through engines of their own.
+    pub shared: bool,
     /// The longest value, in bytes.
     pub value_bytes_max: usize,
     /// The largest commit: the sum of its keys, values and records, in bytes.
@@ -404,7 +436,27 @@ pub trait Engine: Send + Sync + 'static {
         shard: ShardId,
         after: Option<LogCursor>,
         limit: PageLimit,
-    ) -> BoxFuture<'_, EngineResult<Vec<LoggedRecord>>>;
+    ) -> BoxFuture<'_, EngineResult<LogPage>>;
+
+    /// A position that no record of the shard is behind which was durable when the call began, and that
+    /// every record is behind whose commit begins after it returns.
+    fn log_end(&self, shard: ShardId) -> BoxFuture<'_, EngineResult<Position>>;
+
+    /// Closes shards and opens others, which have no records yet. Every record of the closed ones is
+    /// at or before the position that is returned; every record of the opened ones will be behind it, and so
+    /// will every later commit with a record for these on a partition which a record of the closed ones
+    /// came from. From then on a commit with a record for a closed shard ends as [`Outcome::Closed`].
+    ///
+    /// May be repeated, also by another process, with other shards to open. A closed shard stays closed.
+    ///
+    /// # Errors
+    /// [`EngineError::Unsupported`] without [`Capabilities::shared`]: a process that has the store to itself
+    /// sees to its commits and makes one of its own as the cut.
+    fn log_cut(
+        &self,
+        close: Vec<ShardId>,
+        open: Vec<ShardId>,
+    ) -> BoxFuture<'_, EngineResult<Position>>;
 
     /// Forgets the records of a shard up to and with `up_to`: later reads do not return them, and their
     /// room is given back in the background. Until this is called the records of a shard are kept. A

@@ -13,7 +13,7 @@ mod faults;
 mod rows;
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -23,9 +23,9 @@ pub use faults::{Call, CommitFault, FaultScript, Faults};
 
 use crate::{
     BoxFuture, Capabilities, Commit, Engine, EngineError, EngineResult, Expect, Figure, Health,
-    Key, LogCursor, LoggedRecord, Outcome, PARTITION_BYTES_MAX, Page, PageLimit, Position,
-    RangeRead, Read, Row, SORT_BYTES_MAX, ScanRead, ShardId, Snapshot, SpaceId, SpaceStats,
-    Version, hash_partition,
+    Key, LogCursor, LogPage, LogRecord, LoggedRecord, Mutation, Outcome, PARTITION_BYTES_MAX, Page,
+    PageLimit, Position, RangeRead, Read, Row, SORT_BYTES_MAX, ScanRead, ShardId, Snapshot,
+    SpaceId, SpaceStats, Version, hash_partition,
 };
 use rows::{RowKey, Space};
 
@@ -38,6 +38,11 @@ pub struct MemoryOptions {
     pub snapshot_read: bool,
     /// [`Capabilities::native_log_order`]. The engine keeps the order anyway; it only does not say so.
     pub native_log_order: bool,
+    /// [`Capabilities::shared`]: databases that share the engine know of each other.
+    pub shared: bool,
+    /// Whether derived rows wait for [`MemoryEngine::relay`] and then come in the wrong order. Only
+    /// without a global commit.
+    pub late_derived: bool,
     /// [`Capabilities::value_bytes_max`].
     pub value_bytes_max: usize,
     /// [`Capabilities::commit_bytes_max`].
@@ -52,6 +57,8 @@ impl Default for MemoryOptions {
             global_commit: true,
             snapshot_read: true,
             native_log_order: true,
+            shared: false,
+            late_derived: false,
             value_bytes_max: 4 << 20,
             commit_bytes_max: 256 << 20,
             faults: None,
@@ -84,6 +91,12 @@ struct State {
     shards: BTreeMap<ShardId, VecDeque<LoggedRecord>>,
     /// Commits whose caller was told [`Outcome::Unknown`], and which have not happened yet.
     delayed: Vec<Commit>,
+    /// Derived rows that were not relayed yet, in the order of their commits.
+    derived: Vec<(Version, Mutation)>,
+    /// The versions of derived deletions, which nothing older may undo.
+    gone: BTreeMap<Key, Version>,
+    /// The shards that take no more records.
+    closed_shards: BTreeSet<ShardId>,
 }
 
 #[derive(Debug)]
@@ -111,6 +124,17 @@ impl MemoryEngine {
     #[must_use]
     pub fn new(options: MemoryOptions) -> Self {
         Self { options, state: RwLock::default() }
+    }
+
+    /// Writes the derived rows that wait, the last first. Returns how many there were.
+    pub fn relay(&self) -> usize {
+        let mut state = self.state.write();
+        let waiting = std::mem::take(&mut state.derived);
+        let count = waiting.len();
+        for (version, mutation) in waiting.into_iter().rev() {
+            state.relay(version, mutation);
+        }
+        count
     }
 
     fn admit(&self, call: Call) -> EngineResult<()> {
@@ -171,7 +195,7 @@ impl MemoryEngine {
             .preconditions
             .iter()
             .map(|p| &p.key)
-            .chain(commit.mutations.iter().map(|m| &m.key));
+            .chain(commit.mutations.iter().chain(&commit.derived).map(|m| &m.key));
         let mut total = 0_usize;
         for key in keys {
             if key.partition.len() > PARTITION_BYTES_MAX || key.sort.len() > SORT_BYTES_MAX {
@@ -183,7 +207,8 @@ impl MemoryEngine {
             }
             total += key.partition.len() + key.sort.len();
         }
-        for value in commit.mutations.iter().filter_map(|m| m.value.as_ref()) {
+        let values = commit.mutations.iter().chain(&commit.derived);
+        for value in values.filter_map(|m| m.value.as_ref()) {
             if value.len() > self.options.value_bytes_max {
                 return Err(EngineError::TooLarge(format!("a value of {} bytes", value.len())));
             }
@@ -213,10 +238,13 @@ impl MemoryEngine {
         }
     }
 
-    fn commit_now(&self, commit: Commit) -> EngineResult<Outcome> {
+    fn commit_now(&self, mut commit: Commit) -> EngineResult<Outcome> {
         self.admit(Call::Commit)?;
         self.check_sizes(&commit)?;
         self.check_reach(&commit)?;
+        if self.options.global_commit {
+            commit.mutations.append(&mut commit.derived);
+        }
         let fault = self.options.faults.as_ref().and_then(|faults| faults.on_commit(&commit));
         let mut state = self.state.write();
         if state.closed {
@@ -231,9 +259,10 @@ impl MemoryEngine {
             Some(CommitFault::Fail(error)) => Err(error),
             Some(CommitFault::UnknownNotCommitted) => Ok(Outcome::Unknown),
             Some(CommitFault::UnknownCommitted) => match state.commit(commit)? {
-                Outcome::Committed { .. } | Outcome::Conflict { .. } | Outcome::Unknown => {
-                    Ok(Outcome::Unknown)
-                }
+                Outcome::Committed { .. }
+                | Outcome::Conflict { .. }
+                | Outcome::Closed { .. }
+                | Outcome::Unknown => Ok(Outcome::Unknown),
             },
             Some(CommitFault::UnknownDelayed) => {
                 state.delayed.push(commit);
@@ -241,9 +270,16 @@ impl MemoryEngine {
             }
             Some(CommitFault::HideCurrent) => Ok(match state.commit(commit)? {
                 Outcome::Conflict { key, .. } => Outcome::Conflict { key, current: None },
-                outcome @ (Outcome::Committed { .. } | Outcome::Unknown) => outcome,
+                outcome @ (Outcome::Committed { .. }
+                | Outcome::Closed { .. }
+                | Outcome::Unknown) => outcome,
             }),
         }
+        .inspect(|_| {
+            if !self.options.late_derived {
+                state.relay_all();
+            }
+        })
     }
 }
 
@@ -263,9 +299,14 @@ impl State {
                 return Ok(Outcome::Conflict { key: precondition.key, current: Some(current) });
             }
         }
+        let closed = |record: &&LogRecord| self.closed_shards.contains(&record.shard);
+        if let Some(record) = commit.records.iter().find(closed) {
+            return Ok(Outcome::Closed { shard: record.shard });
+        }
         let position = Position(self.position.0 + 1);
         let version = Version(position.0);
         self.position = position;
+        self.derived.extend(commit.derived.into_iter().map(|derived| (version, derived)));
         for mutation in commit.mutations {
             let key = mutation.key;
             let Some(space) = self.spaces.get_mut(&key.space) else {
@@ -283,6 +324,30 @@ impl State {
         }
         Ok(Outcome::Committed { position, version })
     }
+
+    fn relay_all(&mut self) {
+        for (version, mutation) in std::mem::take(&mut self.derived) {
+            self.relay(version, mutation);
+        }
+    }
+
+    /// Writes a derived row, unless a later one stands.
+    fn relay(&mut self, version: Version, Mutation { key, value }: Mutation) {
+        let Some(space) = self.spaces.get_mut(&key.space) else { return };
+        let row_key = RowKey::new(key.lane, key.partition.clone(), key.sort.clone());
+        let standing = space.get(&row_key).map(|row| row.version);
+        if standing.max(self.gone.get(&key).copied()) >= Some(version) {
+            return;
+        }
+        if value.is_none() {
+            self.gone.insert(key, version);
+        }
+        space.set(row_key, value.map(|value| Row { version, value }));
+    }
+}
+
+const fn place(record: &LoggedRecord) -> LogCursor {
+    LogCursor { position: record.position, ordinal: record.ordinal }
 }
 
 fn log_page(
@@ -290,8 +355,6 @@ fn log_page(
     after: Option<LogCursor>,
     limit: PageLimit,
 ) -> Vec<LoggedRecord> {
-    let place =
-        |record: &LoggedRecord| LogCursor { position: record.position, ordinal: record.ordinal };
     let start = after.map_or(0, |cursor| records.partition_point(|record| place(record) <= cursor));
     let mut page = Vec::new();
     let mut bytes = 0;
@@ -311,6 +374,7 @@ impl Engine for MemoryEngine {
             global_commit: self.options.global_commit,
             snapshot_read: self.options.snapshot_read,
             native_log_order: self.options.native_log_order,
+            shared: self.options.shared,
             value_bytes_max: self.options.value_bytes_max,
             commit_bytes_max: self.options.commit_bytes_max,
         }
@@ -407,13 +471,40 @@ impl Engine for MemoryEngine {
         shard: ShardId,
         after: Option<LogCursor>,
         limit: PageLimit,
-    ) -> BoxFuture<'_, EngineResult<Vec<LoggedRecord>>> {
+    ) -> BoxFuture<'_, EngineResult<LogPage>> {
         Box::pin(async move {
             self.with_state(Call::LogRead, |state| {
-                Ok(state
-                    .shards
-                    .get(&shard)
-                    .map_or_else(Vec::new, |records| log_page(records, after, limit)))
+                let records = state.shards.get(&shard);
+                let page = records.map_or_else(Vec::new, |records| log_page(records, after, limit));
+                let more = |last: &LoggedRecord| {
+                    records.and_then(VecDeque::back).is_some_and(|end| place(end) > place(last))
+                };
+                let reached = match page.last() {
+                    Some(last) if more(last) => Position(last.position.0.saturating_sub(1)),
+                    _ => state.position,
+                };
+                Ok(LogPage { records: page, reached })
+            })
+        })
+    }
+
+    fn log_end(&self, _shard: ShardId) -> BoxFuture<'_, EngineResult<Position>> {
+        Box::pin(async move { self.with_state(Call::LogRead, |state| Ok(state.position)) })
+    }
+
+    fn log_cut(
+        &self,
+        close: Vec<ShardId>,
+        _open: Vec<ShardId>,
+    ) -> BoxFuture<'_, EngineResult<Position>> {
+        Box::pin(async move {
+            if !self.options.shared {
+                return Err(EngineError::Unsupported("cuts by the engine"));
+            }
+            self.with_state_mut(Call::LogCut, |state| {
+                state.position.0 += 1;
+                state.closed_shards.extend(close);
+                Ok(state.position)
             })
         })
     }

@@ -9,6 +9,7 @@ use zenobe_storage::{BoxFuture, Engine};
 struct Memory {
     global_commit: bool,
     snapshot_read: bool,
+    shared: bool,
 }
 
 impl Memory {
@@ -16,6 +17,7 @@ impl Memory {
         MemoryOptions {
             global_commit: self.global_commit,
             snapshot_read: self.snapshot_read,
+            shared: self.shared,
             ..MemoryOptions::default()
         }
     }
@@ -33,26 +35,42 @@ impl EngineFactory for Memory {
 
 mod with_everything {
     use super::Memory;
-    zenobe_storage::conformance_tests!(Memory { global_commit: true, snapshot_read: true });
+    zenobe_storage::conformance_tests!(Memory {
+        global_commit: true,
+        snapshot_read: true,
+        shared: false
+    });
 }
 
 mod without_snapshots {
     use super::Memory;
-    zenobe_storage::conformance_tests!(Memory { global_commit: true, snapshot_read: false });
+    zenobe_storage::conformance_tests!(Memory {
+        global_commit: true,
+        snapshot_read: false,
+        shared: false
+    });
 }
 
 mod without_global_commit {
     use super::Memory;
-    zenobe_storage::conformance_tests!(Memory { global_commit: false, snapshot_read: true });
+    zenobe_storage::conformance_tests!(Memory {
+        global_commit: false,
+        snapshot_read: true,
+        shared: false
+    });
 }
 
 mod with_the_least {
     use super::Memory;
-    zenobe_storage::conformance_tests!(Memory { global_commit: false, snapshot_read: false });
+    zenobe_storage::conformance_tests!(Memory {
+        global_commit: false,
+        snapshot_read: false,
+        shared: true,
+    });
 }
 
 #[test]
 fn the_suite_runs_on_one_factory() {
-    let factory = Memory { global_commit: true, snapshot_read: true };
+    let factory = Memory { global_commit: true, snapshot_read: true, shared: false };
     factory.block_on(Box::pin(zenobe_storage::conformance::run_all(&factory)));
 }

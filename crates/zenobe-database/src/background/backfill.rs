@@ -183,7 +183,7 @@ pub(super) async fn add(
         let commit = Commit {
             preconditions: preconditions.collect(),
             mutations: puts.chain(std::iter::once(place)).collect(),
-            records: Vec::new(),
+            ..Commit::default()
         };
         match db.engine.commit(commit).await? {
             Outcome::Committed { .. } => {
@@ -192,7 +192,7 @@ pub(super) async fn add(
             }
             Outcome::Conflict { key, .. } => leave_out_changed(db, &mut candidates, key).await?,
             // The page is read again; what was committed is found to be there.
-            Outcome::Unknown => {
+            Outcome::Closed { .. } | Outcome::Unknown => {
                 return Err(EngineError::Unavailable("the outcome is unknown".to_owned()).into());
             }
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use zenobe_model::operation::{GetRecordsResponse, ShardIteratorType, StreamRecord};
 use zenobe_model::{EncodedItem, ErrorCode, ServiceError};
-use zenobe_storage::{EngineError, LogCursor, LoggedRecord, PageLimit, Position};
+use zenobe_storage::{EngineError, LogCursor, LogPage, LoggedRecord, PageLimit, Position};
 
 use super::position::{self, Iterator};
 use super::{is_by_time_to_live, record};
@@ -69,7 +69,11 @@ async fn cursor(db: &Inner, shard: &Shard, start: &Start<'_>) -> Result<LogCurso
     }
     match start.kind {
         Kind::TrimHorizon => Ok(oldest(db, shard)),
-        Kind::Latest => Ok(position::end_of(reached(db).await?.0.max(shard.start))),
+        Kind::Latest => {
+            let end = db.engine.log_end(shard.name.shard()).await;
+            let end = end.map_err(|error| engine_failure(&error))?;
+            Ok(position::end_of(end.0.max(shard.start)))
+        }
         Kind::AtSequenceNumber => Ok(position::before(place(db, shard, start)?)),
         Kind::AfterSequenceNumber => place(db, shard, start),
         Kind::AtTimestamp => {
@@ -122,12 +126,12 @@ async fn before_time(db: &Inner, shard: &Shard, wanted_ms: u64) -> Result<LogCur
     let mut cursor = oldest(db, shard).max(position::end_of(mark));
     let limit = PageLimit { rows: SEARCH_RECORDS, bytes: PAGE_BYTES_MAX };
     loop {
-        let records = db.engine.log_read(shard.name.shard(), Some(cursor), limit).await;
-        let records = records.map_err(|error| engine_failure(&error))?;
-        if records.is_empty() {
+        let page = db.engine.log_read(shard.name.shard(), Some(cursor), limit).await;
+        let page = page.map_err(|error| engine_failure(&error))?;
+        if page.records.is_empty() {
             return Ok(cursor);
         }
-        for record in records {
+        for record in page.records {
             let made_ms = record::creation_ms(&record.payload).ok_or_else(corrupt)?;
             if made_ms >= wanted_ms {
                 return Ok(cursor);
@@ -155,11 +159,9 @@ pub(crate) async fn page(
     }
     let shard =
         stream.shards.iter().find(|shard| shard.name.log == iterator.log).ok_or_else(no_shard)?;
-    // Before the records are read: what is committed meanwhile comes with the next page.
-    let reached = reached(db).await?;
     let limit = PageLimit { rows, bytes: PAGE_BYTES_MAX };
     let read = db.engine.log_read(shard.name.shard(), Some(iterator.cursor), limit).await;
-    let mut read = read.map_err(|error| engine_failure(&error))?;
+    let LogPage { records: mut read, reached } = read.map_err(|error| engine_failure(&error))?;
     // After they were read: they may have been forgotten meanwhile.
     let horizon = streams.horizon();
     if iterator.cursor < position::end_of(horizon) && shard.start < horizon {

@@ -183,7 +183,7 @@ async fn change_row(db: &Inner, commit: Commit, value: Bytes) -> Result<Certain,
             db.engine.durable(position).await.map_err(|error| engine_failure(&error))?;
             Ok(Certain::Done(Row { version, value }))
         }
-        Outcome::Conflict { .. } => Ok(Certain::Conflict),
+        Outcome::Conflict { .. } | Outcome::Closed { .. } => Ok(Certain::Conflict),
         Outcome::Unknown => Ok(Certain::Unknown),
     }
 }
@@ -204,7 +204,7 @@ async fn change_record(
         let commit = Commit {
             preconditions: vec![as_read(key.clone(), before)],
             mutations: vec![Mutation { key: key.clone(), value: Some(value.clone()) }],
-            records: Vec::new(),
+            ..Commit::default()
         };
         match change_row(db, commit, value.clone()).await? {
             Certain::Done(row) => return Ok(Some(row)),
@@ -260,11 +260,11 @@ impl<'a> Coordinator<'a> {
             let commit = Commit {
                 preconditions: vec![as_read(item, row.as_ref()), as_read(key.clone(), None)],
                 mutations: vec![Mutation { key: key.clone(), value: Some(intent.encode()) }],
-                records: Vec::new(),
+                ..Commit::default()
             };
             match self.db.engine.commit(commit).await.map_err(|error| engine_failure(&error))? {
                 Outcome::Committed { position, .. } => positions.push(position),
-                Outcome::Conflict { .. } => return Ok(false),
+                Outcome::Conflict { .. } | Outcome::Closed { .. } => return Ok(false),
                 // If it is not there it may come later, so this attempt must not be committed.
                 Outcome::Unknown => {
                     let found = get(self.db, key, Read::Strong).await?;
@@ -350,7 +350,7 @@ pub(super) async fn remove(db: &Inner, key: &Key, row: &Row) -> Result<(), Servi
     let commit = Commit {
         preconditions: vec![as_read(key.clone(), Some(row))],
         mutations: vec![Mutation { key: key.clone(), value: None }],
-        records: Vec::new(),
+        ..Commit::default()
     };
     db.engine.commit(commit).await.map(drop).map_err(|error| engine_failure(&error))
 }
@@ -442,7 +442,7 @@ async fn resolve(
         let mut commit = Commit {
             preconditions: vec![as_read(intent_key.clone(), Some(&row))],
             mutations: vec![Mutation { key: intent_key.clone(), value: None }],
-            records: Vec::new(),
+            ..Commit::default()
         };
         let streams = Entered::enter(std::iter::once(&table)).await;
         if rolls {

@@ -49,7 +49,9 @@ impl Engine for Stepwise {
         commit(commit: Commit) -> Outcome;
         durable(position: Position) -> ();
         snapshot() -> Arc<dyn Snapshot>;
-        log_read(shard: ShardId, after: Option<LogCursor>, limit: PageLimit) -> Vec<LoggedRecord>;
+        log_read(shard: ShardId, after: Option<LogCursor>, limit: PageLimit) -> LogPage;
+        log_end(shard: ShardId) -> Position;
+        log_cut(close: Vec<ShardId>, open: Vec<ShardId>) -> Position;
         log_trim(shard: ShardId, up_to: Position) -> ();
         checkpoint() -> ();
         space_stats(space: SpaceId) -> SpaceStats;

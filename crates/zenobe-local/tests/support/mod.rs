@@ -86,7 +86,7 @@ pub(crate) async fn value(engine: &LocalEngine, key: Key) -> Option<Bytes> {
 
 pub(crate) async fn records(engine: &LocalEngine, shard: u64) -> Vec<Bytes> {
     let limit = PageLimit { rows: usize::MAX, bytes: usize::MAX };
-    let records = engine.log_read(ShardId(shard), None, limit).await.unwrap();
+    let records = engine.log_read(ShardId(shard), None, limit).await.unwrap().records;
     records.into_iter().map(|record| record.payload).collect()
 }
 

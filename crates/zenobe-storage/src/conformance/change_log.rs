@@ -2,7 +2,9 @@
 
 use super::EngineFactory;
 use super::fixture::{Store, absent, bytes, commit_of, key, put};
-use crate::{Commit, LogCursor, LogRecord, LoggedRecord, PageLimit, Position, ShardId};
+use crate::{
+    Commit, EngineError, LogCursor, LogRecord, LoggedRecord, Outcome, PageLimit, Position, ShardId,
+};
 
 const SHARD: ShardId = ShardId(3);
 const ALL_RECORDS: PageLimit = PageLimit { rows: 1_000_000, bytes: 1 << 40 };
@@ -24,7 +26,7 @@ async fn append(store: &Store, row: u8, records: Vec<LogRecord>) -> Position {
 }
 
 async fn log(store: &Store, shard: ShardId) -> Vec<LoggedRecord> {
-    store.engine.log_read(shard, None, ALL_RECORDS).await.unwrap()
+    store.engine.log_read(shard, None, ALL_RECORDS).await.unwrap().records
 }
 
 /// Records come in the order of their commits' positions, and within a commit in the order of its list.
@@ -89,20 +91,21 @@ pub async fn a_cursor_reads_on_from_where_it_stands(factory: &dyn EngineFactory)
     }
     let all = log(&store, SHARD).await;
     for (index, record) in all.iter().enumerate() {
-        let after = store.engine.log_read(SHARD, Some(place(record)), ALL_RECORDS).await.unwrap();
+        let after =
+            store.engine.log_read(SHARD, Some(place(record)), ALL_RECORDS).await.unwrap().records;
         assert_eq!(after, all[index + 1..]);
         let beyond = LogCursor { ordinal: u32::MAX, ..place(record) };
-        let after = store.engine.log_read(SHARD, Some(beyond), ALL_RECORDS).await.unwrap();
+        let after = store.engine.log_read(SHARD, Some(beyond), ALL_RECORDS).await.unwrap().records;
         let expected: Vec<_> =
             all.iter().filter(|other| other.position > record.position).cloned().collect();
         assert_eq!(after, expected);
     }
     let start = LogCursor { position: Position(0), ordinal: u32::MAX };
-    assert_eq!(store.engine.log_read(SHARD, Some(start), ALL_RECORDS).await.unwrap(), all);
+    assert_eq!(store.engine.log_read(SHARD, Some(start), ALL_RECORDS).await.unwrap().records, all);
     // What is appended later is found from where the reader stopped.
     let stopped = all.last().map(place);
     append(&store, 99, vec![record(SHARD, "later")]).await;
-    let later = store.engine.log_read(SHARD, stopped, ALL_RECORDS).await.unwrap();
+    let later = store.engine.log_read(SHARD, stopped, ALL_RECORDS).await.unwrap().records;
     assert_eq!(later.len(), 1);
     assert_eq!(later[0].payload, bytes("later"));
 }
@@ -122,7 +125,7 @@ pub async fn a_page_of_records_ends_at_its_limits(factory: &dyn EngineFactory) {
         let mut found: Vec<LoggedRecord> = Vec::new();
         loop {
             let after = found.last().map(place);
-            let page = store.engine.log_read(SHARD, after, limit).await.unwrap();
+            let page = store.engine.log_read(SHARD, after, limit).await.unwrap().records;
             assert_eq!(page.len(), expected.min(21 - found.len()), "{limit:?}");
             if page.is_empty() {
                 break;
@@ -146,7 +149,7 @@ pub async fn trimmed_records_are_gone_and_later_ones_stay(factory: &dyn EngineFa
         let kept: Vec<_> = all[keep_from.max(6)..].to_vec();
         assert_eq!(log(&store, SHARD).await, kept, "trimming does not bring records back");
         let behind = Some(place(&all[1]));
-        assert_eq!(store.engine.log_read(SHARD, behind, ALL_RECORDS).await.unwrap(), kept);
+        assert_eq!(store.engine.log_read(SHARD, behind, ALL_RECORDS).await.unwrap().records, kept);
     }
     store.engine.log_trim(SHARD, Position(all[19].position.0)).await.unwrap();
     assert_eq!(log(&store, SHARD).await, Vec::new());
@@ -166,4 +169,58 @@ pub async fn a_conflict_appends_nothing(factory: &dyn EngineFactory) {
     let payloads: Vec<_> =
         log(&store, SHARD).await.into_iter().map(|record| record.payload).collect();
     assert_eq!(payloads, [bytes("one"), bytes("three")]);
+}
+
+/// A reader that has read to the end knows how far it got, and stays in front of what comes later.
+pub async fn a_reader_at_the_end_knows_where_it_is(factory: &dyn EngineFactory) {
+    let store = Store::new(factory, "a_reader_at_the_end_knows_where_it_is").await;
+    let mut after = None;
+    for round in 0..6_u8 {
+        let position = append(&store, round, vec![record(SHARD, [round])]).await;
+        let end = store.engine.log_end(SHARD).await.unwrap();
+        assert!(end >= position);
+        let page = store.engine.log_read(SHARD, after, ALL_RECORDS).await.unwrap();
+        assert_eq!(page.records.len(), 1);
+        assert!(page.reached >= position);
+        // From the end on, wherever it was learned.
+        let from = if round % 2 == 0 { end } else { page.reached };
+        let from = Some(LogCursor { position: from, ordinal: u32::MAX });
+        let page = store.engine.log_read(SHARD, from, ALL_RECORDS).await.unwrap();
+        assert_eq!(page.records, Vec::new());
+        after = from;
+    }
+    append(&store, 7, vec![record(SHARD, "a"), record(SHARD, "b")]).await;
+    append(&store, 8, vec![record(SHARD, "c")]).await;
+    let limit = PageLimit { rows: 1, bytes: 1000 };
+    let page = store.engine.log_read(SHARD, after, limit).await.unwrap();
+    assert!(page.reached < page.records[0].position, "there is more of that commit");
+}
+
+/// After a cut the closed shards take no more records, and what the opened ones take lies behind it.
+pub async fn a_cut_closes_shards_for_good(factory: &dyn EngineFactory) {
+    let store = Store::new(factory, "a_cut_closes_shards_for_good").await;
+    let (parent, child, other) = (SHARD, ShardId(30), ShardId(31));
+    if !store.engine.capabilities().shared {
+        let cut = store.engine.log_cut(vec![parent], vec![child]).await;
+        assert!(matches!(cut, Err(EngineError::Unsupported(_))));
+        return;
+    }
+    let before = append(&store, 1, vec![record(parent, "one")]).await;
+    let cut = store.engine.log_cut(vec![parent], vec![child]).await.unwrap();
+    assert!(before <= cut);
+    let refused = Commit {
+        records: vec![record(child, "two"), record(parent, "two")],
+        ..commit_of(Vec::new(), vec![put(key("p", [1]), "two")])
+    };
+    let outcome = store.try_commit(refused.clone()).await.unwrap();
+    assert!(matches!(outcome, Outcome::Closed { shard } if shard == parent), "{outcome:?}");
+    assert_eq!(store.value(key("p", [1])).await, Some(bytes([1])));
+    assert!(append(&store, 1, vec![record(child, "two")]).await > cut);
+    // Who was interrupted does it again.
+    let again = store.engine.log_cut(vec![parent], vec![other]).await.unwrap();
+    assert!(again >= cut);
+    assert!(append(&store, 1, vec![record(other, "three")]).await > again);
+    assert!(matches!(store.try_commit(refused).await.unwrap(), Outcome::Closed { .. }));
+    assert_eq!(log(&store, parent).await.len(), 1);
+    assert_eq!(log(&store, child).await.len(), 1);
 }

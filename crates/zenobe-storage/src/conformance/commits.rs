@@ -175,7 +175,7 @@ pub async fn lanes_of_a_partition_commit_together(factory: &dyn EngineFactory) {
     let rows = [
         key("p", "s"),
         key_in(Lane::local_index(0), "p", "index"),
-        key_in(Lane::OUTBOX, "p", "relay"),
+        key_in(Lane(255), "p", "relay"),
     ];
     let preconditions = rows.iter().cloned().map(absent).collect();
     let mutations = rows.iter().cloned().map(|key| put(key, "new")).collect();

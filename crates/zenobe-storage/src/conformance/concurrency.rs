@@ -63,7 +63,9 @@ pub async fn counters_lose_no_increment(factory: &dyn EngineFactory) {
                         Outcome::Conflict { current: None, .. } => {
                             row = store.get(key.clone()).await
                         }
-                        Outcome::Unknown => panic!("an unknown outcome without a fault"),
+                        outcome @ (Outcome::Closed { .. } | Outcome::Unknown) => {
+                            panic!("{outcome:?} without a reason")
+                        }
                     }
                 }
                 assert!(
@@ -208,6 +210,7 @@ async fn operate(store: &Store, key: &Key, recorder: &Recorder, dice: &mut Dice,
             let found = current.map(|row| number(row.as_ref()));
             recorder.returned(called, action(Swap::Refused { found }));
         }
+        Outcome::Closed { .. } => panic!("a commit without records met a closed shard"),
         Outcome::Unknown => recorder.unknown(called, action(Swap::Done)),
     }
 }

@@ -18,6 +18,9 @@ pub(super) const SPACE: SpaceId = SpaceId(7);
 /// No limit that a test's page reaches.
 pub(super) const ALL_ROWS: PageLimit = PageLimit { rows: 1_000_000, bytes: 1 << 40 };
 
+/// How many reads it may take at most until a derived row is there.
+const READS_UNTIL_RELAYED: usize = 20_000;
+
 /// An engine with one space.
 pub(super) struct Store {
     pub(super) engine: Arc<dyn Engine>,
@@ -57,7 +60,7 @@ pub(super) const fn commit_of(
     preconditions: Vec<Precondition>,
     mutations: Vec<Mutation>,
 ) -> Commit {
-    Commit { preconditions, mutations, records: Vec::new() }
+    Commit { preconditions, mutations, derived: Vec::new(), records: Vec::new() }
 }
 
 /// All rows of a lane of a partition, forwards.
@@ -112,7 +115,7 @@ impl Store {
     pub(super) async fn commit(&self, commit: Commit) -> (Position, Version) {
         match self.engine.commit(commit).await.unwrap() {
             Outcome::Committed { position, version } => (position, version),
-            outcome @ (Outcome::Conflict { .. } | Outcome::Unknown) => {
+            outcome @ (Outcome::Conflict { .. } | Outcome::Closed { .. } | Outcome::Unknown) => {
                 panic!("not committed: {outcome:?}")
             }
         }
@@ -122,7 +125,7 @@ impl Store {
     pub(super) async fn conflict(&self, commit: Commit) -> (Key, Option<Option<Row>>) {
         match self.engine.commit(commit).await.unwrap() {
             Outcome::Conflict { key, current } => (key, current),
-            outcome @ (Outcome::Committed { .. } | Outcome::Unknown) => {
+            outcome @ (Outcome::Committed { .. } | Outcome::Closed { .. } | Outcome::Unknown) => {
                 panic!("no conflict: {outcome:?}")
             }
         }
@@ -138,6 +141,19 @@ impl Store {
 
     pub(super) async fn get(&self, key: Key) -> Option<Row> {
         self.engine.get(key, Read::Strong).await.unwrap()
+    }
+
+    /// The value of a derived row, once it is this one.
+    pub(super) async fn becomes(&self, key: Key, value: Option<&str>) {
+        let expected = value.map(bytes);
+        let mut found = None;
+        for _ in 0..READS_UNTIL_RELAYED {
+            found = self.value(key.clone()).await;
+            if found == expected {
+                return;
+            }
+        }
+        panic!("{key:?} is {found:?} and not {expected:?}");
     }
 
     pub(super) async fn value(&self, key: Key) -> Option<Bytes> {

@@ -23,7 +23,7 @@ const CASES: u32 = 48;
 const CALLS_MAX: usize = 80;
 
 const PARTITIONS: [&[u8]; 4] = [b"a", b"a\0", b"\0", b"\xff\xff"];
-const LANES: [Lane; 2] = [Lane::ITEM, Lane::OUTBOX];
+const LANES: [Lane; 2] = [Lane::ITEM, Lane(255)];
 const SORTS: [&[u8]; 6] = [b"", b"\0", b"\0\xff", b"a", b"ab", b"\xff"];
 
 /// A key by the ordinals of its parts.
@@ -252,7 +252,9 @@ impl<'a> Model<'a> {
                 self.engine.durable(position).await.unwrap();
                 position
             }
-            outcome @ (Outcome::Conflict { .. } | Outcome::Unknown) => panic!("{outcome:?}"),
+            outcome @ (Outcome::Conflict { .. } | Outcome::Closed { .. } | Outcome::Unknown) => {
+                panic!("{outcome:?}")
+            }
         }
     }
 
@@ -296,6 +298,7 @@ impl<'a> Model<'a> {
         let commit = Commit {
             preconditions,
             mutations: mutations.into_iter().map(|(key, value)| Mutation { key, value }).collect(),
+            derived: Vec::new(),
             records: records.collect(),
         };
         let outcome = self.engine.commit(commit.clone()).await.unwrap();
@@ -343,7 +346,9 @@ impl<'a> Model<'a> {
                     assert_eq!(current.as_ref(), self.rows.get(&key));
                 }
             }
-            Outcome::Unknown => panic!("an unknown outcome without a fault"),
+            Outcome::Closed { .. } | Outcome::Unknown => {
+                panic!("an unknown outcome without a fault")
+            }
         }
     }
 
@@ -421,7 +426,7 @@ impl<'a> Model<'a> {
                 break;
             }
         }
-        assert_eq!(self.engine.log_read(shard, cursor, limit).await.unwrap(), expected);
+        assert_eq!(self.engine.log_read(shard, cursor, limit).await.unwrap().records, expected);
     }
 
     async fn log_trim(&mut self, shard: ShardId, at: usize) {

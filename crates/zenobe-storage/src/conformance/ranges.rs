@@ -118,7 +118,7 @@ pub async fn an_interval_without_keys_is_empty(factory: &dyn EngineFactory) {
 pub async fn partitions_and_lanes_are_separate(factory: &dyn EngineFactory) {
     let store = Store::new(factory, "partitions_and_lanes_are_separate").await;
     let partitions: [&[u8]; 6] = [b"p", b"p\0", b"p\0\0", b"pp", b"\0", b"\xff"];
-    let lanes = [Lane::ITEM, Lane::local_index(0), Lane::local_index(63), Lane::OUTBOX];
+    let lanes = [Lane::ITEM, Lane::local_index(0), Lane::local_index(63), Lane(255)];
     for partition in partitions {
         for lane in lanes {
             for sort in [b"" as &[u8], b"\0", b"p", b"\xff"] {

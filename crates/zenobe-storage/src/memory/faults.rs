@@ -21,6 +21,7 @@ pub enum Call {
     Durable,
     Snapshot,
     LogRead,
+    LogCut,
     LogTrim,
     Checkpoint,
     SpaceStats,
