@@ -1,15 +1,16 @@
 //! Which index entries follow from an item: the only place that knows.
 //!
 //! Entries are derived, never read to be changed: [`mutations`] takes the item before and after and
-//! names the entries to put and to delete. They go into the same commit as the item, so an index
-//! never disagrees with its table. What they cost is counted here as well.
+//! names the entries to put and to delete. Those of local indexes are rows of the item's partition; those of
+//! global ones are derived rows of the item's commit. So an index never disagrees with its table, or, where
+//! commits stay within a partition, not for long. What they cost is counted here as well.
 //! Source: Developer Guide, "Using Global Secondary Indexes", "Write operations and throughput".
 
 use std::sync::Arc;
 
 use zenobe_model::EncodedItem;
 use zenobe_model::capacity::HalfUnits;
-use zenobe_storage::{Key, Mutation};
+use zenobe_storage::{Commit, Key, Mutation};
 
 use crate::catalog::{Counters, GlobalIndex, IndexProjection, LocalIndex, Table, Upkeep};
 use crate::key;
@@ -40,16 +41,17 @@ pub struct IndexChange {
     pub counters: Arc<Counters>,
 }
 
-/// Appends to `out` what the change of an item from `old` to `new` means for all indexes, and says
+/// Adds to a commit what the change of an item from `old` to `new` means for all indexes, and says
 /// what it does to each. Indexes that are not touched are absent.
 pub(crate) fn mutations(
     table: &Table,
     old: Option<&EncodedItem>,
     new: Option<&EncodedItem>,
-    out: &mut Vec<Mutation>,
+    commit: &mut Commit,
 ) -> Vec<IndexChange> {
     let mut changes = Vec::new();
     let mut change = |name: &String, upkeep, local, counters: &Arc<Counters>, old, new| {
+        let out = if local { &mut commit.mutations } else { &mut commit.derived };
         let bytes = |entry: &Option<IndexEntry>| entry.as_ref().map(|e| e.value.size_bytes());
         let (old_bytes, new_bytes) = (bytes(&old), bytes(&new));
         let units = replace(old, new, upkeep, out);

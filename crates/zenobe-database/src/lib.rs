@@ -23,6 +23,7 @@ pub mod catalog;
 pub mod environment;
 mod fault;
 pub mod index;
+mod join;
 pub mod key;
 mod latch;
 mod ops;

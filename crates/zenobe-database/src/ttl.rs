@@ -30,7 +30,7 @@
 use bytes::Bytes;
 use zenobe_model::expression::{Comparison, Condition, Literal, Operand, Path};
 use zenobe_model::{AttributeValue, EncodedItem, Number, ValueRef};
-use zenobe_storage::{Key, Lane, Mutation, RowPlace};
+use zenobe_storage::{Commit, Key, Lane, Mutation, RowPlace};
 
 use crate::catalog::{ExpiryIndex, Table, Upkeep};
 
@@ -131,14 +131,15 @@ pub(crate) fn has_expired(attribute: &str, now_s: u64) -> Condition {
     ])
 }
 
-/// Appends to `out` what the change of an item from `old` to `new` means for the expiry index.
+/// Adds to a commit what the change of an item from `old` to `new` means for the expiry index.
 pub(crate) fn mutations(
     table: &Table,
     place: &RowPlace,
     old: Option<&EncodedItem>,
     new: Option<&EncodedItem>,
-    out: &mut Vec<Mutation>,
+    commit: &mut Commit,
 ) {
+    let out = &mut commit.derived;
     for index in &table.expiry_indexes {
         let Some(upkeep) = index.state.upkeep() else { continue };
         let entry = |item| Entry::of(index, place, item);

@@ -39,7 +39,7 @@ use crate::fault::Fault;
 use crate::index::{self, IndexChange};
 use crate::key::{self, IndexKeyOrigin};
 use crate::stream::Entered;
-use crate::{Inner, engine_failure, transact, ttl};
+use crate::{Inner, engine_failure, join, transact, ttl};
 
 /// How often a write starts again because another process changed an item under it.
 pub(crate) const CONFLICT_RETRIES_MAX: usize = 64;
@@ -264,6 +264,18 @@ pub(crate) async fn write_all(
     commit_all(db, writes, None).await.map_err(Refusal::into_first)
 }
 
+/// Makes each write by itself, all at once; each has its own result.
+pub(crate) async fn write_each(
+    db: &Inner,
+    writes: &[ItemWrite],
+) -> Vec<Result<Written, ServiceError>> {
+    let one = async |write| {
+        let written = write_all(db, std::slice::from_ref(write)).await?;
+        written.into_iter().next().ok_or_else(ServiceError::internal)
+    };
+    join::all(writes.iter().map(one).collect()).await
+}
+
 /// Makes all writes or none in one commit, with the rider, if there is one. No two of the writes may
 /// name the same item.
 ///
@@ -301,7 +313,7 @@ pub(crate) async fn commit_all(
         };
         let streams = Entered::enter(writes.iter().map(|write| &write.table)).await;
         let records = streams.records(db, writes, &plan.written, header.timestamp >> 16);
-        let commit = Commit { records, ..plan.commit(&keys, &rows, rider) };
+        let commit = Commit { records, ..plan.take_commit(&keys, &rows, rider) };
         let intended = commit.mutations.clone();
         let outcome = db.engine.commit(commit).await.map_err(|e| engine_failure(&e))?;
         drop(streams);
@@ -405,7 +417,8 @@ pub(crate) fn as_read(key: Key, row: Option<&Row>) -> Precondition {
 
 /// What a commit will change and what it will answer.
 pub(crate) struct Plan {
-    mutations: Vec<Mutation>,
+    /// Without its preconditions.
+    commit: Commit,
     pub(crate) written: Vec<Written>,
 }
 
@@ -416,7 +429,8 @@ impl Plan {
         rows: &[Option<Row>],
         header: ItemHeader,
     ) -> Result<Self, Refusal> {
-        let mut plan = Self { mutations: Vec::new(), written: Vec::with_capacity(writes.len()) };
+        let mut plan =
+            Self { commit: Commit::default(), written: Vec::with_capacity(writes.len()) };
         let mut sizes = CollectionSizes::of(keys, rows, writes.len())?;
         // Empty as long as nothing is wrong; then one for each write.
         let mut errors: Vec<Option<ServiceError>> = Vec::new();
@@ -437,7 +451,7 @@ impl Plan {
             errors.resize(writes.len(), None);
             return Err(Refusal::Actions(errors));
         }
-        sizes.mutations(keys, &mut plan.mutations);
+        sizes.mutations(keys, &mut plan.commit.mutations);
         Ok(plan)
     }
 
@@ -457,7 +471,7 @@ impl Plan {
             Vec::new()
         } else {
             let item = ItemChange { table: &write.table, key: write.key(), old: &old, new: &new };
-            item.mutations(&mut self.mutations)
+            item.add_to(&mut self.commit)
         };
         let collection_bytes = match collection {
             None => None,
@@ -472,20 +486,17 @@ impl Plan {
     }
 
     /// The commit: on the precondition that all is as it was read.
-    fn commit(&mut self, keys: &Keys, rows: &[Option<Row>], rider: Option<&Rider>) -> Commit {
-        let mut preconditions: Vec<Precondition> = keys
-            .all
-            .iter()
-            .zip(rows)
-            .map(|(key, row)| as_read(key.clone(), row.as_ref()))
-            .collect();
-        let mut mutations = std::mem::take(&mut self.mutations);
+    fn take_commit(&mut self, keys: &Keys, rows: &[Option<Row>], rider: Option<&Rider>) -> Commit {
+        let mut commit = std::mem::take(&mut self.commit);
+        let as_they_were = keys.all.iter().zip(rows);
+        commit.preconditions =
+            as_they_were.map(|(key, row)| as_read(key.clone(), row.as_ref())).collect();
         if let Some(rider) = rider {
-            preconditions.push(as_read(rider.key.clone(), rider.before.as_ref()));
+            commit.preconditions.push(as_read(rider.key.clone(), rider.before.as_ref()));
             let value = Some(rider.value.clone());
-            mutations.push(Mutation { key: rider.key.clone(), value });
+            commit.mutations.push(Mutation { key: rider.key.clone(), value });
         }
-        Commit { preconditions, mutations, ..Commit::default() }
+        commit
     }
 }
 
@@ -498,17 +509,17 @@ pub(crate) struct ItemChange<'a> {
 }
 
 impl ItemChange<'_> {
-    /// Appends the mutations of the item, of its index entries and of its expiry, and says what was done
-    /// to the indexes.
-    pub(crate) fn mutations(self, out: &mut Vec<Mutation>) -> Vec<IndexChange> {
+    /// Adds the item, its index entries and its expiry to a commit, and says what was done to the
+    /// indexes.
+    pub(crate) fn add_to(self, commit: &mut Commit) -> Vec<IndexChange> {
         if self.new.is_some() || self.old.is_some() {
             let value = self.new.as_ref().map(|item| item.bytes().clone());
-            out.push(Mutation { key: self.key.clone(), value });
+            commit.mutations.push(Mutation { key: self.key.clone(), value });
         }
         let (old, new) = (self.old.as_ref(), self.new.as_ref());
-        let indexes = index::mutations(self.table, old, new, out);
+        let indexes = index::mutations(self.table, old, new, commit);
         let place = RowPlace { partition: self.key.partition, sort: self.key.sort };
-        ttl::mutations(self.table, &place, old, new, out);
+        ttl::mutations(self.table, &place, old, new, commit);
         indexes
     }
 }

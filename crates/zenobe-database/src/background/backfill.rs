@@ -1,6 +1,6 @@
 //! Backfilling an index that is being created: one page of the table at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -157,8 +157,8 @@ fn can_be_in(index: &GlobalIndex, item: &EncodedItem) -> bool {
         && index.sort.iter().all(|attribute| fits(&attribute.name, SORT_KEY_BYTES_MAX))
 }
 
-/// Commits entries together with how far the backfill got. An item that is no longer as it was read
-/// was written by somebody who keeps the index, and is left out.
+/// Makes the entries of these items, and then says how far the backfill got. An item that is no longer as
+/// it was read was written by somebody who keeps the index, and is left out.
 pub(super) async fn add(
     db: &Arc<Inner>,
     target: Target<'_>,
@@ -170,7 +170,32 @@ pub(super) async fn add(
     let present = db.engine.multi_get(keys, Read::Latest).await?;
     let mut present = present.into_iter();
     candidates.retain(|_| matches!(present.next(), Some(None)));
-    loop {
+    for group in groups(db, candidates) {
+        add_group(db, target, group).await?;
+    }
+    let place = Catalog::set_backfill_place(target.space(), last);
+    db.engine.commit(Commit { mutations: vec![place], ..Commit::default() }).await?;
+    Ok(())
+}
+
+/// What one commit can reach.
+fn groups(db: &Inner, candidates: Vec<Candidate>) -> Vec<Vec<Candidate>> {
+    if db.engine.capabilities().global_commit {
+        return vec![candidates];
+    }
+    let mut by_partition: BTreeMap<Bytes, Vec<Candidate>> = BTreeMap::new();
+    for candidate in candidates {
+        by_partition.entry(candidate.item_key.partition.clone()).or_default().push(candidate);
+    }
+    by_partition.into_values().collect()
+}
+
+async fn add_group(
+    db: &Arc<Inner>,
+    target: Target<'_>,
+    mut candidates: Vec<Candidate>,
+) -> Result<(), BackgroundError> {
+    while !candidates.is_empty() {
         let preconditions = candidates.iter().map(|candidate| Precondition {
             key: candidate.item_key.clone(),
             expect: Expect::At(candidate.item_version),
@@ -179,10 +204,9 @@ pub(super) async fn add(
             key: candidate.entry.key.clone(),
             value: Some(candidate.entry.value.clone()),
         });
-        let place = Catalog::set_backfill_place(target.space(), last);
         let commit = Commit {
             preconditions: preconditions.collect(),
-            mutations: puts.chain(std::iter::once(place)).collect(),
+            derived: puts.collect(),
             ..Commit::default()
         };
         match db.engine.commit(commit).await? {
@@ -197,6 +221,7 @@ pub(super) async fn add(
             }
         }
     }
+    Ok(())
 }
 
 /// Leaves out the item that a commit stumbled over, and the others that were written as well.

@@ -3,7 +3,8 @@
 //! The sweep reads the expiry indexes ([`crate::ttl`]), never tables. It takes as many due entries of
 //! a shard as fit into a batch and deletes their items in one commit through the write path, on the
 //! condition that each item still has expired: somebody may have written it since. A batch that fails
-//! is tried again item by item, so that one item does not hold up the others.
+//! is tried again item by item, so that one item does not hold up the others; so is every batch on an engine
+//! whose commits stay within a partition.
 //!
 //! After a batch the sweep rests as long as the batch took: with a backlog it takes half of what
 //! one writer could have, and leaves the rest to requests. A batch waits for the disk like any
@@ -25,7 +26,7 @@ use super::BackgroundError;
 use crate::Inner;
 use crate::catalog::{ExpiryIndex, IndexState, Look, Table};
 use crate::ttl::{self, Entry};
-use crate::write::{Change, ItemWrite, Origin, write_all};
+use crate::write::{self, Change, ItemWrite, Origin};
 
 /// The most items that one commit deletes.
 const BATCH_ITEMS_MAX: usize = 100;
@@ -231,9 +232,12 @@ impl Sweep {
         let Some(index) = table.expiry_index() else { return Ok(()) };
         let write = |entry| self.write(&table, index, entry);
         let writes = entries.iter().map(write).collect::<Result<Vec<_>, _>>()?;
-        match write_all(&self.db, &writes).await {
-            Ok(_) => self.count(writes.len()),
-            Err(_) => self.delete_each(&writes).await?,
+        let at_once = self.db.engine.capabilities().global_commit
+            && write::write_all(&self.db, &writes).await.is_ok();
+        if at_once {
+            self.count(writes.len());
+        } else {
+            self.delete_each(&writes).await?;
         }
         // Rests without the snapshot, which others may wait for.
         drop(writes);
@@ -246,8 +250,8 @@ impl Sweep {
 
     /// Deletes item by item.
     async fn delete_each(&mut self, writes: &[ItemWrite]) -> Result<(), BackgroundError> {
-        for write in writes {
-            match write_all(&self.db, std::slice::from_ref(write)).await {
+        for written in write::write_each(&self.db, writes).await {
+            match written {
                 Ok(_) => self.count(1),
                 // Written meanwhile: whoever did kept the index.
                 Err(error) if error.code == ErrorCode::ConditionalCheckFailed => {}

@@ -202,9 +202,5 @@ async fn write_in_commits(db: &Inner, writes: &[ItemWrite]) -> Result<Vec<Writte
     if db.engine.capabilities().global_commit {
         return write::write_all(db, writes).await;
     }
-    let mut all = Vec::with_capacity(writes.len());
-    for write in writes {
-        all.extend(write::write_all(db, std::slice::from_ref(write)).await?);
-    }
-    Ok(all)
+    write::write_each(db, writes).await.into_iter().collect()
 }

@@ -6,7 +6,6 @@ mod capacity;
 mod item;
 mod partiql;
 mod query;
-mod reach;
 mod stream;
 mod table;
 mod tags;

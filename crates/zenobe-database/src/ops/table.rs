@@ -28,7 +28,6 @@ use super::tags;
 use crate::Inner;
 use crate::catalog::{self, Catalog, Edit, IndexState, Table};
 use crate::environment::uuid;
-use crate::ops::reach;
 use crate::stream::{self, Writer};
 
 /// How many names ListTables answers with unless told otherwise, and at most.
@@ -68,9 +67,6 @@ pub(crate) async fn create_table(
     check_supported(request.unsupported)?;
     let name = db.catalog.table_name(&request.table_name)?.to_owned();
     let mut table = new_table(db, name, &request)?;
-    reach::check_global_indexes(db, !table.global_indexes.is_empty())?;
-    let stream = request.stream_specification;
-    reach::check_stream(db, stream.is_some_and(|stream| stream.stream_enabled))?;
     if db.catalog.find(&table.name).is_some() {
         return Err(catalog::table_exists(&table.name));
     }

@@ -16,7 +16,6 @@ use zenobe_storage::SpaceId;
 
 use crate::Inner;
 use crate::catalog::{self, Edit, ExpiryIndex, IndexState, Table};
-use crate::ops::reach;
 
 /// How many expiry indexes a table has at most, those that are being deleted included. Only a client
 /// that switches time to live on and off without a pause gets there.
@@ -28,7 +27,6 @@ pub(crate) async fn update(
     request: UpdateTimeToLiveRequest,
 ) -> Result<TimeToLiveSpecification, ServiceError> {
     let specification = request.specification;
-    reach::check_time_to_live(db, specification.enabled)?;
     let name = db.catalog.table_name(&request.table_name)?;
     let changer = db.catalog.change(db.engine.as_ref()).await;
     let mut keep = Vec::new();

@@ -35,9 +35,7 @@
 //! - A record is removed, or given to the next attempt with its token, only after no participant has
 //!   an intent of a committed attempt.
 //!
-//! Tables with global secondary indexes or time to live are refused: their entries live in other
-//! partitions. The size
-//! of an item collection is checked when the transaction prepares, and counted when it rolls forward.
+//! Entries of global indexes are derived from the commit that rolls their item forward. The size of an item collection is checked when the transaction prepares, and counted when it rolls forward.
 
 use std::time::Duration;
 
@@ -76,16 +74,6 @@ pub(super) async fn write(
     writes: &[ItemWrite],
     begin: Begin,
 ) -> Result<Vec<Written>, Refusal> {
-    let reaches_further = |write: &ItemWrite| {
-        let table = &write.table;
-        !write.is_check() && (!table.global_indexes.is_empty() || !table.expiry_indexes.is_empty())
-    };
-    if writes.iter().any(reaches_further) {
-        return Err(ServiceError::validation(
-            "Transactions that write to tables with global secondary indexes or time to live are not supported by the storage engine in use",
-        )
-        .into());
-    }
     let keys = Keys::of(db, writes);
     let mut begin = Some(begin);
     for _ in 0..ATTEMPTS_MAX {
@@ -479,7 +467,7 @@ async fn roll_into(
         Effect::Check | Effect::Delete => None,
     };
     let change = ItemChange { table, key: item.clone(), old: &old, new: &new };
-    let indexes = change.mutations(&mut commit.mutations);
+    let indexes = change.add_to(commit);
     commit.preconditions.push(as_read(item.clone(), old_row.as_ref()));
     let now_ms = db.environment.now_ms();
     let from = (table, &item.partition[..], Origin::Request);

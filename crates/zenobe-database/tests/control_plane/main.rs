@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
 
-mod a_lesser_engine_refuses_what_it_cannot_keep;
 mod create_table_refuses_with_the_service_s_texts;
+mod derived_entries_follow_their_items;
 mod every_fault_is_survived;
 mod expired_items_are_deleted;
 mod indexes_agree_with_the_table_under_load;

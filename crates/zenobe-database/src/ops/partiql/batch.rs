@@ -1,10 +1,7 @@
 //! BatchExecuteStatement: statements that name one item each, independent of each other.
 
 use std::collections::BTreeSet;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use zenobe_model::capacity::{ConsumedCapacity, HalfUnits};
 use zenobe_model::operation::{
@@ -20,7 +17,7 @@ use super::write::PlannedWrite;
 use super::{parameters, select, write};
 use crate::catalog::Table;
 use crate::read::{self, Source};
-use crate::{Inner, key};
+use crate::{Inner, join, key};
 
 /// A statement of a batch, ready to run.
 enum Planned {
@@ -64,7 +61,7 @@ pub(crate) async fn batch_execute_statement(
     let runs = planned.into_iter().map(|planned| run(db, planned, wanted)).collect();
     let mut responses = Vec::new();
     let mut consumed = Vec::new();
-    for outcome in all(runs).await {
+    for outcome in join::all(runs).await {
         responses.push(outcome.response);
         consumed.extend(outcome.capacity);
     }
@@ -185,24 +182,4 @@ impl ItemRead {
         };
         Ok((item, units))
     }
-}
-
-/// Runs futures at once, in this task: their writes share a wait for the disk.
-async fn all<T>(futures: Vec<impl Future<Output = T>>) -> Vec<T> {
-    let mut pending: Vec<Pin<Box<_>>> = futures.into_iter().map(Box::pin).collect();
-    let mut results: Vec<Option<T>> = pending.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        let mut done = true;
-        for (future, result) in pending.iter_mut().zip(&mut results) {
-            if result.is_none() {
-                match future.as_mut().poll(context) {
-                    Poll::Ready(value) => *result = Some(value),
-                    Poll::Pending => done = false,
-                }
-            }
-        }
-        if done { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    results.into_iter().flatten().collect()
 }

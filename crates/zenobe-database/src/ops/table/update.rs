@@ -26,7 +26,6 @@ use super::{check_supported, description, in_use, invalid, validation};
 use crate::Inner;
 use crate::catalog::{self, Changed, Edit, Encryption, IndexState, Table};
 use crate::environment::uuid;
-use crate::ops::reach;
 use crate::stream;
 
 /// What a request needs beside the table: what must be the same when the change runs again.
@@ -50,9 +49,6 @@ pub(crate) async fn update_table(
     let request = without_empty_objects(request);
     check_request(&request)?;
     let creates = updates(&request).iter().any(|update| update.create.is_some());
-    reach::check_global_indexes(db, creates)?;
-    let stream = request.stream_specification;
-    reach::check_stream(db, stream.is_some_and(|stream| stream.stream_enabled))?;
     let name = db.catalog.table_name(&request.table_name)?;
     let changer = db.catalog.change(db.engine.as_ref()).await;
     let now_ms = db.environment.now_ms();
