@@ -23,9 +23,10 @@
 //! Items whose attributes cannot be a key of the index are not in it: those with another type, an
 //! empty value or one that is too long.
 //!
-//! The waiting knows the writes of this process. Several processes over one distributed engine will need
-//! an agreement on snapshots, and engines that cannot commit an item and an entry
-//! together will need a relay: neither is there yet.
+//! Where several processes share the store, each step waits until all follow the one before
+//! ([`crate::catalog`]), and the work on a table is claimed by one of them. Where a commit stays
+//! within a partition entries are derived: they may come later than their commit, and the one with the highest version
+//! stands, so that an entry which the backfill made from an older item never takes the place of a newer one.
 //!
 //! Deleting an index publishes it as `Deleting`, waits in the same way for the writes that still
 //! keep it, and then forgets it and drops its space.
@@ -54,11 +55,13 @@ use zenobe_model::ServiceError;
 use zenobe_storage::{EngineError, Figure, SpaceId};
 
 use self::figures::Recount;
-use crate::catalog::{Edit, Figures, IndexState, Table};
+use crate::catalog::{BEAT, Edit, Fence, Figures, IndexState, Table};
 use crate::{Database, Inner};
 
 /// How long to wait for writes under an older snapshot before looking again.
 const SUPERSEDED_POLL: Duration = Duration::from_millis(1);
+/// The same where other processes are asked.
+const AGREEMENT_POLL: Duration = Duration::from_millis(100);
 /// The longest rest after a step.
 const REST_MS_MAX: u64 = 100;
 /// How long to wait after a failure.
@@ -124,7 +127,32 @@ pub enum BackgroundError {
 impl Database {
     /// Does background work for as long as the future is polled. Never ends.
     pub async fn run_background(&self) {
-        tokio::join!(self.run_stream_upkeep(), self.run_catalog_work(), sweep::run(&self.inner));
+        tokio::join!(
+            self.run_agreement(),
+            self.run_stream_upkeep(),
+            self.run_catalog_work(),
+            sweep::run(&self.inner)
+        );
+    }
+
+    /// Keeps in touch with the processes that share the store, where there may be any.
+    async fn run_agreement(&self) {
+        let db = &self.inner;
+        while db.catalog.is_shared() {
+            if let Err(error) = db.catalog.beat(db).await {
+                tracing::warn!(%error, "keeping in touch with other processes failed");
+            }
+            db.environment.sleep(BEAT).await;
+        }
+    }
+
+    /// Takes leave of the processes that share the store, so that none of them waits for this one: to be
+    /// called when no more requests come.
+    ///
+    /// # Errors
+    /// [`BackgroundError::Engine`] when the engine fails; the others find out in half a minute.
+    pub async fn leave(&self) -> Result<(), BackgroundError> {
+        Ok(self.inner.catalog.leave(&self.inner).await?)
     }
 
     /// Deletes the items that have expired, until there are none left; says how many there were.
@@ -179,6 +207,10 @@ impl Database {
                         db.environment.sleep(rest).await;
                     }
                 }
+                Step::Waiting if db.catalog.is_shared() => {
+                    db.catalog.beat(db).await?;
+                    db.environment.sleep(AGREEMENT_POLL).await;
+                }
                 Step::Waiting => db.environment.sleep(SUPERSEDED_POLL).await,
             }
         }
@@ -198,6 +230,9 @@ impl Database {
                 return Ok(());
             }
             state.purged_ms = now_ms;
+        }
+        if self.inner.catalog.claim(&self.inner, "transactions").await?.is_none() {
+            return Ok(());
         }
         Ok(crate::transact::purge(&self.inner).await?)
     }
@@ -229,7 +264,7 @@ impl Database {
 /// Does one piece of work: the first that there is.
 async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundError> {
     if db.catalog.is_unsettled() {
-        db.catalog.change(db.engine.as_ref()).await.settle().await?;
+        db.catalog.change(db).await.settle().await?;
         return Ok(Step::Done);
     }
     if figures::decide(db, state).await? {
@@ -244,16 +279,17 @@ async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundErro
         else {
             continue;
         };
-        match index_step(db, table, unfinished, state).await? {
+        let Some(fence) = db.catalog.claim(db, &table.work()).await? else { continue };
+        match index_step(db, table, unfinished, state, &fence).await? {
             Step::Done => return Ok(Step::Done),
             Step::Waiting => waiting = true,
             Step::Idle => {}
         }
     }
-    if let Some(space) = db.catalog.next_dropped() {
-        db.engine.drop_space(space).await?;
-        let changer = db.catalog.change(db.engine.as_ref()).await;
-        changer.forget_dropped(space).await?;
+    if let Some(space) = db.catalog.next_dropped()
+        && db.catalog.claim(db, "spaces").await?.is_some()
+    {
+        db.catalog.change(db).await.drop_space(space).await?;
         return Ok(Step::Done);
     }
     if waiting {
@@ -268,23 +304,21 @@ async fn index_step(
     table: Arc<Table>,
     (space, index_state): (SpaceId, IndexState),
     state: &mut State,
+    fence: &Fence,
 ) -> Result<Step, BackgroundError> {
+    if index_state != IndexState::Active && !is_settled(db, &table).await? {
+        return Ok(Step::Waiting);
+    }
     match index_state {
         IndexState::Active => Ok(Step::Idle),
         IndexState::Creating { backfilling: true } => {
-            if !db.catalog.is_superseded(&table.id) {
-                return Ok(Step::Waiting);
-            }
-            let is_over = backfill::page(db, &table, space).await?;
+            let is_over = backfill::page(db, &table, space, fence).await?;
             if is_over {
                 figures::count_index(state, &table, space);
             }
             Ok(Step::Done)
         }
         IndexState::Creating { backfilling: false } | IndexState::Deleting => {
-            if !db.catalog.is_superseded(&table.id) {
-                return Ok(Step::Waiting);
-            }
             let name = table.name.clone();
             // Not to be waited for by the next one who asks the same question.
             drop(table);
@@ -303,6 +337,11 @@ async fn index_step(
     }
 }
 
+/// Whether nobody works by an older snapshot of this table, in this process or another one.
+async fn is_settled(db: &Inner, table: &Table) -> Result<bool, ServiceError> {
+    Ok(db.catalog.is_superseded(&table.id) && db.catalog.is_followed(db, table.row_version).await?)
+}
+
 /// Changes the table that has an index in this space, if it still has.
 async fn change_index(
     db: &Arc<Inner>,
@@ -310,7 +349,7 @@ async fn change_index(
     space: SpaceId,
     change: impl Fn(&mut Table) -> Edit,
 ) -> Result<(), BackgroundError> {
-    let changer = db.catalog.change(db.engine.as_ref()).await;
+    let changer = db.catalog.change(db).await;
     let is_there = |table: &Table| table.spaces().any(|known| known == space);
     if !db.catalog.find(name).is_some_and(|table| is_there(&table)) {
         return Ok(());

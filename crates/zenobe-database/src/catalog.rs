@@ -16,13 +16,17 @@
 //! |---|---|---|
 //! | `c` | | the next space id, which never goes back |
 //! | `t` | table name | the [`Table`] |
-//! | `d` | space id | nothing: the space is to be dropped |
+//! | `d` | space id | nothing: the space is to be dropped; or the member that allocated it and did not use it yet |
 //! | `b` | space id | how far the backfill of the index in that space got |
 //! | `f` | table id | the table's figures when they were last saved |
 //! | `s` | table name, `/`, stream label | the [`Stream`] |
 //! | `k` | | [`Marks`]: how old the records of streams are |
 //! | `x` | | nothing: written to know a position in the order of commits |
 //! | `o` | | nothing: the figures since were not saved, so they are to be recounted |
+//! | `g` | | nothing: its version numbers the changes of a shared catalogue |
+//! | `z` | table name | nothing: the last table of this name was deleted by the change of this version |
+//! | `m` | member | a process that shares the catalogue, and what it follows ([`agreement`]) |
+//! | `w` | a piece of work | the member that does it |
 //!
 //! Every change expects the version of the row that it replaces, so that a second process over the
 //! same engine is noticed. A space is created before the table that uses it is: until that commit,
@@ -34,8 +38,12 @@
 //! and one that DeleteTable answered for with `DELETING` is gone: its name can be used again at
 //! once, and its space is dropped in the background. Clients that wait for either never wait.
 
+mod agreement;
 mod arn;
+mod change;
 mod expiry;
+mod figures;
+mod rows;
 mod stored;
 mod stream;
 mod table;
@@ -45,20 +53,23 @@ use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use minicbor::{Decode, Encode};
 use parking_lot::Mutex;
-use tokio::sync::{MutexGuard, Notify};
+use tokio::sync::Notify;
 use zenobe_model::operation::ResourceStatus;
 use zenobe_model::{ErrorCode, ServiceError};
 use zenobe_storage::{
-    Commit, Direction, Engine, EngineError, Expect, Key, Lane, Mutation, Outcome, PageLimit,
-    Precondition, RangeRead, Read, Row, RowPlace, SortBound, SpaceId, Version,
+    Commit, Engine, EngineError, Expect, Mutation, Outcome, PageLimit, Precondition, Read,
+    RowPlace, SpaceId,
 };
 
+use self::agreement::Agreement;
+pub(crate) use self::agreement::{BEAT, Fence};
 pub(crate) use self::arn::{ArnProblem, parse as parse_arn, table_arn};
+pub(crate) use self::change::{Changed, Changer, Edit};
 pub use self::expiry::ExpiryIndex;
 pub(crate) use self::expiry::Look;
+pub(crate) use self::figures::Figures;
+use self::rows::{CatalogRow, Loaded, StoredPlace};
 pub(crate) use self::stream::{Marks, mix};
 pub use self::stream::{Shard, ShardEnd, ShardName, Stream};
 pub(crate) use self::table::Upkeep;
@@ -66,8 +77,9 @@ pub use self::table::{
     Counters, Encryption, GlobalIndex, Index, IndexProjection, IndexState, KeyAttribute, KeySchema,
     LocalIndex, Table,
 };
-use crate::stream::{Streams, Writer};
-use crate::{DatabaseConfig, OpenError, engine_failure};
+use crate::environment::Environment;
+use crate::stream::Streams;
+use crate::{DatabaseConfig, Inner, OpenError, engine_failure};
 
 /// The space of the catalogue.
 pub const SPACE: SpaceId = SpaceId(0);
@@ -94,6 +106,10 @@ pub struct Catalog {
     superseded: Mutex<HashMap<String, Vec<Weak<Table>>>>,
     /// Spaces that nothing refers to any more.
     dropped: Mutex<BTreeSet<SpaceId>>,
+    /// Held while what the tables are is read or changed, and then published.
+    applying: tokio::sync::Mutex<()>,
+    /// What processes that share the catalogue agree on; `None` where this one has it to itself.
+    agreement: Option<Agreement>,
     /// Tables whose change was begun: while nobody changes the catalogue, those whose change was
     /// given up half-way, because the client went away or the engine failed.
     unsettled: Mutex<BTreeSet<String>>,
@@ -105,206 +121,119 @@ pub struct Catalog {
     pub(crate) figures_lost: bool,
 }
 
-/// A row of the catalogue.
-enum CatalogRow<'a> {
-    NextSpace,
-    Table(&'a str),
-    Drop(SpaceId),
-    Backfill(SpaceId),
-    Figures(&'a str),
-    Stream(&'a Stream),
-    Marks,
-    Cut,
-    Open,
-}
-
-impl CatalogRow<'_> {
-    fn key(&self) -> Key {
-        let stream_name;
-        let (kind, rest): (u8, &[u8]) = match self {
-            Self::NextSpace => (b'c', &[]),
-            Self::Table(name) => (b't', name.as_bytes()),
-            Self::Drop(space) => (b'd', &space.0.to_be_bytes()),
-            Self::Backfill(space) => (b'b', &space.0.to_be_bytes()),
-            Self::Figures(table_id) => (b'f', table_id.as_bytes()),
-            Self::Stream(stream) => {
-                // A table's name has no slash.
-                stream_name = format!("{}/{}", stream.table_name, stream.label);
-                (b's', stream_name.as_bytes())
-            }
-            Self::Marks => (b'k', &[]),
-            Self::Cut => (b'x', &[]),
-            Self::Open => (b'o', &[]),
-        };
-        let mut sort = Vec::with_capacity(1 + rest.len());
-        sort.push(kind);
-        sort.extend_from_slice(rest);
-        let partition = Bytes::from_static(PARTITION);
-        Key { space: SPACE, partition, lane: Lane::ITEM, sort: Bytes::from(sort) }
-    }
-
-    fn put(&self, value: Bytes) -> Mutation {
-        Mutation { key: self.key(), value: Some(value) }
-    }
-
-    fn delete(&self) -> Mutation {
-        Mutation { key: self.key(), value: None }
-    }
-}
-
-/// How far a backfill got: the place of the last item that was looked at.
-#[derive(Clone, Debug, Encode, Decode)]
-struct StoredPlace {
-    #[cbor(n(0), with = "minicbor::bytes")]
-    partition: Vec<u8>,
-    #[cbor(n(1), with = "minicbor::bytes")]
-    sort: Vec<u8>,
-}
-
-/// The figures of a table and its indexes, as saved.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub(crate) struct Figures {
-    /// Items and bytes of the table.
-    #[n(0)]
-    table: (i64, i64),
-    /// Items and bytes of each local secondary index, by ordinal.
-    #[n(1)]
-    local: Vec<(u8, i64, i64)>,
-    /// Items and bytes of each global secondary index, by space.
-    #[n(2)]
-    global: Vec<(u64, i64, i64)>,
-}
-
-impl Figures {
-    /// The figures as they are now.
-    pub(crate) fn of(table: &Table) -> Self {
-        let local = |index: &LocalIndex| {
-            let (items, bytes) = index.counters.signed();
-            (index.ordinal, items, bytes)
-        };
-        let global = |index: &GlobalIndex| {
-            let (items, bytes) = index.counters.signed();
-            (index.space.0, items, bytes)
-        };
-        Self {
-            table: table.counters.signed(),
-            local: table.local_indexes.iter().map(local).collect(),
-            global: table.global_indexes.iter().map(global).collect(),
-        }
-    }
-
-    fn restore(&self, table: &Table) {
-        table.counters.add(self.table.0, self.table.1);
-        for index in &table.local_indexes {
-            let saved = self.local.iter().find(|(ordinal, ..)| *ordinal == index.ordinal);
-            if let Some((_, items, bytes)) = saved {
-                index.counters.add(*items, *bytes);
-            }
-        }
-        for index in &table.global_indexes {
-            let saved = self.global.iter().find(|(space, ..)| *space == index.space.0);
-            if let Some((_, items, bytes)) = saved {
-                index.counters.add(*items, *bytes);
-            }
-        }
-    }
-}
-
-/// What a change does to a table's row and beside it, in one commit.
-#[derive(Debug, Default)]
-pub(crate) struct Edit {
-    /// The table after the change; `None` removes it.
-    pub(crate) table: Option<Table>,
-    /// Spaces that nothing refers to after the change.
-    pub(crate) drop: Vec<SpaceId>,
-    /// Spaces that were allocated and that the table refers to after the change.
-    pub(crate) keep: Vec<SpaceId>,
-    /// Spaces whose backfill is over.
-    pub(crate) backfilled: Vec<SpaceId>,
-    /// Rows of the table's stream.
-    pub(crate) rows: Vec<Mutation>,
-}
-
-impl From<Table> for Edit {
-    fn from(table: Table) -> Self {
-        Self { table: Some(table), ..Self::default() }
-    }
-}
-
-/// A table before and after a change.
-#[derive(Debug)]
-pub(crate) struct Changed {
-    pub(crate) before: Arc<Table>,
-    pub(crate) after: Option<Arc<Table>>,
-}
-
-/// The right to change the catalogue, held for the length of one change.
-pub(crate) struct Changer<'a> {
-    catalog: &'a Catalog,
-    engine: &'a dyn Engine,
-    /// Whether a change before this one was given up and is still to be settled.
-    owing: bool,
-    _alone: MutexGuard<'a, ()>,
-}
-
 impl Catalog {
     /// Reads the catalogue that the engine holds.
     pub(crate) async fn open(
         engine: &dyn Engine,
+        environment: &dyn Environment,
         config: &DatabaseConfig,
     ) -> Result<Self, OpenError> {
         engine.create_space(SPACE).await?;
-        let mut tables = Tables::new();
-        let mut dropped = BTreeSet::new();
-        let mut figures_lost = false;
-        let mut figures: HashMap<String, Figures> = HashMap::new();
-        let (mut streams, mut marks): (Vec<Stream>, Marks) = Default::default();
-        for (place, row) in read_all(engine).await? {
-            match place.sort.split_first() {
-                Some((b't', _)) => {
-                    let mut table: Table = decode(&place, &row)?;
-                    table.arn = table_arn(&config.region, &config.account_id, &table.name);
-                    table.row_version = Some(row.version);
-                    tables.insert(table.name.clone(), Arc::new(table));
-                }
-                Some((b'd', space)) => {
-                    dropped.insert(space_of(&place, space)?);
-                }
-                Some((b'f', id)) => {
-                    figures.insert(String::from_utf8_lossy(id).into_owned(), decode(&place, &row)?);
-                }
-                Some((b'o', _)) => figures_lost = true,
-                Some((b's', _)) => streams.push(decode(&place, &row)?),
-                Some((b'k', _)) => marks = decode(&place, &row)?,
-                Some((b'c' | b'b' | b'x', _)) => {}
-                _ => return Err(corrupt(&place, "a row of an unknown kind")),
-            }
-        }
-        for table in tables.values() {
-            if let Some(figures) = figures.get(&table.id) {
-                figures.restore(table);
-            }
-        }
-        let streams = Streams::restored(streams, marks);
-        for table in tables.values_mut() {
-            if let Some(stream) = streams.of_table(table)
-                && let Some(table) = Arc::get_mut(table)
-            {
-                table.writer = Writer::of(&stream);
-            }
-        }
-        Ok(Self {
-            streams,
-            tables: ArcSwap::from_pointee(tables),
+        let agreement = match engine.capabilities().shared {
+            true => Some(Agreement::join(engine, environment).await?),
+            false => None,
+        };
+        let loaded = Loaded::read(engine, &config.region, &config.account_id).await?;
+        let catalog = Self {
+            streams: Streams::default(),
+            tables: ArcSwap::default(),
             region: config.region.clone(),
             account_id: config.account_id.clone(),
             changing: tokio::sync::Mutex::new(()),
+            applying: tokio::sync::Mutex::new(()),
+            agreement,
             superseded: Mutex::default(),
-            dropped: Mutex::new(dropped),
+            dropped: Mutex::default(),
             unsettled: Mutex::default(),
             work: Notify::new(),
-            figures_lost,
-        })
+            figures_lost: loaded.figures_lost,
+        };
+        let (streams, fresh) = catalog.apply(loaded);
+        catalog.follow_streams(&streams, &fresh).await;
+        Ok(catalog)
+    }
+
+    /// Reads the catalogue again and works by what it says from now on.
+    ///
+    /// # Errors
+    /// What the engine answered, or that a row does not decode.
+    pub(crate) async fn reload(&self, db: &Inner) -> Result<(), ServiceError> {
+        let (streams, fresh) = self.reload_tables(db).await?;
+        self.follow_streams(&streams, &fresh).await;
+        Ok(())
+    }
+
+    /// The same, but for the writes of tables, which go on as before. Answers the streams before and the
+    /// tables that were not known.
+    async fn reload_tables(
+        &self,
+        db: &Inner,
+    ) -> Result<(Vec<Arc<Stream>>, Vec<Arc<Table>>), ServiceError> {
+        let _applying = self.applying.lock().await;
+        let loaded = Loaded::read(db.engine.as_ref(), &self.region, &self.account_id).await;
+        let loaded = loaded.map_err(|error| match error {
+            OpenError::Engine(error) => failed(error),
+            OpenError::CorruptCatalog(what) | OpenError::Streams(what) => corrupt_row(what),
+        })?;
+        Ok(self.apply(loaded))
+    }
+
+    /// Makes what was read what everybody sees. Answers the streams before and the tables that were not
+    /// known.
+    fn apply(&self, loaded: Loaded) -> (Vec<Arc<Stream>>, Vec<Arc<Table>>) {
+        let Loaded { generation, tables, figures, streams, marks, dropped, allocated, .. } = loaded;
+        let before = self.streams.all();
+        self.streams.restore(streams, marks);
+        let (known, epoch) = (self.tables.load_full(), self.epoch());
+        let mut gone: BTreeSet<String> = known.keys().cloned().collect();
+        let (mut changes, mut fresh) = (Vec::new(), Vec::new());
+        for mut table in tables {
+            gone.remove(&table.name);
+            table.epoch = epoch;
+            match known.get(&table.name).filter(|known| known.id == table.id) {
+                Some(known) if known.row_version == table.row_version && known.epoch == epoch => {
+                    continue;
+                }
+                Some(known) => {
+                    share_counters(known, &mut table);
+                    table.writer = Arc::clone(&known.writer);
+                }
+                None => {
+                    if let Some(figures) = figures.get(&table.id) {
+                        figures.restore(&table);
+                        table.restored = Arc::new(figures.clone());
+                    }
+                }
+            }
+            let table = Arc::new(table);
+            if known.get(&table.name).is_none_or(|known| known.id != table.id) {
+                fresh.push(Arc::clone(&table));
+            }
+            changes.push((table.name.clone(), Some(table)));
+        }
+        changes.extend(gone.into_iter().map(|name| (name, None)));
+        self.publish(changes);
+        *self.dropped.lock() = dropped;
+        self.loaded(generation, allocated);
+        (before, fresh)
+    }
+
+    /// Makes the writes of tables follow their streams, where these are not as before.
+    async fn follow_streams(&self, before: &[Arc<Stream>], fresh: &[Arc<Table>]) {
+        let now = self.streams.all();
+        let is_new = |stream: &&Arc<Stream>| !before.contains(stream);
+        let is_gone = |stream: &&Arc<Stream>| !now.contains(stream);
+        let changed: BTreeSet<&str> = now
+            .iter()
+            .filter(is_new)
+            .chain(before.iter().filter(is_gone))
+            .map(|stream| stream.table_id.as_str())
+            .chain(fresh.iter().map(|table| table.id.as_str()))
+            .collect();
+        for table in self.tables().iter().filter(|table| changed.contains(table.id.as_str())) {
+            let stream = self.streams.of_table(table);
+            table.writer.follow(stream.as_deref(), self.is_shared()).await;
+        }
     }
 
     /// The table with this name or ARN, for an operation on items.
@@ -393,6 +322,53 @@ impl Catalog {
         true
     }
 
+    /// Adds what changed since `before` to the figures of a table that processes share; what they are then.
+    /// `None` if another process was quicker.
+    pub(crate) async fn merge_figures(
+        &self,
+        engine: &dyn Engine,
+        table: &Table,
+        own: &Figures,
+        before: &Figures,
+    ) -> Result<Option<Figures>, EngineError> {
+        let row = CatalogRow::Figures(&table.id);
+        let found = engine.get(row.key(), Read::Strong).await?;
+        let stored: Figures = match &found {
+            None => Figures::default(),
+            Some(found) => stored::decode(&found.value).map_err(EngineError::Corrupt)?,
+        };
+        let change = own.minus(before);
+        let all = stored.plus(&change);
+        if all == stored {
+            return Ok(Some(all));
+        }
+        let exists = Precondition {
+            key: CatalogRow::Table(&table.name).key(),
+            expect: table.row_version.map_or(Expect::Absent, Expect::At),
+        };
+        let as_found = Precondition { key: row.key(), expect: change::expect(found) };
+        let commit = Commit {
+            preconditions: vec![exists, as_found],
+            mutations: vec![row.put(stored::encode(&all))],
+            ..Commit::default()
+        };
+        match engine.commit(commit).await? {
+            Outcome::Committed { .. } => Ok(Some(all)),
+            Outcome::Conflict { .. } | Outcome::Closed { .. } | Outcome::Unknown => Ok(None),
+        }
+    }
+
+    /// Whether nobody in this process works under an older snapshot of any table.
+    fn nobody_is_behind(&self) -> bool {
+        let mut superseded = self.superseded.lock();
+        superseded.retain(|_, older| {
+            older.retain(|snapshot| snapshot.strong_count() > 0);
+            !older.is_empty()
+        });
+        fence(Ordering::Acquire);
+        superseded.is_empty()
+    }
+
     /// A space that is to be dropped, if there is one.
     pub(crate) fn next_dropped(&self) -> Option<SpaceId> {
         self.dropped.lock().first().copied()
@@ -401,12 +377,6 @@ impl Catalog {
     /// Whether there is a change whose end nobody here saw.
     pub(crate) fn is_unsettled(&self) -> bool {
         !self.unsettled.lock().is_empty()
-    }
-
-    /// Waits for the right to change the catalogue.
-    pub(crate) async fn change<'a>(&'a self, engine: &'a dyn Engine) -> Changer<'a> {
-        let alone = self.changing.lock().await;
-        Changer { catalog: self, engine, owing: self.is_unsettled(), _alone: alone }
     }
 
     /// How far the backfill of the index in this space got.
@@ -473,227 +443,35 @@ impl Catalog {
         }
     }
 
-    /// Makes `after` what readers see of the table with this name.
-    fn publish(&self, name: &str, after: Option<Arc<Table>>) {
+    /// Makes these what readers see of the tables with these names.
+    fn publish(&self, changes: Vec<(String, Option<Arc<Table>>)>) {
+        if changes.is_empty() {
+            return;
+        }
         let mut tables = Tables::clone(&self.tables.load());
-        let before = match after {
-            Some(table) => tables.insert(name.to_owned(), table),
-            None => tables.remove(name),
-        };
-        // Known as superseded before anybody can see that it is.
-        if let Some(before) = before {
-            let mut superseded = self.superseded.lock();
-            let older = superseded.entry(before.id.clone()).or_default();
-            older.retain(|snapshot| snapshot.strong_count() > 0);
-            older.push(Arc::downgrade(&before));
+        let mut superseded = self.superseded.lock();
+        for (name, after) in changes {
+            let before = match after {
+                Some(table) => tables.insert(name, table),
+                None => tables.remove(&name),
+            };
+            // Known as superseded before anybody can see that it is.
+            if let Some(before) = before {
+                let older = superseded.entry(before.id.clone()).or_default();
+                older.retain(|snapshot| snapshot.strong_count() > 0);
+                older.push(Arc::downgrade(&before));
+            }
         }
         self.tables.store(Arc::new(tables));
+        drop(superseded);
         self.work.notify_one();
-    }
-}
-
-impl Drop for Changer<'_> {
-    fn drop(&mut self) {
-        if self.catalog.is_unsettled() {
-            self.catalog.work.notify_one();
-        }
-    }
-}
-
-impl Changer<'_> {
-    /// Takes space ids that were never used and creates their spaces, for the table with this name.
-    /// Until a change keeps them they are among those to be dropped.
-    pub(crate) async fn allocate(
-        &self,
-        name: &str,
-        count: usize,
-    ) -> Result<Vec<SpaceId>, ServiceError> {
-        self.catalog.unsettled.lock().insert(name.to_owned());
-        let counter = CatalogRow::NextSpace.key();
-        for _ in 0..CONFLICT_RETRIES_MAX {
-            let row = self.engine.get(counter.clone(), Read::Latest).await.map_err(failed)?;
-            let next = match &row {
-                None => FIRST_TABLE_SPACE,
-                Some(row) => stored::decode(&row.value).map_err(corrupt_row)?,
-            };
-            let spaces: Vec<SpaceId> = (next..).take(count).map(SpaceId).collect();
-            let after = next.saturating_add(spaces.len() as u64);
-            let mut mutations = vec![CatalogRow::NextSpace.put(stored::encode(&after))];
-            mutations.extend(spaces.iter().map(|space| drop_row(*space)));
-            let preconditions = vec![Precondition { key: counter.clone(), expect: expect(row) }];
-            let commit = Commit { preconditions, mutations, ..Commit::default() };
-            match self.engine.commit(commit).await.map_err(failed)? {
-                // Durable with the change that keeps the spaces, which comes after it.
-                Outcome::Committed { .. } => {
-                    for space in &spaces {
-                        self.engine.create_space(*space).await.map_err(failed)?;
-                    }
-                    return Ok(spaces);
-                }
-                Outcome::Conflict { .. } => {}
-                Outcome::Closed { .. } | Outcome::Unknown => return Err(unknown_outcome()),
-            }
-        }
-        Err(contended())
-    }
-
-    /// Adds a table that does not exist, with the row of its stream.
-    pub(crate) async fn create(
-        &self,
-        table: Table,
-        rows: Vec<Mutation>,
-    ) -> Result<Arc<Table>, ServiceError> {
-        let name = table.name.clone();
-        let edit = Edit { keep: table.spaces().collect(), rows, ..Edit::from(table) };
-        match self.commit(&name, None, edit).await? {
-            Some(after) => after.ok_or_else(ServiceError::internal),
-            None => Err(table_exists(&name)),
-        }
-    }
-
-    /// Changes a table. `change` is pure and may run again.
-    pub(crate) async fn update(
-        &self,
-        name: &str,
-        change: impl Fn(&Table) -> Result<Edit, ServiceError>,
-    ) -> Result<Changed, ServiceError> {
-        for _ in 0..CONFLICT_RETRIES_MAX {
-            let before = self.catalog.find(name).ok_or_else(|| table_not_found(name))?;
-            let edit = change(&before)?;
-            if let Some(after) = self.commit(name, Some(&before), edit).await? {
-                return Ok(Changed { before, after });
-            }
-        }
-        Err(contended())
-    }
-
-    /// Changes rows that only whoever holds this right changes; they are durable then.
-    pub(crate) async fn put_rows(&self, mutations: Vec<Mutation>) -> Result<(), ServiceError> {
-        let commit = Commit { mutations, ..Commit::default() };
-        match self.engine.commit(commit).await.map_err(failed)? {
-            Outcome::Committed { position, .. } => {
-                self.engine.durable(position).await.map_err(failed)
-            }
-            Outcome::Conflict { .. } | Outcome::Closed { .. } | Outcome::Unknown => {
-                Err(unknown_outcome())
-            }
-        }
-    }
-
-    /// Forgets a space that was dropped.
-    pub(crate) async fn forget_dropped(&self, space: SpaceId) -> Result<(), EngineError> {
-        let mutations =
-            vec![CatalogRow::Drop(space).delete(), CatalogRow::Backfill(space).delete()];
-        self.engine.commit(Commit { mutations, ..Commit::default() }).await?;
-        self.catalog.dropped.lock().remove(&space);
-        Ok(())
-    }
-
-    /// Finds out how changes ended that were given up half-way.
-    pub(crate) async fn settle(&self) -> Result<(), ServiceError> {
-        loop {
-            let Some(name) = self.catalog.unsettled.lock().first().cloned() else {
-                return Ok(());
-            };
-            let before = self.catalog.find(&name);
-            self.reload(&name, before.as_deref()).await?;
-            let mut streams: Vec<Stream> = Vec::new();
-            // Nobody is creating a table now, so every such space is left over.
-            for (place, row) in read_all(self.engine).await.map_err(failed)? {
-                match place.sort.split_first() {
-                    Some((b'd', space)) => {
-                        let space =
-                            space_of(&place, space).map_err(|e| corrupt_row(e.to_string()))?;
-                        self.catalog.dropped.lock().insert(space);
-                    }
-                    Some((b's', _)) => {
-                        streams.push(stored::decode(&row.value).map_err(corrupt_row)?);
-                    }
-                    _ => {}
-                }
-            }
-            self.catalog.streams.replace_all(streams);
-            if let Some(table) = self.catalog.find(&name) {
-                table.writer.follow(self.catalog.streams.of_table(&table).as_deref()).await;
-            }
-            self.catalog.unsettled.lock().remove(&name);
-        }
-    }
-
-    /// Commits an edit and publishes it. `None`: the row is not as `before` says; it was read again.
-    async fn commit(
-        &self,
-        name: &str,
-        before: Option<&Table>,
-        edit: Edit,
-    ) -> Result<Option<Option<Arc<Table>>>, ServiceError> {
-        let key = CatalogRow::Table(name).key();
-        let mut mutations = vec![match &edit.table {
-            Some(table) => CatalogRow::Table(name).put(stored::encode(table)),
-            None => CatalogRow::Table(name).delete(),
-        }];
-        if edit.table.is_none()
-            && let Some(before) = before
-        {
-            mutations.push(CatalogRow::Figures(&before.id).delete());
-        }
-        mutations.extend(edit.keep.iter().map(|space| CatalogRow::Drop(*space).delete()));
-        mutations.extend(edit.drop.iter().map(|space| drop_row(*space)));
-        mutations.extend(edit.backfilled.iter().map(|space| CatalogRow::Backfill(*space).delete()));
-        mutations.extend(edit.rows);
-        let version = before.and_then(|table| table.row_version);
-        let expect = version.map_or(Expect::Absent, Expect::At);
-        let preconditions = vec![Precondition { key: key.clone(), expect }];
-        let commit = Commit { preconditions, mutations, ..Commit::default() };
-        self.catalog.unsettled.lock().insert(name.to_owned());
-        match self.engine.commit(commit).await.map_err(failed)? {
-            Outcome::Committed { position, version } => {
-                self.engine.durable(position).await.map_err(failed)?;
-                let after = edit.table.map(|table| self.snapshot(table, version));
-                self.catalog.publish(name, after.clone());
-                self.catalog.dropped.lock().extend(edit.drop);
-                if !self.owing {
-                    self.catalog.unsettled.lock().remove(name);
-                }
-                Ok(Some(after))
-            }
-            Outcome::Conflict { .. } => {
-                self.reload(name, before).await?;
-                Ok(None)
-            }
-            Outcome::Closed { .. } | Outcome::Unknown => Err(unknown_outcome()),
-        }
-    }
-
-    /// Publishes a table as it is stored.
-    async fn reload(&self, name: &str, before: Option<&Table>) -> Result<(), ServiceError> {
-        let key = CatalogRow::Table(name).key();
-        let row = self.engine.get(key, Read::Strong).await.map_err(failed)?;
-        let table = match row {
-            None => None,
-            Some(row) => {
-                let mut table: Table = stored::decode(&row.value).map_err(corrupt_row)?;
-                if let Some(before) = before.filter(|before| before.id == table.id) {
-                    share_counters(before, &mut table);
-                    table.writer = Arc::clone(&before.writer);
-                }
-                Some(self.snapshot(table, row.version))
-            }
-        };
-        self.catalog.publish(name, table);
-        Ok(())
-    }
-
-    fn snapshot(&self, mut table: Table, version: Version) -> Arc<Table> {
-        table.row_version = Some(version);
-        table.arn = self.catalog.arn(&table.name);
-        Arc::new(table)
     }
 }
 
 /// Gives a snapshot that was read from the engine the counters of the one before it.
 fn share_counters(before: &Table, after: &mut Table) {
     after.counters = Arc::clone(&before.counters);
+    after.restored = Arc::clone(&before.restored);
     for index in &mut after.local_indexes {
         if let Some(old) = before.local_indexes.iter().find(|old| old.ordinal == index.ordinal) {
             index.counters = Arc::clone(&old.counters);
@@ -709,14 +487,6 @@ fn share_counters(before: &Table, after: &mut Table) {
             index.due = Arc::clone(&old.due);
         }
     }
-}
-
-fn drop_row(space: SpaceId) -> Mutation {
-    CatalogRow::Drop(space).put(stored::encode(&()))
-}
-
-fn expect(row: Option<Row>) -> Expect {
-    row.map_or(Expect::Absent, |row| Expect::At(row.version))
 }
 
 /// `ResourceNotFoundException` as the operations on tables answer it.
@@ -747,40 +517,4 @@ fn unknown_outcome() -> ServiceError {
 
 fn contended() -> ServiceError {
     engine_failure(&EngineError::Unavailable("the catalogue changes too often".to_owned()))
-}
-
-fn corrupt(place: &RowPlace, what: impl std::fmt::Display) -> OpenError {
-    OpenError::CorruptCatalog(format!("row {}: {what}", place.sort.escape_ascii()))
-}
-
-fn decode<T: for<'b> Decode<'b, ()>>(place: &RowPlace, row: &Row) -> Result<T, OpenError> {
-    stored::decode(&row.value).map_err(|what| corrupt(place, what))
-}
-
-fn space_of(place: &RowPlace, bytes: &[u8]) -> Result<SpaceId, OpenError> {
-    let bytes: [u8; 8] = bytes.try_into().map_err(|_| corrupt(place, "a malformed space id"))?;
-    Ok(SpaceId(u64::from_be_bytes(bytes)))
-}
-
-async fn read_all(engine: &dyn Engine) -> Result<Vec<(RowPlace, Row)>, EngineError> {
-    let mut rows = Vec::new();
-    let mut from = SortBound::Unbounded;
-    loop {
-        let range = RangeRead {
-            space: SPACE,
-            partition: Bytes::from_static(PARTITION),
-            lane: Lane::ITEM,
-            from,
-            to: SortBound::Unbounded,
-            direction: Direction::Forward,
-            limit: PAGE,
-        };
-        let page = engine.range(range, Read::Strong).await?;
-        let last = page.rows.last().map(|(place, _)| place.sort.clone());
-        rows.extend(page.rows);
-        match last {
-            Some(last) if !page.end => from = SortBound::Excluded(last),
-            _ => return Ok(rows),
-        }
-    }
 }

@@ -10,6 +10,9 @@ pub trait Environment: Send + Sync + 'static {
     /// Milliseconds since 1970-01-01 UTC.
     fn now_ms(&self) -> u64;
 
+    /// Milliseconds since some moment, by a watch that nobody sets.
+    fn elapsed_ms(&self) -> u64;
+
     /// 128 random bits.
     fn random(&self) -> u128;
 

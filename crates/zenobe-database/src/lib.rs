@@ -115,7 +115,7 @@ impl Database {
         environment: Arc<dyn Environment>,
         config: DatabaseConfig,
     ) -> Result<Self, OpenError> {
-        let catalog = Catalog::open(engine.as_ref(), &config).await?;
+        let catalog = Catalog::open(engine.as_ref(), environment.as_ref(), &config).await?;
         engine.create_space(transact::SPACE).await?;
         let inner = Arc::new(Inner {
             engine,
@@ -138,6 +138,11 @@ impl Database {
         let mut figures = self.inner.engine.figures();
         figures.extend(self.inner.catalog.streams.figures());
         figures.extend(self.inner.background.figures());
+        figures.push(Figure {
+            name: "processes",
+            help: "Processes that share the store, this one included.",
+            value: self.inner.catalog.member_count() as f64,
+        });
         figures
     }
 

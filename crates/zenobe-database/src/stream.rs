@@ -18,6 +18,10 @@
 //! after it. So an item's records are in order over the lineage: a reader who reads each shard to its
 //! end before the child has them in the order of the changes.
 //!
+//! A lock reaches the writes of one process. Where several share the store the engine makes the cut
+//! ([`zenobe_storage::Engine::log_cut`]): from then on it refuses commits with records for the shards that were
+//! closed, and whoever is refused looks what came after them ([`meet_cut`]).
+//!
 //! Locks are taken in this order: latches of keys, writers of tables (by address); and, apart from
 //! those, the right to change the catalogue before a writer.
 //!
@@ -34,13 +38,14 @@ pub(crate) mod upkeep;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use zenobe_model::operation::{BillingMode, StreamViewType};
 use zenobe_model::{EncodedItem, ServiceError};
-use zenobe_storage::{Figure, LogRecord, Mutation, Outcome, Position, ShardId};
+use zenobe_storage::{BoxFuture, Figure, LogRecord, Mutation, Outcome, Position, ShardId};
 
 use crate::catalog::{Catalog, KeySchema, Marks, Stream, Table};
 use crate::write::{ItemWrite, Origin, Written};
@@ -87,37 +92,46 @@ impl OpenStream {
     }
 }
 
-/// Nothing, if the table has no stream.
-type Open = Option<Arc<OpenStream>>;
-
 /// The stream that a table's writes go to, shared by all snapshots of the table.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
-    open: RwLock<Open>,
+    gate: RwLock<()>,
+    /// Nothing, if the table has no stream.
+    open: ArcSwapOption<OpenStream>,
 }
 
 impl Writer {
     /// The writer of a table that nobody writes to yet.
     pub(crate) fn of(stream: &Stream) -> Arc<Self> {
-        Arc::new(Self { open: RwLock::new(opened(stream)) })
+        let writer = Self::default();
+        writer.open.store(opened(stream));
+        Arc::new(writer)
     }
 
-    /// Makes writes follow what is known of the stream now.
-    pub(crate) async fn follow(&self, stream: Option<&Stream>) {
-        *self.open.write().await = stream.and_then(opened);
+    /// Makes writes follow what is known of the stream now. Where the engine refuses records of shards that
+    /// were closed, nobody need wait for writes under way.
+    pub(crate) async fn follow(&self, stream: Option<&Stream>, engine_refuses: bool) {
+        let _alone = if engine_refuses { None } else { Some(self.gate.write().await) };
+        self.open.store(stream.and_then(opened));
     }
 }
 
-fn opened(stream: &Stream) -> Open {
-    let shards: Vec<ShardId> = stream.open_shards().map(|shard| shard.name.shard()).collect();
+fn opened(stream: &Stream) -> Option<Arc<OpenStream>> {
+    let shards = shard_ids(stream);
     (!shards.is_empty())
         .then(|| Arc::new(OpenStream { view: stream.view, key: stream.key.clone(), shards }))
+}
+
+/// The open shards of a stream, in the order of their hash intervals.
+fn shard_ids(stream: &Stream) -> Vec<ShardId> {
+    stream.open_shards().map(|shard| shard.name.shard()).collect()
 }
 
 /// The streams of the tables that a commit writes to, held until it is ordered.
 pub(crate) struct Entered<'a> {
     /// By the address of the writer, in ascending order: nobody waits in a circle.
-    writers: Vec<(&'a Arc<Writer>, RwLockReadGuard<'a, Open>)>,
+    writers: Vec<(&'a Arc<Writer>, Option<Arc<OpenStream>>)>,
+    _gates: Vec<RwLockReadGuard<'a, ()>>,
 }
 
 impl<'a> Entered<'a> {
@@ -130,11 +144,12 @@ impl<'a> Entered<'a> {
             }
         }
         wanted.sort_unstable_by_key(|writer| Arc::as_ptr(writer));
-        let mut writers = Vec::with_capacity(wanted.len());
+        let mut entered = Self { writers: Vec::with_capacity(wanted.len()), _gates: Vec::new() };
         for writer in wanted {
-            writers.push((writer, writer.open.read().await));
+            entered._gates.push(writer.gate.read().await);
+            entered.writers.push((writer, writer.open.load_full()));
         }
-        Self { writers }
+        entered
     }
 
     /// The records of what was planned, in the order of the writes.
@@ -183,6 +198,8 @@ pub(crate) struct Streams {
     by_name: ArcSwap<ByName>,
     /// Records up to this position are forgotten.
     horizon: AtomicU64,
+    /// Up to where the engine was told to forget them.
+    trimmed: AtomicU64,
     marks: Mutex<Marks>,
     /// Records that were made and that were read since the start.
     written: AtomicU64,
@@ -190,17 +207,14 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// The streams that the catalogue holds.
-    pub(crate) fn restored(streams: impl IntoIterator<Item = Stream>, marks: Marks) -> Self {
-        let restored = Self::default();
-        restored.horizon.store(marks.horizon, Ordering::Release);
-        *restored.marks.lock() = marks;
-        restored.replace_all(streams);
-        restored
+    /// Replaces all that is known by what the catalogue holds.
+    pub(crate) fn restore(&self, streams: impl IntoIterator<Item = Stream>, marks: Marks) {
+        self.horizon.fetch_max(marks.horizon, Ordering::AcqRel);
+        *self.marks.lock() = marks;
+        self.replace_all(streams);
     }
 
-    /// Replaces all streams by what the catalogue holds.
-    pub(crate) fn replace_all(&self, streams: impl IntoIterator<Item = Stream>) {
+    fn replace_all(&self, streams: impl IntoIterator<Item = Stream>) {
         let named =
             |stream: Stream| ((stream.table_name.clone(), stream.label.clone()), Arc::new(stream));
         self.by_name.store(Arc::new(streams.into_iter().map(named).collect()));
@@ -281,24 +295,74 @@ pub(crate) async fn first(db: &Inner, table: &Table) -> Result<Option<Stream>, S
     if table.stream.is_none() {
         return Ok(None);
     }
-    // Nobody writes to the table yet, so any position that was reached will do.
-    let at = reading::reached(db).await?;
-    Ok(opening(db, table, at, table.creation_ms))
+    // Nobody writes to the table yet.
+    let Some(draft) = Draft::opening(db, table, table.creation_ms) else { return Ok(None) };
+    draft.cut(db).await.map(Some)
 }
 
-/// The stream that a table is to have, open after a position; `None` if it is to have none.
-fn opening(db: &Inner, table: &Table, at: Position, now_ms: u64) -> Option<Stream> {
-    let stream = Stream {
-        table_id: table.id.clone(),
-        table_name: table.name.clone(),
-        label: table.stream_label.clone()?,
-        view: table.stream?,
-        key: table.key.clone(),
-        creation_ms: now_ms,
-        disabled_ms: None,
-        shards: Vec::new(),
-    };
-    Some(stream.rolled_over(at, now_ms, shard_count(table), db.environment.random()))
+/// A stream that is to have other shards than it has.
+struct Draft {
+    before: Stream,
+    now_ms: u64,
+    /// How many children there are to be.
+    count: usize,
+    random: u128,
+}
+
+impl Draft {
+    /// The stream that a table is to have; `None` if it is to have none.
+    fn opening(db: &Inner, table: &Table, now_ms: u64) -> Option<Self> {
+        let before = Stream {
+            table_id: table.id.clone(),
+            table_name: table.name.clone(),
+            label: table.stream_label.clone()?,
+            view: table.stream?,
+            key: table.key.clone(),
+            creation_ms: now_ms,
+            disabled_ms: None,
+            shards: Vec::new(),
+        };
+        Some(Self { before, now_ms, count: shard_count(table), random: db.environment.random() })
+    }
+
+    /// The stream with a child in the place of each open shard.
+    fn rolling(db: &Inner, before: Stream, now_ms: u64) -> Self {
+        let count = before.open_shards().count();
+        Self { before, now_ms, count, random: db.environment.random() }
+    }
+
+    /// The stream without open shards.
+    const fn closing(before: Stream, now_ms: u64) -> Self {
+        Self { before, now_ms, count: 0, random: 0 }
+    }
+
+    fn at(&self, position: Position) -> Stream {
+        self.before.rolled_over(position, self.now_ms, self.count, self.random)
+    }
+
+    /// Makes the cut, from which on the parents take no more records.
+    async fn cut(&self, db: &Inner) -> Result<Stream, ServiceError> {
+        let (close, open) = (shard_ids(&self.before), shard_ids(&self.at(Position(0))));
+        Ok(self.at(cut(db, close, open).await?))
+    }
+}
+
+/// A position in the order of commits, after all records of the shards that are closed and before those
+/// of the shards that are opened. Where the engine does not see to that, the caller holds the gates.
+pub(crate) async fn cut(
+    db: &Inner,
+    close: Vec<ShardId>,
+    open: Vec<ShardId>,
+) -> Result<Position, ServiceError> {
+    if db.engine.capabilities().shared && !(close.is_empty() && open.is_empty()) {
+        return db.engine.log_cut(close, open).await.map_err(|error| engine_failure(&error));
+    }
+    match db.engine.commit(Catalog::cut()).await.map_err(|error| engine_failure(&error))? {
+        Outcome::Committed { position, .. } => Ok(position),
+        Outcome::Conflict { .. } | Outcome::Closed { .. } | Outcome::Unknown => {
+            Err(ServiceError::internal())
+        }
+    }
 }
 
 /// How many shards a stream of this table has side by side: as many as DynamoDB would have
@@ -318,32 +382,27 @@ fn shard_count(table: &Table) -> usize {
 }
 
 /// The right to open and close the shards that a table's writes go to. While it is held, no write of
-/// the table is between looking up its shard and its place in the order of commits.
+/// this process to the table is between looking up its shard and its place in the order of commits; where other
+/// processes write, too, the engine refuses what comes too late.
 ///
 /// Whoever makes one holds the right to change the catalogue.
 pub(crate) struct Switch<'a> {
     db: &'a Inner,
-    open: RwLockWriteGuard<'a, Open>,
-    /// Every record of the shards so far was committed before it, every later one will be after it.
-    pub(crate) cut: Position,
+    writer: &'a Writer,
+    _alone: Option<RwLockWriteGuard<'a, ()>>,
 }
 
 impl<'a> Switch<'a> {
-    /// Waits for the writes under way and marks the cut.
-    pub(crate) async fn begin(db: &'a Inner, writer: &'a Writer) -> Result<Self, ServiceError> {
-        let open = writer.open.write().await;
-        let commit = Catalog::cut();
-        match db.engine.commit(commit).await.map_err(|error| engine_failure(&error))? {
-            Outcome::Committed { position, .. } => Ok(Self { db, open, cut: position }),
-            Outcome::Conflict { .. } | Outcome::Closed { .. } | Outcome::Unknown => {
-                Err(ServiceError::internal())
-            }
-        }
+    /// Waits for the writes under way.
+    async fn begin(db: &'a Inner, writer: &'a Writer) -> Self {
+        let shared = db.engine.capabilities().shared;
+        let alone = if shared { None } else { Some(writer.gate.write().await) };
+        Self { db, writer, _alone: alone }
     }
 
     /// Makes the change known: to be called when the catalogue has it, without waiting in between.
-    pub(crate) fn finish(mut self, stream: Stream) {
-        *self.open = opened(&stream);
+    fn finish(self, stream: Stream) {
+        self.writer.open.store(opened(&stream));
         self.db.catalog.streams.add(stream);
     }
 }
@@ -351,8 +410,8 @@ impl<'a> Switch<'a> {
 /// What a change of a table means for its stream.
 pub(crate) struct Change<'a> {
     switch: Switch<'a>,
-    closed: Option<Stream>,
-    opened: Option<Stream>,
+    /// The stream that is opened or closed.
+    stream: Option<Stream>,
 }
 
 impl<'a> Change<'a> {
@@ -362,12 +421,15 @@ impl<'a> Change<'a> {
         table: &'a Table,
         now_ms: u64,
     ) -> Result<Self, ServiceError> {
-        let switch = Switch::begin(db, &table.writer).await?;
-        let closed = db.catalog.streams.of_table(table).map(|stream| Stream {
-            disabled_ms: Some(now_ms),
-            ..stream.closed(switch.cut, now_ms)
-        });
-        Ok(Self { switch, closed, opened: None })
+        let switch = Switch::begin(db, &table.writer).await;
+        let stream = match db.catalog.streams.of_table(table) {
+            Some(stream) => {
+                let closed = Draft::closing(Stream::clone(&stream), now_ms).cut(db).await?;
+                Some(Stream { disabled_ms: Some(now_ms), ..closed })
+            }
+            None => None,
+        };
+        Ok(Self { switch, stream })
     }
 
     /// Prepares the stream that a table has after a change.
@@ -377,19 +439,22 @@ impl<'a> Change<'a> {
         after: &Table,
         now_ms: u64,
     ) -> Result<Self, ServiceError> {
-        let switch = Switch::begin(db, writer).await?;
-        let opened = opening(db, after, switch.cut, now_ms);
-        Ok(Self { switch, closed: None, opened })
+        let switch = Switch::begin(db, writer).await;
+        let stream = match Draft::opening(db, after, now_ms) {
+            Some(draft) => Some(draft.cut(db).await?),
+            None => None,
+        };
+        Ok(Self { switch, stream })
     }
 
     /// What belongs into the commit of the change.
     pub(crate) fn mutations(&self) -> Vec<Mutation> {
-        self.closed.iter().chain(&self.opened).map(Catalog::stream_row).collect()
+        self.stream.iter().map(Catalog::stream_row).collect()
     }
 
     /// Makes the change known: to be called when the catalogue has it, without waiting in between.
     pub(crate) fn finish(self) {
-        if let Some(stream) = self.opened.or(self.closed) {
+        if let Some(stream) = self.stream {
             self.switch.finish(stream);
         }
     }
@@ -401,14 +466,41 @@ pub(crate) async fn adopt(db: &Inner) -> Result<(), ServiceError> {
         if table.stream.is_none() || db.catalog.streams.of_table(&table).is_some() {
             continue;
         }
-        let changer = db.catalog.change(db.engine.as_ref()).await;
-        let switch = Switch::begin(db, &table.writer).await?;
-        if let Some(stream) = opening(db, &table, switch.cut, db.environment.now_ms()) {
+        let changer = db.catalog.change(db).await;
+        let switch = Switch::begin(db, &table.writer).await;
+        if let Some(draft) = Draft::opening(db, &table, db.environment.now_ms()) {
+            let stream = draft.cut(db).await?;
             upkeep::store(db, &changer, &stream).await?;
             switch.finish(stream);
         }
     }
     Ok(())
+}
+
+/// How often to look whether a cut that was met has come into the catalogue, and how long to wait between.
+const CUT_LOOKS_MAX: usize = 20;
+const CUT_POLL: Duration = Duration::from_millis(50);
+
+/// Meets a shard that another process has closed: returns when this process knows what came after it. If that
+/// does not come, whoever closed it died before the catalogue had its children, and others take their place.
+pub(crate) fn meet_cut(db: &Inner, shard: ShardId) -> BoxFuture<'_, Result<(), ServiceError>> {
+    // Rare and large.
+    Box::pin(wait_for_children(db, shard))
+}
+
+async fn wait_for_children(db: &Inner, shard: ShardId) -> Result<(), ServiceError> {
+    let is_open = |stream: &Arc<Stream>| shard_ids(stream).contains(&shard);
+    for _ in 0..CUT_LOOKS_MAX {
+        db.catalog.reload(db).await?;
+        if !db.catalog.streams.all().iter().any(is_open) {
+            return Ok(());
+        }
+        db.environment.sleep(CUT_POLL).await;
+    }
+    match db.catalog.streams.all().into_iter().find(is_open) {
+        Some(stream) => upkeep::roll_over(db, &stream, db.environment.now_ms()).await,
+        None => Ok(()),
+    }
 }
 
 /// Whether a write was made by the service itself.

@@ -39,7 +39,7 @@ use crate::fault::Fault;
 use crate::index::{self, IndexChange};
 use crate::key::{self, IndexKeyOrigin};
 use crate::stream::Entered;
-use crate::{Inner, engine_failure, join, transact, ttl};
+use crate::{Inner, engine_failure, join, stream, transact, ttl};
 
 /// How often a write starts again because another process changed an item under it.
 pub(crate) const CONFLICT_RETRIES_MAX: usize = 64;
@@ -269,11 +269,16 @@ pub(crate) async fn write_each(
     db: &Inner,
     writes: &[ItemWrite],
 ) -> Vec<Result<Written, ServiceError>> {
-    let one = async |write| {
-        let written = write_all(db, std::slice::from_ref(write)).await?;
-        written.into_iter().next().ok_or_else(ServiceError::internal)
-    };
-    join::all(writes.iter().map(one).collect()).await
+    let mut made = Vec::with_capacity(writes.len());
+    for write in writes {
+        made.push(write_one(db, write));
+    }
+    join::all(made).await
+}
+
+async fn write_one(db: &Inner, write: &ItemWrite) -> Result<Written, ServiceError> {
+    let written = write_all(db, std::slice::from_ref(write)).await?;
+    written.into_iter().next().ok_or_else(ServiceError::internal)
 }
 
 /// Makes all writes or none in one commit, with the rider, if there is one. No two of the writes may
@@ -313,6 +318,7 @@ pub(crate) async fn commit_all(
         };
         let streams = Entered::enter(writes.iter().map(|write| &write.table)).await;
         let records = streams.records(db, writes, &plan.written, header.timestamp >> 16);
+        db.catalog.check_may_commit(db, writes.iter().map(|write| &*write.table))?;
         let commit = Commit { records, ..plan.take_commit(&keys, &rows, rider) };
         let intended = commit.mutations.clone();
         let outcome = db.engine.commit(commit).await.map_err(|e| engine_failure(&e))?;
@@ -330,7 +336,8 @@ pub(crate) async fn commit_all(
                 count(writes, &written);
                 return Ok(written);
             }
-            Outcome::Conflict { .. } | Outcome::Closed { .. } => {}
+            Outcome::Conflict { .. } => {}
+            Outcome::Closed { shard } => stream::meet_cut(db, shard).await?,
             Outcome::Unknown => doubts.push(Doubt::new(rows, intended, plan.written, writes)),
         }
     }

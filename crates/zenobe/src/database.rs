@@ -96,6 +96,9 @@ impl Background {
         if let Err(error) = self.database.close_figures().await {
             tracing::warn!(%error, "item counts were not saved and will be counted again");
         }
+        if let Err(error) = self.database.leave().await {
+            tracing::warn!(%error, "the other processes find out in time that this one has stopped");
+        }
         self.database.engine().close().await
     }
 }
@@ -197,6 +200,10 @@ struct Host;
 impl Environment for Host {
     fn now_ms(&self) -> u64 {
         u64::try_from(clock::since_epoch().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        clock::uptime_ms()
     }
 
     fn random(&self) -> u128 {

@@ -13,7 +13,7 @@ use zenobe_storage::{
 
 use super::{BackgroundError, change_index, set_state};
 use crate::Inner;
-use crate::catalog::{Catalog, Edit, ExpiryIndex, GlobalIndex, IndexState, Table};
+use crate::catalog::{Catalog, Edit, ExpiryIndex, Fence, GlobalIndex, IndexState, Table};
 use crate::{index, ttl};
 
 /// How much of the table is read, and committed, at once. Small enough to be a polite neighbour.
@@ -92,13 +92,16 @@ pub(super) async fn page(
     db: &Arc<Inner>,
     table: &Arc<Table>,
     space: SpaceId,
+    fence: &Fence,
 ) -> Result<bool, BackgroundError> {
     let Some(target) = Target::find(table, space) else {
         return Ok(false);
     };
     let (candidates, last, end) = read_page(db, table, target).await?;
     if let Some(last) = last {
-        add(db, target, candidates, &last).await?;
+        db.catalog.check_may_commit(db, std::iter::once(&**table))?;
+        add(db, target, candidates).await?;
+        stand_at(db, target, &last, fence).await?;
     }
     if end {
         change_index(db, &table.name, space, |table| {
@@ -157,13 +160,12 @@ fn can_be_in(index: &GlobalIndex, item: &EncodedItem) -> bool {
         && index.sort.iter().all(|attribute| fits(&attribute.name, SORT_KEY_BYTES_MAX))
 }
 
-/// Makes the entries of these items, and then says how far the backfill got. An item that is no longer as
-/// it was read was written by somebody who keeps the index, and is left out.
+/// Makes the entries of these items. An item that is no longer as it was read was written by somebody who
+/// keeps the index, and is left out.
 pub(super) async fn add(
     db: &Arc<Inner>,
     target: Target<'_>,
     mut candidates: Vec<Candidate>,
-    last: &RowPlace,
 ) -> Result<(), BackgroundError> {
     // Entries that are there already were written since, or by the page before a crash.
     let keys = candidates.iter().map(|candidate| candidate.entry.key.clone()).collect();
@@ -173,9 +175,24 @@ pub(super) async fn add(
     for group in groups(db, candidates) {
         add_group(db, target, group).await?;
     }
-    let place = Catalog::set_backfill_place(target.space(), last);
-    db.engine.commit(Commit { mutations: vec![place], ..Commit::default() }).await?;
     Ok(())
+}
+
+/// Takes note of how far the backfill got, for whoever goes on with it.
+async fn stand_at(
+    db: &Inner,
+    target: Target<'_>,
+    last: &RowPlace,
+    fence: &Fence,
+) -> Result<(), BackgroundError> {
+    let place = Catalog::set_backfill_place(target.space(), last);
+    match db.engine.commit(fence.commit(vec![place])).await? {
+        Outcome::Committed { .. } => Ok(()),
+        Outcome::Conflict { .. } | Outcome::Closed { .. } | Outcome::Unknown => {
+            let text = "another process goes on with the backfill, or nobody knows";
+            Err(EngineError::Unavailable(text.to_owned()).into())
+        }
+    }
 }
 
 /// What one commit can reach.

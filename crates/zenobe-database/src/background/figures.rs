@@ -52,6 +52,9 @@ impl Count {
 
 /// Saves the figures that changed, and whether later ones may get lost.
 pub(super) async fn save(db: &Inner, state: &mut State, open: bool) -> Result<(), EngineError> {
+    if db.catalog.is_shared() {
+        return merge(db, state).await;
+    }
     let mut changed = Vec::new();
     for table in db.catalog.tables() {
         let figures = Figures::of(&table);
@@ -68,6 +71,23 @@ pub(super) async fn save(db: &Inner, state: &mut State, open: bool) -> Result<()
     Ok(())
 }
 
+/// Adds what changed here since the last time to what the catalogue says, and takes over what others added.
+/// What was not added when a process dies is lost: the figures of a shared store are about right.
+async fn merge(db: &Inner, state: &mut State) -> Result<(), EngineError> {
+    for table in db.catalog.tables() {
+        let own = Figures::of(&table);
+        let before =
+            state.saved.get(&table.id).cloned().unwrap_or_else(|| Figures::clone(&table.restored));
+        let Some(all) = db.catalog.merge_figures(db.engine.as_ref(), &table, &own, &before).await?
+        else {
+            continue;
+        };
+        all.minus(&own).restore(&table);
+        state.saved.insert(table.id.clone(), all);
+    }
+    Ok(())
+}
+
 /// Decides, once, whether to count everything again; says whether it did.
 pub(super) async fn decide(db: &Arc<Inner>, state: &mut State) -> Result<bool, EngineError> {
     if state.recount.is_some() {
@@ -75,7 +95,8 @@ pub(super) async fn decide(db: &Arc<Inner>, state: &mut State) -> Result<bool, E
     }
     // From now on a crash is noticed.
     save(db, state, true).await?;
-    state.recount = Some(if db.catalog.figures_lost { everything(db) } else { Recount::default() });
+    let lost = db.catalog.figures_lost && !db.catalog.is_shared();
+    state.recount = Some(if lost { everything(db) } else { Recount::default() });
     Ok(true)
 }
 

@@ -47,7 +47,9 @@ pub(super) async fn run(db: &Arc<Inner>) {
         let now_ms = db.environment.now_ms();
         let interval_ms = u64::try_from(db.config.ttl_interval.as_millis()).unwrap_or(u64::MAX);
         if sweeper.sweeps.is_empty() || now_ms.saturating_sub(looked_ms) >= interval_ms {
-            sweeper.look();
+            if let Err(error) = sweeper.look().await {
+                tracing::warn!(%error, "looking for expired items failed; it will be tried again");
+            }
             looked_ms = now_ms;
         }
         if let Err(error) = sweeper.round().await {
@@ -64,7 +66,7 @@ pub(super) async fn run(db: &Arc<Inner>) {
 pub(super) async fn all(db: &Arc<Inner>) -> Result<u64, BackgroundError> {
     let mut sweeper = Sweeper { db, sweeps: Vec::new(), deleted: 0 };
     let mut result = Ok(());
-    sweeper.look();
+    sweeper.look().await?;
     while !sweeper.sweeps.is_empty() {
         result = sweeper.round().await.and(result);
     }
@@ -80,15 +82,18 @@ struct Sweeper<'a> {
 
 impl Sweeper<'_> {
     /// Begins the sweeps of tables where something is due.
-    fn look(&mut self) {
+    async fn look(&mut self) -> Result<(), BackgroundError> {
         for table in self.db.catalog.tables() {
             let active = |index: &&ExpiryIndex| index.state == IndexState::Active;
             let Some(index) = table.expiry_index().filter(active) else { continue };
             if self.sweeps.iter().any(|sweep| sweep.space == index.space) {
                 continue;
             }
+            if self.db.catalog.claim(self.db, &table.work()).await?.is_none() {
+                continue;
+            }
             let now_ms = self.db.environment.now_ms();
-            if let Some(look) = index.due.look(now_ms) {
+            if let Some(look) = index.due.look(now_ms, self.db.catalog.is_shared()) {
                 let first = look.from_s.max(ttl::first_second(now_ms / 1000));
                 self.sweeps.push(Sweep {
                     db: Arc::clone(self.db),
@@ -105,6 +110,7 @@ impl Sweeper<'_> {
                 });
             }
         }
+        Ok(())
     }
 
     /// Gives each sweep a turn.
@@ -119,6 +125,7 @@ impl Sweeper<'_> {
             match step {
                 Ok(Turn::More) => self.sweeps.push(sweep),
                 Ok(Turn::Over) => sweep.finish(),
+                Ok(Turn::GivenUp) => {}
                 Err(error) => result = Err(error),
             }
         }
@@ -130,6 +137,8 @@ impl Sweeper<'_> {
 enum Turn {
     More,
     Over,
+    /// Another process goes on.
+    GivenUp,
 }
 
 /// The sweep of one table.
@@ -169,6 +178,9 @@ impl Sweep {
     /// Deletes the items of the next page.
     async fn step(&mut self) -> Result<Turn, BackgroundError> {
         let Some(table) = self.snapshot() else { return Ok(Turn::Over) };
+        if self.db.catalog.claim(&self.db, &table.work()).await?.is_none() {
+            return Ok(Turn::GivenUp);
+        }
         let from = self.from.take().unwrap_or_else(|| self.first.clone());
         let Due { entries, next, later_s } = self.read(&table, from).await?;
         if !entries.is_empty() {

@@ -23,6 +23,10 @@ impl Environment for Still {
         1
     }
 
+    fn elapsed_ms(&self) -> u64 {
+        1
+    }
+
     fn random(&self) -> u128 {
         u128::from(self.0.fetch_add(1, Ordering::Relaxed))
     }
@@ -175,7 +179,7 @@ async fn an_item_that_changes_under_the_backfill_is_left_to_its_writer() {
     until_backfilling(&db).await;
     let table = db.inner.catalog.table("Music").unwrap();
     let index = backfill::Target::Global(&table.global_indexes[0]);
-    let (candidates, last, end) = backfill::read_page(&db.inner, &table, index).await.unwrap();
+    let (candidates, _, end) = backfill::read_page(&db.inner, &table, index).await.unwrap();
     assert_eq!((candidates.len(), end), (50, true));
     // Between the page and its commit others write, and one deletes.
     for pk in [3, 7, 49] {
@@ -188,7 +192,7 @@ async fn an_item_that_changes_under_the_backfill_is_left_to_its_writer() {
         options: WriteOptions::default(),
     };
     db.execute(Request::DeleteItem(Box::new(request))).await.unwrap();
-    backfill::add(&db.inner, index, candidates, &last.unwrap()).await.unwrap();
+    backfill::add(&db.inner, index, candidates).await.unwrap();
     drop(table);
 
     db.run_background_until_idle().await.unwrap();
@@ -246,10 +250,10 @@ async fn an_item_whose_entry_does_not_change_under_the_backfill_is_not_lost() {
     until_backfilling(&db).await;
     let table = db.inner.catalog.table("Music").unwrap();
     let index = backfill::Target::Global(&table.global_indexes[0]);
-    let (candidates, last, _) = backfill::read_page(&db.inner, &table, index).await.unwrap();
+    let (candidates, _, _) = backfill::read_page(&db.inner, &table, index).await.unwrap();
     // Nothing that the index projects.
     put(&db, 1, "g").await;
-    backfill::add(&db.inner, index, candidates, &last.unwrap()).await.unwrap();
+    backfill::add(&db.inner, index, candidates).await.unwrap();
     drop(table);
     db.run_background_until_idle().await.unwrap();
     assert_eq!(in_index(&db).await, 3);

@@ -13,6 +13,10 @@ use super::table::IndexState;
 /// what another process wrote, or a write whose client went away, is found after all.
 const FULL_LOOK_INTERVAL_MS: u64 = 10 * 60 * 1000;
 
+/// How late an entry of another process may come, in seconds, and still be found before the next full look:
+/// so old may the expiry of an item be when it is written.
+const LATE_ENTRIES_S: u64 = 3600;
+
 /// The index of a table's items by the time at which they expire ([`crate::ttl`]).
 ///
 /// A table has one that is not being deleted at most: its time to live is enabled then.
@@ -55,6 +59,8 @@ impl ExpiryIndex {
 pub(crate) struct Due {
     earliest_s: AtomicU64,
     looked_ms: AtomicU64,
+    /// The present of the last look that was finished.
+    finished_s: AtomicU64,
 }
 
 impl Due {
@@ -63,8 +69,13 @@ impl Due {
         self.earliest_s.fetch_min(second, Ordering::SeqCst);
     }
 
-    /// Begins to look through the index, if anything in it may be due.
-    pub(crate) fn look(self: &Arc<Self>, now_ms: u64) -> Option<Look> {
+    /// Begins to look through the index, if anything in it may be due: always where other processes
+    /// write entries, too, from a while before the present of the last look.
+    pub(crate) fn look(self: &Arc<Self>, now_ms: u64, shared: bool) -> Option<Look> {
+        if shared {
+            let known_s = self.finished_s.load(Ordering::SeqCst).saturating_sub(LATE_ENTRIES_S);
+            self.lower(known_s);
+        }
         let is_full =
             now_ms.saturating_sub(self.looked_ms.load(Ordering::Relaxed)) >= FULL_LOOK_INTERVAL_MS;
         if !is_full && self.earliest_s.load(Ordering::SeqCst) >= now_ms / 1000 {
@@ -76,6 +87,7 @@ impl Due {
             due: Arc::clone(self),
             from_s,
             full_at_ms: is_full.then_some(now_ms),
+            present_s: now_ms / 1000,
             finished: false,
         })
     }
@@ -88,6 +100,7 @@ pub(crate) struct Look {
     /// There is nothing before this second.
     pub(crate) from_s: u64,
     full_at_ms: Option<u64>,
+    present_s: u64,
     finished: bool,
 }
 
@@ -100,6 +113,7 @@ impl Look {
     /// Ends the look: everything that was due is gone.
     pub(crate) fn finish(mut self) {
         self.finished = true;
+        self.due.finished_s.fetch_max(self.present_s, Ordering::SeqCst);
         if let Some(now_ms) = self.full_at_ms {
             self.due.looked_ms.store(now_ms, Ordering::Relaxed);
         }
@@ -121,31 +135,31 @@ mod tests {
     #[test]
     fn what_is_written_during_a_look_is_remembered() {
         let due = Arc::new(Due::default());
-        let look = due.look(5_000_000).unwrap();
+        let look = due.look(5_000_000, false).unwrap();
         assert_eq!(look.from_s, 0);
         due.lower(7);
         due.lower(9);
         look.finish();
-        let look = due.look(8_000).unwrap();
+        let look = due.look(8_000, false).unwrap();
         assert_eq!(look.from_s, 7);
         look.finish();
-        assert!(due.look(8_000).is_none());
+        assert!(due.look(8_000, false).is_none());
     }
 
     #[test]
     fn a_look_that_is_not_finished_is_owed() {
         let due = Arc::new(Due::default());
-        due.look(5_000_000).unwrap().finish();
+        due.look(5_000_000, false).unwrap().finish();
         due.lower(3);
-        drop(due.look(5_000_000).unwrap());
-        assert_eq!(due.look(5_000_000).unwrap().from_s, 3);
+        drop(due.look(5_000_000, false).unwrap());
+        assert_eq!(due.look(5_000_000, false).unwrap().from_s, 3);
     }
 
     #[test]
     fn now_and_then_a_look_begins_at_the_beginning() {
         let due = Arc::new(Due::default());
-        due.look(FULL_LOOK_INTERVAL_MS).unwrap().finish();
-        assert!(due.look(2 * FULL_LOOK_INTERVAL_MS - 1).is_none());
-        assert_eq!(due.look(2 * FULL_LOOK_INTERVAL_MS).unwrap().from_s, 0);
+        due.look(FULL_LOOK_INTERVAL_MS, false).unwrap().finish();
+        assert!(due.look(2 * FULL_LOOK_INTERVAL_MS - 1, false).is_none());
+        assert_eq!(due.look(2 * FULL_LOOK_INTERVAL_MS, false).unwrap().from_s, 0);
     }
 }

@@ -17,7 +17,7 @@ use zenobe_model::value::ValueType;
 use zenobe_storage::{Lane, SpaceId, Version};
 
 use super::expiry::ExpiryIndex;
-use super::stored;
+use super::{Figures, stored};
 use crate::stream::Writer;
 
 /// An attribute that is part of a key.
@@ -282,9 +282,15 @@ pub struct Table {
     /// The version of the stored row that this is, for the next change of it.
     #[cbor(skip)]
     pub(crate) row_version: Option<Version>,
+    /// In which epoch of this process the snapshot was published ([`super::agreement`]).
+    #[cbor(skip)]
+    pub(crate) epoch: u64,
     /// How many items it has, and their size.
     #[cbor(skip)]
     pub counters: Arc<Counters>,
+    /// The figures that the counters began with.
+    #[cbor(skip)]
+    pub(crate) restored: Arc<Figures>,
     /// The stream that its writes go to; all snapshots of the table share it.
     #[cbor(skip)]
     pub(crate) writer: Arc<Writer>,
@@ -324,6 +330,11 @@ impl Table {
     #[must_use]
     pub fn expiry_index(&self) -> Option<&ExpiryIndex> {
         self.expiry_indexes.iter().find(|index| index.is_written())
+    }
+
+    /// What the background work on this table is called where processes share it out.
+    pub(crate) fn work(&self) -> String {
+        format!("table/{}", self.id)
     }
 
     /// The spaces that hold the table and its indexes.

@@ -14,15 +14,76 @@ pub(crate) mod transact;
 
 use std::sync::Arc;
 
-use zenobe_model::ServiceError;
 use zenobe_model::operation::{Request, Response};
+use zenobe_model::{ErrorCode, ServiceError};
 
 pub(crate) use self::table::stream_label;
+use zenobe_storage::BoxFuture;
+
 use crate::Inner;
 
 /// Executes one request.
-#[expect(clippy::too_many_lines, reason = "one arm for each operation")]
 pub(crate) async fn execute(db: &Arc<Inner>, request: Request) -> Result<Response, ServiceError> {
+    if db.catalog.is_shared() { execute_shared(db, request).await } else { run(db, request).await }
+}
+
+/// Executes one request where other processes may have changed the catalogue: what is about tables looks at
+/// it first, and what does not find something looks again.
+fn execute_shared(
+    db: &Arc<Inner>,
+    request: Request,
+) -> BoxFuture<'_, Result<Response, ServiceError>> {
+    Box::pin(async move {
+        if is_about_tables(&request) {
+            db.catalog.refresh(db).await?;
+            return run(db, request).await;
+        }
+        let result = run(db, request.clone()).await;
+        let is_missing = matches!(&result, Err(error) if error.code == ErrorCode::ResourceNotFound);
+        if is_missing && db.catalog.refresh(db).await? {
+            return run(db, request).await;
+        }
+        result
+    })
+}
+
+/// Whether a request is about what the catalogue holds rather than about items and records.
+const fn is_about_tables(request: &Request) -> bool {
+    match request {
+        Request::CreateTable(_)
+        | Request::DeleteTable(_)
+        | Request::DescribeStream(_)
+        | Request::DescribeTable(_)
+        | Request::DescribeTimeToLive(_)
+        | Request::ListStreams(_)
+        | Request::ListTables(_)
+        | Request::ListTagsOfResource(_)
+        | Request::TagResource(_)
+        | Request::UntagResource(_)
+        | Request::UpdateTable(_)
+        | Request::UpdateTimeToLive(_) => true,
+        Request::BatchExecuteStatement(_)
+        | Request::BatchGetItem(_)
+        | Request::BatchWriteItem(_)
+        | Request::DeleteItem(_)
+        | Request::DescribeEndpoints
+        | Request::DescribeLimits
+        | Request::ExecuteStatement(_)
+        | Request::ExecuteTransaction(_)
+        | Request::GetItem(_)
+        | Request::GetRecords(_)
+        | Request::GetShardIterator(_)
+        | Request::PutItem(_)
+        | Request::Query(_)
+        | Request::Scan(_)
+        | Request::TransactGetItems(_)
+        | Request::TransactWriteItems(_)
+        | Request::UpdateItem(_) => false,
+    }
+}
+
+#[expect(clippy::too_many_lines, reason = "one arm for each operation")]
+async fn run(db: &Arc<Inner>, request: Request) -> Result<Response, ServiceError> {
     Ok(match request {
         Request::BatchExecuteStatement(request) => {
             Response::BatchExecuteStatement(partiql::batch_execute_statement(db, *request).await?)
@@ -45,10 +106,10 @@ pub(crate) async fn execute(db: &Arc<Inner>, request: Request) -> Result<Respons
         Request::DescribeEndpoints => Response::DescribeEndpoints(account::describe_endpoints(db)),
         Request::DescribeLimits => Response::DescribeLimits(account::describe_limits()),
         Request::DescribeStream(request) => {
-            Response::DescribeStream(stream::describe_stream(db, &request)?)
+            Response::DescribeStream(stream::describe_stream(db, &request).await?)
         }
         Request::DescribeTable(request) => {
-            Response::DescribeTable(table::describe_table(db, &request)?)
+            Response::DescribeTable(table::describe_table(db, &request).await?)
         }
         Request::DescribeTimeToLive(request) => {
             Response::DescribeTimeToLive(time_to_live::describe(db, &request)?)

@@ -95,7 +95,7 @@ pub(crate) fn list_streams(
 }
 
 /// `DescribeStream`.
-pub(crate) fn describe_stream(
+pub(crate) async fn describe_stream(
     db: &Inner,
     request: &DescribeStreamRequest,
 ) -> Result<StreamDescription, ServiceError> {
@@ -106,6 +106,7 @@ pub(crate) fn describe_stream(
         ));
     }
     let stream = find(db, &request.stream_arn)?;
+    let stream_status = status(db, &stream).await?;
     let wanted = |(shard, id): &(&Shard, String)| {
         let after = request.exclusive_start_shard_id.as_ref();
         let is_child = request.child_shards_of.as_ref().is_none_or(|filter| {
@@ -122,11 +123,7 @@ pub(crate) fn describe_stream(
     Ok(StreamDescription {
         stream_arn: request.stream_arn.clone(),
         stream_label: stream.label.clone(),
-        stream_status: if stream.is_enabled() {
-            StreamStatus::Enabled
-        } else {
-            StreamStatus::Disabled
-        },
+        stream_status,
         stream_view_type: stream.view,
         creation_ms: stream.creation_ms,
         table_name: stream.table_name.clone(),
@@ -134,6 +131,17 @@ pub(crate) fn describe_stream(
         last_evaluated_shard_id: shards.last().filter(|_| more).map(|shard| shard.shard_id.clone()),
         shards,
     })
+}
+
+/// Whether a stream takes records: all of them only once all processes know of it.
+async fn status(db: &Inner, stream: &Stream) -> Result<StreamStatus, ServiceError> {
+    if !stream.is_enabled() {
+        return Ok(StreamStatus::Disabled);
+    }
+    let table = db.catalog.find(&stream.table_name).filter(|table| table.id == stream.table_id);
+    let change = table.and_then(|table| table.row_version);
+    let known = db.catalog.is_followed(db, change).await?;
+    Ok(if known { StreamStatus::Enabled } else { StreamStatus::Enabling })
 }
 
 fn describe_shard(shard: &Shard, shard_id: String) -> ShardDescription {

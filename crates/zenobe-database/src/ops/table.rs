@@ -70,7 +70,7 @@ pub(crate) async fn create_table(
     if db.catalog.find(&table.name).is_some() {
         return Err(catalog::table_exists(&table.name));
     }
-    let changer = db.catalog.change(db.engine.as_ref()).await;
+    let changer = db.catalog.change(db).await;
     if db.catalog.find(&table.name).is_some() {
         return Err(catalog::table_exists(&table.name));
     }
@@ -144,7 +144,9 @@ fn new_table(
         tags,
         expiry_indexes: Vec::new(),
         row_version: None,
+        epoch: 0,
         counters: Arc::default(),
+        restored: Arc::default(),
         writer: Arc::default(),
     })
 }
@@ -168,13 +170,19 @@ fn new_throughput(
     }
 }
 
-/// `DescribeTable`.
-pub(crate) fn describe_table(
+/// `DescribeTable`. A table whose last change not all processes follow yet is being updated still.
+pub(crate) async fn describe_table(
     db: &Inner,
     request: &DescribeTableRequest,
 ) -> Result<TableDescription, ServiceError> {
     let table = db.catalog.describe(&request.table_name)?;
-    Ok(description::describe(&table, db.environment.now_ms()))
+    let mut description = description::describe(&table, db.environment.now_ms());
+    if description.table_status == ResourceStatus::Active
+        && !db.catalog.is_followed(db, table.row_version).await?
+    {
+        description.table_status = ResourceStatus::Updating;
+    }
+    Ok(description)
 }
 
 /// `ListTables`.
@@ -198,7 +206,7 @@ pub(crate) async fn delete_table(
     request: DeleteTableRequest,
 ) -> Result<TableDescription, ServiceError> {
     let name = db.catalog.table_name(&request.table_name)?;
-    let changer = db.catalog.change(db.engine.as_ref()).await;
+    let changer = db.catalog.change(db).await;
     let now_ms = db.environment.now_ms();
     let table = db.catalog.find(name).ok_or_else(|| catalog::table_not_found(name))?;
     check_deletable(&table)?;

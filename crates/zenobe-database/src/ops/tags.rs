@@ -83,7 +83,7 @@ async fn change(
     arn: &str,
     tags: impl Fn(&Table) -> Result<Vec<Tag>, ServiceError>,
 ) -> Result<(), ServiceError> {
-    let changer = db.catalog.change(db.engine.as_ref()).await;
+    let changer = db.catalog.change(db).await;
     let table = find(db, arn)?;
     changer
         .update(&table.name, |table| Ok(Edit::from(Table { tags: tags(table)?, ..table.clone() })))

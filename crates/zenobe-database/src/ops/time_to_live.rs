@@ -28,7 +28,7 @@ pub(crate) async fn update(
 ) -> Result<TimeToLiveSpecification, ServiceError> {
     let specification = request.specification;
     let name = db.catalog.table_name(&request.table_name)?;
-    let changer = db.catalog.change(db.engine.as_ref()).await;
+    let changer = db.catalog.change(db).await;
     let mut keep = Vec::new();
     if specification.enabled {
         // Nothing is allocated for a request that is refused.

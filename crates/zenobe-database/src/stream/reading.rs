@@ -92,12 +92,6 @@ fn oldest(db: &Inner, shard: &Shard) -> LogCursor {
     position::end_of(shard.start.max(db.catalog.streams.horizon()))
 }
 
-/// The last position that readers see.
-pub(crate) async fn reached(db: &Inner) -> Result<Position, ServiceError> {
-    let snapshot = db.engine.snapshot().await.map_err(|error| engine_failure(&error))?;
-    Ok(snapshot.position())
-}
-
 /// The place that a sequence number tells, if the shard has it.
 fn place(db: &Inner, shard: &Shard, start: &Start<'_>) -> Result<LogCursor, ServiceError> {
     let place = start

@@ -19,7 +19,7 @@ use std::time::Duration;
 use zenobe_model::ServiceError;
 use zenobe_storage::{EngineError, Position};
 
-use super::{Switch, reading};
+use super::{Draft, Switch};
 use crate::catalog::{Catalog, Changer, Edit, Stream, Table};
 use crate::{Database, Inner, engine_failure};
 
@@ -60,8 +60,13 @@ impl Database {
             return Ok(());
         }
         let now_ms = db.environment.now_ms();
-        move_horizon(db, &streams, now_ms).await?;
+        if db.catalog.claim(db, "horizon").await?.is_some() {
+            move_horizon(db, &streams, now_ms).await?;
+        }
         for stream in streams {
+            if db.catalog.claim(db, &format!("stream/{}", stream.table_id)).await?.is_none() {
+                continue;
+            }
             if expire(db, &stream, now_ms).await? {
                 continue;
             }
@@ -83,25 +88,30 @@ async fn move_horizon(
     let interval_ms = (retention_ms / MARKS_PER_RETENTION).max(MARK_INTERVAL_MIN_MS);
     let before = db.catalog.streams.marks.lock().clone();
     let is_time = before.marks.last().is_none_or(|(ms, _)| ms + interval_ms <= now_ms);
-    // Without snapshots nobody knows what was reached: then shards are forgotten as a whole only.
-    if !is_time || !db.engine.capabilities().snapshot_read {
+    if !is_time {
         return Ok(());
     }
     let mut marks = before;
-    marks.marks.push((now_ms, reading::reached(db).await?.0));
+    marks.marks.push((now_ms, super::cut(db, Vec::new(), Vec::new()).await?.0));
     let old = marks.marks.partition_point(|(ms, _)| ms + retention_ms <= now_ms);
     if let Some((_, position)) = marks.marks.drain(..old).next_back() {
         marks.horizon = marks.horizon.max(position);
     }
-    let changer = db.catalog.change(db.engine.as_ref()).await;
+    let changer = db.catalog.change(db).await;
     changer.put_rows(vec![Catalog::marks_row(&marks)]).await?;
     let horizon = marks.horizon;
     *db.catalog.streams.marks.lock() = marks;
-    if db.catalog.streams.horizon.fetch_max(horizon, Ordering::AcqRel) < horizon {
+    drop(changer);
+    db.catalog.streams.horizon.fetch_max(horizon, Ordering::AcqRel);
+    // Readers of other processes must know the horizon first; until then the next call does it.
+    if db.catalog.streams.trimmed.load(Ordering::Acquire) < horizon
+        && db.catalog.all_know_horizon(db).await?
+    {
         for shard in streams.iter().flat_map(|stream| &stream.shards) {
             let trimmed = db.engine.log_trim(shard.name.shard(), Position(horizon)).await;
             trimmed.map_err(failed)?;
         }
+        db.catalog.streams.trimmed.fetch_max(horizon, Ordering::AcqRel);
     }
     Ok(())
 }
@@ -116,7 +126,7 @@ async fn expire(db: &Inner, stream: &Stream, now_ms: u64) -> Result<bool, Servic
     if !gone && stream.shards.iter().all(is_kept) {
         return Ok(false);
     }
-    let changer = db.catalog.change(db.engine.as_ref()).await;
+    let changer = db.catalog.change(db).await;
     // As it is now: it may have been disabled meanwhile.
     let Some(stream) = db.catalog.streams.find(&stream.table_name, &stream.label) else {
         return Ok(true);
@@ -131,9 +141,10 @@ async fn expire(db: &Inner, stream: &Stream, now_ms: u64) -> Result<bool, Servic
         db.catalog.streams.put(Arc::new(after));
     }
     drop(changer);
-    let reached = reading::reached(db).await?;
     for shard in forgotten {
-        db.engine.log_trim(shard.name.shard(), reached).await.map_err(failed)?;
+        // Closed, so that nothing comes after its end.
+        let end = Position(shard.end.map_or(u64::MAX, |end| end.position));
+        db.engine.log_trim(shard.name.shard(), end).await.map_err(failed)?;
     }
     Ok(gone)
 }
@@ -145,17 +156,20 @@ fn is_due(db: &Inner, stream: &Stream, now_ms: u64) -> bool {
 }
 
 /// Closes the open shards of a stream and opens a child in the place of each.
-async fn roll_over(db: &Inner, stream: &Stream, now_ms: u64) -> Result<(), ServiceError> {
-    let changer = db.catalog.change(db.engine.as_ref()).await;
+pub(super) async fn roll_over(
+    db: &Inner,
+    stream: &Stream,
+    now_ms: u64,
+) -> Result<(), ServiceError> {
+    let changer = db.catalog.change(db).await;
     let Some(table) = db.catalog.find(&stream.table_name) else { return Ok(()) };
     // As it is now: the table may have been changed meanwhile, or be another one.
     let Some(stream) = db.catalog.streams.of_table(&table).filter(|now| now.label == stream.label)
     else {
         return Ok(());
     };
-    let switch = Switch::begin(db, &table.writer).await?;
-    let count = stream.open_shards().count();
-    let next = stream.rolled_over(switch.cut, now_ms, count, db.environment.random());
+    let switch = Switch::begin(db, &table.writer).await;
+    let next = Draft::rolling(db, Stream::clone(&stream), now_ms).cut(db).await?;
     store(db, &changer, &next).await?;
     switch.finish(next);
     Ok(())

@@ -54,7 +54,7 @@ use crate::write::{
     self, CONFLICT_RETRIES_MAX, ItemChange, ItemWrite, Keys, Origin, Plan, Refusal, Written,
     as_read,
 };
-use crate::{Inner, engine_failure, index, key};
+use crate::{Inner, engine_failure, index, key, stream};
 
 /// How often a transaction starts again because another process changed an item under it.
 const ATTEMPTS_MAX: usize = 8;
@@ -436,10 +436,15 @@ async fn resolve(
         if rolls {
             roll_into(db, (&table, &streams), &item, &intent, &mut commit).await?;
         }
+        db.catalog.check_may_commit(db, std::iter::once(&*table))?;
         let outcome = db.engine.commit(commit).await.map_err(|error| engine_failure(&error))?;
         drop(streams);
-        if let Outcome::Committed { position, .. } = outcome {
-            return db.engine.durable(position).await.map_err(|error| engine_failure(&error));
+        match outcome {
+            Outcome::Committed { position, .. } => {
+                return db.engine.durable(position).await.map_err(|error| engine_failure(&error));
+            }
+            Outcome::Closed { shard } => stream::meet_cut(db, shard).await?,
+            Outcome::Conflict { .. } | Outcome::Unknown => {}
         }
         let now = intent_row(db, &item).await?;
         if now.is_none_or(|now| now.version != row.version) {

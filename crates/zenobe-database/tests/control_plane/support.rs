@@ -36,6 +36,10 @@ impl Environment for TestEnvironment {
         self.now_ms.load(Ordering::Relaxed)
     }
 
+    fn elapsed_ms(&self) -> u64 {
+        self.now_ms()
+    }
+
     fn random(&self) -> u128 {
         u128::from(self.random.fetch_add(1, Ordering::Relaxed))
     }

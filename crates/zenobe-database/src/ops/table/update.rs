@@ -50,7 +50,7 @@ pub(crate) async fn update_table(
     check_request(&request)?;
     let creates = updates(&request).iter().any(|update| update.create.is_some());
     let name = db.catalog.table_name(&request.table_name)?;
-    let changer = db.catalog.change(db.engine.as_ref()).await;
+    let changer = db.catalog.change(db).await;
     let now_ms = db.environment.now_ms();
     let mut plan = Plan {
         request: &request,
