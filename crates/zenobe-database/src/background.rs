@@ -289,7 +289,9 @@ async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundErro
     if let Some(space) = db.catalog.next_dropped()
         && db.catalog.claim(db, "spaces").await?.is_some()
     {
-        db.catalog.change(db).await.drop_space(space).await?;
+        // After a change under way, which may be about to keep it.
+        let _alone = db.catalog.change(db).await;
+        db.catalog.drop_space(db, space).await?;
         return Ok(Step::Done);
     }
     if waiting {

@@ -229,18 +229,22 @@ impl Catalog {
         Ok(())
     }
 
-    /// Reads the catalogue again if it was changed since; says whether it was.
+    /// The change that the tables of this process show.
+    pub(crate) fn known(&self) -> u64 {
+        self.agreement.as_ref().map_or(0, |agreement| agreement.state.lock().known)
+    }
+
+    /// Reads the catalogue again if it was changed since.
     ///
     /// # Errors
     /// What the engine answered, or that a row does not decode.
-    pub(crate) async fn refresh(&self, db: &Inner) -> Result<bool, ServiceError> {
-        let Some(agreement) = &self.agreement else { return Ok(false) };
-        let known = agreement.state.lock().known;
-        if rows::generation(db.engine.as_ref()).await.map_err(failed)? == known {
-            return Ok(false);
+    pub(crate) async fn refresh(&self, db: &Inner) -> Result<(), ServiceError> {
+        if self.is_shared()
+            && rows::generation(db.engine.as_ref()).await.map_err(failed)? != self.known()
+        {
+            self.reload(db).await?;
         }
-        self.reload(db).await?;
-        Ok(true)
+        Ok(())
     }
 
     /// Renews this process's row, follows what others changed, and removes members that are dead.
@@ -262,7 +266,8 @@ impl Catalog {
         agreement: &Agreement,
         begun_ms: u64,
     ) -> Result<(), ServiceError> {
-        let (row, followed) = (agreement.state.lock().row, self.followed(agreement));
+        let followed = self.followed(agreement);
+        let row = agreement.state.lock().row;
         let commit = agreement.renewal(row, followed);
         match db.engine.commit(commit).await.map_err(failed)? {
             Outcome::Committed { version, .. } => {
@@ -409,9 +414,7 @@ impl Catalog {
     /// # Errors
     /// What the engine answered.
     pub(crate) async fn all_know_horizon(&self, db: &Inner) -> Result<bool, ServiceError> {
-        let Some(agreement) = &self.agreement else { return Ok(true) };
-        let known = agreement.state.lock().known;
-        self.is_followed(db, Some(Version(known))).await
+        self.is_followed(db, Some(Version(self.known()))).await
     }
 
     /// Waits until all follow a change.
@@ -462,7 +465,7 @@ impl Catalog {
                 ..Commit::default()
             };
             if let Outcome::Committed { .. } = db.engine.commit(commit).await.map_err(failed)? {
-                self.dropped.lock().insert(space);
+                self.drop_space(db, space).await?;
             }
         }
         Ok(())

@@ -181,17 +181,6 @@ impl Changer<'_> {
         }
     }
 
-    /// Drops a space that nothing refers to, for good.
-    pub(crate) async fn drop_space(&self, space: SpaceId) -> Result<(), ServiceError> {
-        self.db.engine.drop_space(space).await.map_err(failed)?;
-        let mutations =
-            vec![CatalogRow::Drop(space).delete(), CatalogRow::Backfill(space).delete()];
-        let commit = Commit { mutations, ..Commit::default() };
-        self.db.engine.commit(commit).await.map_err(failed)?;
-        self.catalog.dropped.lock().remove(&space);
-        Ok(())
-    }
-
     /// Finds out how changes ended that were given up half-way.
     pub(crate) async fn settle(&self) -> Result<(), ServiceError> {
         let names = self.catalog.unsettled.lock().clone();
@@ -276,6 +265,16 @@ impl Changer<'_> {
 }
 
 impl Catalog {
+    /// Drops a space that nothing refers to, for good.
+    pub(crate) async fn drop_space(&self, db: &Inner, space: SpaceId) -> Result<(), ServiceError> {
+        db.engine.drop_space(space).await.map_err(failed)?;
+        let mutations =
+            vec![CatalogRow::Drop(space).delete(), CatalogRow::Backfill(space).delete()];
+        db.engine.commit(Commit { mutations, ..Commit::default() }).await.map_err(failed)?;
+        self.dropped.lock().remove(&space);
+        Ok(())
+    }
+
     pub(super) fn snapshot(&self, mut table: Table, version: Version) -> Arc<Table> {
         table.row_version = Some(version);
         table.arn = self.arn(&table.name);

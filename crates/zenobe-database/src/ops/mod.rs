@@ -38,10 +38,15 @@ fn execute_shared(
             db.catalog.refresh(db).await?;
             return run(db, request).await;
         }
+        let before = db.catalog.known();
         let result = run(db, request.clone()).await;
         let is_missing = matches!(&result, Err(error) if error.code == ErrorCode::ResourceNotFound);
-        if is_missing && db.catalog.refresh(db).await? {
-            return run(db, request).await;
+        if is_missing {
+            db.catalog.refresh(db).await?;
+            // Perhaps somebody else has looked meanwhile.
+            if db.catalog.known() != before {
+                return run(db, request).await;
+            }
         }
         result
     })

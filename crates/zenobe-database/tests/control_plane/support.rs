@@ -26,6 +26,12 @@ impl TestEnvironment {
         Arc::new(Self { now_ms: AtomicU64::new(START_MS), random: AtomicU64::new(1) })
     }
 
+    /// The environment of another process: its random numbers are its own.
+    pub(crate) fn of_process(number: u64, ahead_ms: u64) -> Arc<Self> {
+        let random = AtomicU64::new(number << 32);
+        Arc::new(Self { now_ms: AtomicU64::new(START_MS + ahead_ms), random })
+    }
+
     pub(crate) fn advance(&self, ms: u64) {
         self.now_ms.fetch_add(ms, Ordering::Relaxed);
     }

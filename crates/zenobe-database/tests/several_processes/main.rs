@@ -1,0 +1,17 @@
+//! Several processes over one store that is shared: each a database of its own over one in-memory engine that
+//! commits within a partition, relays derived rows late and cuts shards itself. One behaviour per module.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
+
+mod a_dead_process_is_not_waited_for;
+mod background_work_is_shared_out;
+mod indexes_agree_with_the_table;
+mod one_stream_of_many_writers;
+mod processes;
+#[path = "../streams/reading.rs"]
+#[allow(dead_code, reason = "shared with tests that need more")]
+mod reading;
+#[path = "../control_plane/support.rs"]
+#[allow(dead_code, reason = "shared with tests that need more")]
+mod support;
+mod tables_are_known_everywhere;

@@ -1,0 +1,89 @@
+//! Processes: databases over one engine, each with a clock of its own and its background work in a task.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::task::JoinHandle;
+use zenobe_database::Database;
+use zenobe_model::operation::ResourceStatus;
+use zenobe_storage::Engine;
+use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
+
+use super::support::*;
+
+pub(crate) struct Process {
+    pub(crate) db: Database,
+    pub(crate) environment: Arc<TestEnvironment>,
+    background: JoinHandle<()>,
+}
+
+impl Process {
+    pub(crate) async fn start(engine: &Arc<MemoryEngine>) -> Self {
+        Self::start_ahead(engine, 0).await
+    }
+
+    /// A process whose clock is ahead of the others'.
+    pub(crate) async fn start_ahead(engine: &Arc<MemoryEngine>, ahead_ms: u64) -> Self {
+        static STARTED: AtomicU64 = AtomicU64::new(1);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let environment = TestEnvironment::of_process(number, ahead_ms);
+        let shared: Arc<dyn Engine> = engine.clone();
+        let db = open_at(&shared, environment.clone()).await;
+        let worker = db.clone();
+        let background = tokio::spawn(async move { worker.run_background().await });
+        Self { db, environment, background }
+    }
+
+    /// Stops all that the process does by itself: it is dead, or held up.
+    pub(crate) async fn halt(&mut self) {
+        self.background.abort();
+        let _ = (&mut self.background).await;
+    }
+
+    /// Goes on after it was held up.
+    pub(crate) fn resume(&mut self) {
+        let worker = self.db.clone();
+        self.background = tokio::spawn(async move { worker.run_background().await });
+    }
+
+    /// Waits until a table and its indexes are as they are to stay.
+    pub(crate) async fn until_active(&self, table: &str) {
+        loop {
+            let description = describe(&self.db, table).await.unwrap();
+            let indexes = &description.global_secondary_indexes;
+            if description.table_status == ResourceStatus::Active
+                && indexes.iter().all(|index| index.index_status == ResourceStatus::Active)
+            {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.background.abort();
+    }
+}
+
+pub(crate) fn shared_engine(late_derived: bool) -> Arc<MemoryEngine> {
+    Arc::new(MemoryEngine::new(MemoryOptions {
+        global_commit: false,
+        snapshot_read: false,
+        native_log_order: false,
+        shared: true,
+        late_derived,
+        ..MemoryOptions::default()
+    }))
+}
+
+/// Numbers that look random and are the same in every run.
+pub(crate) struct Numbers(pub(crate) u64);
+
+impl Numbers {
+    pub(crate) fn next(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.0 >> 33) % below
+    }
+}
