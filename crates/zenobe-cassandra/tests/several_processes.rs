@@ -299,7 +299,9 @@ fn readers_of_the_log_finish_what_a_dead_process_left() {
         abandon(&cluster, name, after, b"left").await;
         let table = space_table(&cluster, name).await;
         let text = format!("UPDATE {table} SET version = ?, value = ? WHERE part = 0x70 AND lane = 256 AND sort = ?");
-        let shards = (SHARD.0).to_be_bytes().to_vec();
+        // Format 2, one shard, no derived rows.
+        let shards =
+            [&[2], &1_u32.to_be_bytes() as &[u8], &SHARD.0.to_be_bytes(), &[0; 4]].concat();
         let trace = cluster.session().prepare(text).await.unwrap();
         let values = (after, shards, after.to_be_bytes().to_vec());
         cluster.session().execute_unpaged(&trace, values).await.unwrap();
