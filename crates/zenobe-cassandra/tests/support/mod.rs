@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Once};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use scylla::client::session::Session;
@@ -187,4 +187,21 @@ pub(crate) fn grown(before: &[Figure], after: &[Figure]) -> BTreeSet<(&'static s
     let difference =
         |(before, after): (&Figure, &Figure)| (after.name, (after.value - before.value) as u64);
     before.iter().zip(after).map(difference).filter(|(_, count)| *count > 0).collect()
+}
+
+/// One figure of an engine, a whole number.
+pub(crate) fn figure(engine: &dyn Engine, name: &str) -> u64 {
+    let figure = engine.figures().into_iter().find(|figure| figure.name == name);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small whole numbers"
+    )]
+    let value = figure.unwrap().value as u64;
+    value
+}
+
+/// The clock by which a test gives up.
+pub(crate) fn monotonic() -> Instant {
+    Instant::now()
 }
