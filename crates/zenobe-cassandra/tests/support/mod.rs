@@ -20,7 +20,7 @@ use scylla::client::session_builder::SessionBuilder;
 use tokio::runtime::Runtime;
 use zenobe_cassandra::{CassandraEngine, CassandraOptions, Replication};
 use zenobe_storage::conformance::EngineFactory;
-use zenobe_storage::{BoxFuture, Engine, Figure};
+use zenobe_storage::{BoxFuture, Engine, Figure, SpaceId};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
@@ -204,4 +204,16 @@ pub(crate) fn figure(engine: &dyn Engine, name: &str) -> u64 {
 /// The clock by which a test gives up.
 pub(crate) fn monotonic() -> Instant {
     Instant::now()
+}
+
+/// The table of a space of a store.
+pub(crate) async fn space_table(cluster: &Cluster, name: &str, space: SpaceId) -> String {
+    let keyspace = cluster.keyspace(name);
+    let ordered = (space.0 ^ (1 << 63)).cast_signed();
+    let select = format!(
+        "SELECT incarnation FROM {keyspace}.spaces WHERE registry = 0 AND space = {ordered}"
+    );
+    let rows = cluster.session().query_unpaged(select, ()).await.unwrap();
+    let (incarnation,) = rows.into_rows_result().unwrap().single_row::<(i64,)>().unwrap();
+    format!("{keyspace}.s{:016x}_{incarnation:016x}", space.0)
 }
