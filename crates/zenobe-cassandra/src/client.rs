@@ -1,11 +1,13 @@
 //! Statements on their way to the cluster: bound in number and time, counted, their failures sorted.
 //!
 //! The one question that matters of a failure is whether the statement may have happened. What is surely
-//! refused is [`Failure::Refused`] or [`Failure::Unavailable`]; everything else is [`Failure::Unclear`], and
-//! it is for the caller to look. Conditional batches are never sent twice by the driver.
+//! refused is [`Failure::Refused`], [`Failure::Unavailable`] or [`Failure::Overloaded`]; everything else is
+//! [`Failure::Unclear`], and it is for the caller to look. Conditional batches are never sent twice by the driver;
+//! statements whose repetition changes nothing are sent to another node as well when the first does not answer
+//! soon, and again when its connection breaks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +17,7 @@ use scylla::client::session_builder::SessionBuilder;
 use scylla::cluster::metadata::ColumnType;
 use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
 use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
+use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::response::query_result::QueryRowsResult;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::SerializationError;
@@ -23,14 +26,22 @@ use scylla::serialize::writers::{CellWriter, WrittenCellProof};
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use zenobe_storage::{EngineError, EngineResult};
 
 use crate::figures::{Counters, Kind};
 use crate::options::CassandraOptions;
 
-/// How long the driver waits for one answer. Cassandra's own time-outs are shorter by default.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long the driver waits for one answer. What is not answered then is looked for, or asked again.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+/// How long a node that does not answer a statement whose repetition changes nothing has it alone.
+const SECOND_NODE_AFTER: Duration = Duration::from_millis(400);
+/// How often a connection is asked whether it lives, and how long it may take to say so: a node that stands still
+/// or is cut off is given up after both.
+const KEEPALIVE: Duration = Duration::from_millis(500);
+const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(1);
+/// How long making a connection may take.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// How often a statement whose repetition changes nothing is sent when the answer is unclear.
 const RUN_ATTEMPTS: u32 = 2;
 /// How long a change of the schema may take until every node knows it.
@@ -48,6 +59,7 @@ pub(crate) enum Bind {
     Int(i32),
     Small(i16),
     Text(String),
+    Flag(bool),
     Null,
 }
 
@@ -58,6 +70,7 @@ impl Bind {
             Self::Big(_) => 8,
             Self::Int(_) => 4,
             Self::Small(_) => 2,
+            Self::Flag(_) => 1,
             Self::Text(text) => text.len(),
             Self::Null => 0,
         }
@@ -82,6 +95,7 @@ impl SerializeValue for Bind {
             Self::Int(number) => number.serialize(typ, writer),
             Self::Small(number) => number.serialize(typ, writer),
             Self::Text(text) => text.serialize(typ, writer),
+            Self::Flag(flag) => flag.serialize(typ, writer),
             Self::Null => Ok(writer.set_null()),
         }
     }
@@ -115,14 +129,17 @@ pub(crate) enum Failure {
     Refused(String),
     /// Nothing happened; trying again may work.
     Unavailable(String),
+    /// Nothing happened, because there is too much to do; trying again soon works.
+    Overloaded(String),
     /// It may have happened.
     Unclear(String),
 }
 
 impl Failure {
     /// For a statement of which it does not matter whether it happened.
-    pub(crate) fn unavailable(self) -> EngineError {
+    pub(crate) fn error(self) -> EngineError {
         match self {
+            Self::Overloaded(text) => EngineError::Overloaded(text),
             Self::Refused(text) | Self::Unavailable(text) | Self::Unclear(text) => {
                 EngineError::Unavailable(text)
             }
@@ -141,9 +158,8 @@ fn sort_attempt(error: &RequestAttemptError, text: String) -> Failure {
             | DbError::Unauthorized
             | DbError::ConfigError
             | DbError::Unprepared { .. } => Failure::Refused(text),
-            DbError::Unavailable { .. } | DbError::IsBootstrapping | DbError::Overloaded => {
-                Failure::Unavailable(text)
-            }
+            DbError::Unavailable { .. } | DbError::IsBootstrapping => Failure::Unavailable(text),
+            DbError::Overloaded => Failure::Overloaded(text),
             _ => Failure::Unclear(text),
         },
         RequestAttemptError::RepreparedIdChanged { .. }
@@ -180,10 +196,42 @@ fn sort_prepare(error: &PrepareError) -> Failure {
 /// Rows of an answer.
 pub(crate) type Answer = Option<QueryRowsResult>;
 
+fn batch_of(statements: Vec<(&PreparedStatement, Vec<Bind>)>) -> (Batch, Vec<Vec<Bind>>, usize) {
+    let mut batch = Batch::new(BatchType::Unlogged);
+    batch.set_consistency(Consistency::LocalQuorum);
+    let mut bytes = 0;
+    let mut values = Vec::with_capacity(statements.len());
+    for (statement, bound) in statements {
+        batch.append_statement(statement.clone());
+        bytes += bound.iter().map(Bind::byte_count).sum::<usize>();
+        values.push(bound);
+    }
+    (batch, values, bytes)
+}
+
+/// A place among those that wait; given back when dropped.
+pub(crate) struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    /// A place, if there is one.
+    pub(crate) fn enter(count: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
+        let place = Self(Arc::clone(count));
+        (count.fetch_add(1, Ordering::SeqCst) < max).then_some(place)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// The connections to a cluster.
 pub(crate) struct Client {
     session: Session,
     in_flight: Semaphore,
+    waiting: Arc<AtomicUsize>,
+    waiting_max: usize,
     wait_max: Duration,
     /// Whether the last statement that ended was answered.
     answering: AtomicBool,
@@ -198,10 +246,17 @@ impl Client {
             .consistency(Consistency::LocalQuorum)
             .serial_consistency(Some(SerialConsistency::LocalSerial))
             .retry_policy(Arc::new(DefaultRetryPolicy::new()))
+            .speculative_execution_policy(Some(Arc::new(SimpleSpeculativeExecutionPolicy {
+                max_retry_count: 1,
+                retry_interval: SECOND_NODE_AFTER,
+            })))
             .build();
         let mut builder = SessionBuilder::new()
             .known_nodes(&options.contact_points)
             .default_execution_profile_handle(profile.into_handle())
+            .keepalive_interval(KEEPALIVE)
+            .keepalive_timeout(KEEPALIVE_ANSWER_MAX)
+            .connection_timeout(CONNECT_MAX)
             .keyspaces_to_fetch([options.keyspace.clone()])
             .schema_agreement_interval(SCHEMA_POLL)
             .schema_agreement_timeout(SCHEMA_ANSWER_MAX);
@@ -220,6 +275,8 @@ impl Client {
         Ok(Self {
             session,
             in_flight: Semaphore::new(options.statements_in_flight_max.max(1)),
+            waiting: Arc::default(),
+            waiting_max: options.statements_waiting_max,
             wait_max: options.call_budget,
             answering: AtomicBool::new(true),
             counters: Counters::default(),
@@ -236,16 +293,39 @@ impl Client {
         self.answering.load(Ordering::Relaxed)
     }
 
+    /// Waits until one more statement may be under way. Only so many wait, and only so long.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        if let Ok(permit) = self.in_flight.try_acquire() {
+            return Ok(permit);
+        }
+        let overloaded = || {
+            self.counters.overloaded.fetch_add(1, Ordering::Relaxed);
+            Failure::Overloaded("too many statements wait for the cluster".to_owned())
+        };
+        let _waiting = Waiting::enter(&self.waiting, self.waiting_max).ok_or_else(overloaded)?;
+        match tokio::time::timeout(self.wait_max, self.in_flight.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(overloaded()),
+        }
+    }
+
     async fn send<T>(
         &self,
         kind: Kind,
         bytes: usize,
         statement: impl Future<Output = Result<T, ExecutionError>>,
     ) -> Result<T, Failure> {
-        let permit = tokio::time::timeout(self.wait_max, self.in_flight.acquire()).await;
-        let Ok(Ok(_permit)) = permit else {
-            return Err(Failure::Unavailable("too many statements are under way".to_owned()));
-        };
+        let turn = self.turn().await?;
+        self.send_in_turn(turn, kind, bytes, statement).await
+    }
+
+    async fn send_in_turn<T>(
+        &self,
+        _turn: SemaphorePermit<'_>,
+        kind: Kind,
+        bytes: usize,
+        statement: impl Future<Output = Result<T, ExecutionError>>,
+    ) -> Result<T, Failure> {
         self.counters.sent(kind, bytes);
         let answer = Box::pin(statement).await.map_err(|error| sort(&error));
         if answer.is_err() {
@@ -316,20 +396,34 @@ impl Client {
         kind: Kind,
         statements: Vec<(&PreparedStatement, Vec<Bind>)>,
     ) -> Result<Answer, Failure> {
-        let mut batch = Batch::new(BatchType::Unlogged);
-        batch.set_consistency(Consistency::LocalQuorum);
+        let (mut batch, values, bytes) = batch_of(statements);
         batch.set_serial_consistency(Some(SerialConsistency::LocalSerial));
         batch.set_is_idempotent(false);
         batch.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy::new())));
-        let mut bytes = 0;
-        let mut values = Vec::with_capacity(statements.len());
-        for (statement, bound) in statements {
-            batch.append_statement(statement.clone());
-            bytes += bound.iter().map(Bind::byte_count).sum::<usize>();
-            values.push(bound);
+        let turn = self.turn().await?;
+        let result = self.send_in_turn(turn, kind, bytes, self.session.batch(&batch, values)).await;
+        match result {
+            Ok(result) => Ok(self.receive(kind, result)),
+            // The node may have noticed in the middle.
+            Err(Failure::Overloaded(text)) => Err(Failure::Unclear(text)),
+            Err(failure) => Err(failure),
         }
-        let result = self.send(kind, bytes, self.session.batch(&batch, values)).await?;
-        Ok(self.receive(kind, result))
+    }
+
+    /// Writes to one partition what may be written any number of times.
+    pub(crate) async fn write(
+        &self,
+        kind: Kind,
+        mut statements: Vec<(&PreparedStatement, Vec<Bind>)>,
+    ) -> Result<(), Failure> {
+        if statements.len() == 1
+            && let Some((statement, values)) = statements.pop()
+        {
+            return self.run(kind, statement, Freshness::Quorum, values).await.map(|_| ());
+        }
+        let (mut batch, values, bytes) = batch_of(statements);
+        batch.set_is_idempotent(true);
+        self.send(kind, bytes, self.session.batch(&batch, values)).await.map(|_| ())
     }
 
     /// Changes the schema and waits until all nodes that are up agree on it. The statement must be one whose
@@ -344,7 +438,7 @@ impl Client {
             match self.send(Kind::Schema, text.len(), sending).await {
                 Ok(_) => return Ok(()),
                 Err(failure) if attempt + 1 >= SCHEMA_ATTEMPTS => {
-                    return Err(failure.unavailable());
+                    return Err(failure.error());
                 }
                 Err(failure) => {
                     tracing::warn!(?failure, "a change of the schema is tried again");

@@ -11,6 +11,7 @@
 //! clock's doing but that of the header row (see [`crate::commit`]).
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::options::WallClock;
 
@@ -51,6 +52,34 @@ impl HybridClock {
         if let Ok(version) = u64::try_from(version) {
             self.tick.fetch_max(version >> NODE_BITS, Ordering::SeqCst);
         }
+    }
+
+    /// The last version given or met, or one between it and the next.
+    pub(crate) fn last(&self) -> i64 {
+        Self::largest_of(self.tick.load(Ordering::SeqCst))
+    }
+
+    /// A version that this clock will not exceed for this long, unless it meets one.
+    pub(crate) fn ahead(&self, time: Duration) -> i64 {
+        let now = self.wall_ms() << COUNTER_BITS;
+        let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX) << COUNTER_BITS;
+        Self::largest_of(now.max(self.tick.load(Ordering::SeqCst)).saturating_add(time))
+    }
+
+    /// How long ago a version was given, as far as clocks tell.
+    pub(crate) fn age(&self, version: i64) -> Duration {
+        let given_ms = version.cast_unsigned() >> (COUNTER_BITS + NODE_BITS);
+        Duration::from_millis(self.wall_ms().saturating_sub(given_ms))
+    }
+
+    fn largest_of(tick: u64) -> i64 {
+        let version = (tick << NODE_BITS) | ((1 << NODE_BITS) - 1);
+        i64::try_from(version.min(VERSION_MAX)).unwrap_or(i64::MAX)
+    }
+
+    /// The time of day in milliseconds.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        (self.wall)()
     }
 
     /// The time of day in microseconds, as Cassandra's write timestamps are.
@@ -103,6 +132,26 @@ mod tests {
         clock.meet(-1);
         clock.meet(0);
         assert!(clock.next(0) > met);
+    }
+
+    #[test]
+    fn a_clock_tells_what_is_behind_it_and_what_ahead() {
+        let now = Arc::new(AtomicU64::new(1_800_000_000_000));
+        let clock = clock_at(&now);
+        for _ in 0..3 {
+            let given = clock.next(3);
+            assert!(clock.last() >= given && clock.last() < clock.next(0));
+        }
+        let limit = clock.ahead(Duration::from_secs(15));
+        now.fetch_add(14_999, Ordering::SeqCst);
+        let given = clock.next(1023);
+        assert!(given < limit);
+        now.fetch_add(15_002, Ordering::SeqCst);
+        assert!(clock.next(0) > limit);
+        assert_eq!(clock.age(given), Duration::from_millis(15_002));
+        clock.meet(clock.ahead(Duration::from_secs(3600)));
+        assert!(clock.ahead(Duration::from_secs(1)) > clock.next(0));
+        assert_eq!(clock.age(clock.next(0)), Duration::ZERO);
     }
 
     #[test]

@@ -9,18 +9,19 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
 use scylla::value::{CqlValue, Row as CqlRow};
-use tokio::sync::MutexGuard;
+use tokio::sync::{MutexGuard, Semaphore};
 use tokio::time::Instant;
 use zenobe_storage::{EngineError, EngineResult, ShardId, SpaceId};
 
 use crate::client::{Answer, Client, Failure};
 use crate::clock::HybridClock;
-use crate::node::Lease;
+use crate::marks::Marks;
+use crate::node::{Lease, any_instance};
 use crate::options::CassandraOptions;
+use crate::queue::Queues;
 use crate::schema::{OwnTables, Table, TableName, create_own_tables};
 
-/// Commits of one process that concern the same partition take turns, in this many rows of turns.
-const PARTITION_TURNS: usize = 4096;
+/// Commits of one process with records for the same shard take turns, in this many rows of turns.
 const SHARD_TURNS: usize = 256;
 /// Of how many partitions the engine remembers that they have a header row.
 const KNOWN_HEADERS_MAX: usize = 100_000;
@@ -51,14 +52,21 @@ impl Turns {
             match tokio::time::timeout_at(deadline, turn.lock()).await {
                 Ok(guard) => guards.push(guard),
                 Err(_) => {
-                    return Err(EngineError::Unavailable(
-                        "too many commits wait for one partition".to_owned(),
-                    ));
+                    let text = "too many commits wait for one shard of the change log";
+                    return Err(EngineError::Overloaded(text.to_owned()));
                 }
             }
         }
         Ok(guards)
     }
+}
+
+/// In which units room for unfinished commits is given.
+const ROOM_BYTES: u32 = 1024;
+
+/// How much room so many bytes take.
+pub(crate) fn room_of(bytes: u32) -> u32 {
+    bytes.div_ceil(ROOM_BYTES).max(1)
 }
 
 /// Which header rows are known to exist. A hint: a wrong one costs a round trip.
@@ -77,12 +85,18 @@ pub(crate) struct Core {
     pub(crate) lease: Lease,
     pub(crate) tables: RwLock<HashMap<SpaceId, Arc<Table>>>,
     pub(crate) schema_turn: tokio::sync::Mutex<()>,
-    pub(crate) partition_turns: Turns,
+    pub(crate) queues: Queues,
+    pub(crate) marks: Marks,
+    /// Who this process is to others when it takes over from a dead one.
+    pub(crate) taker: Bytes,
+    /// Room for commits whose derived rows are not all written yet, in units of [`ROOM_BYTES`].
+    pub(crate) room: Arc<Semaphore>,
     pub(crate) shard_turns: Turns,
     pub(crate) known_headers: Cache<HeaderOf, ()>,
     /// When a reader of the log first met a commit under way.
     pub(crate) met_under_way: Mutex<HashMap<(ShardId, i64), Instant>>,
     closed: AtomicBool,
+    stopped: AtomicBool,
 }
 
 impl Core {
@@ -100,12 +114,12 @@ impl Core {
         for statement in create_own_tables(keyspace) {
             Box::pin(client.change_schema(&statement)).await?;
         }
-        let own =
-            Box::pin(OwnTables::prepare(&client, keyspace)).await.map_err(Failure::unavailable)?;
+        let own = Box::pin(OwnTables::prepare(&client, keyspace)).await.map_err(Failure::error)?;
         let anchors = Box::pin(Table::prepare(&client, keyspace, TableName::ANCHORS))
             .await
-            .map_err(Failure::unavailable)?;
+            .map_err(Failure::error)?;
         let lease = Lease::claim(&client, &own, options.exclusive).await?;
+        let room = usize::try_from(room_of(options.unfinished_bytes_max)).unwrap_or(1);
         Ok(Self {
             clock: HybridClock::new(Arc::clone(&options.clock)),
             options,
@@ -115,11 +129,15 @@ impl Core {
             lease,
             tables: RwLock::default(),
             schema_turn: tokio::sync::Mutex::new(()),
-            partition_turns: Turns::new(PARTITION_TURNS),
+            queues: Queues::default(),
+            marks: Marks::new(),
+            taker: any_instance(),
+            room: Arc::new(Semaphore::new(room)),
             shard_turns: Turns::new(SHARD_TURNS),
             known_headers: Cache::new(KNOWN_HEADERS_MAX),
             met_under_way: Mutex::default(),
             closed: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
         })
     }
 
@@ -130,6 +148,22 @@ impl Core {
     /// Refuses later calls. Returns whether this call was the first to do so.
     pub(crate) fn refuse_calls(&self) -> bool {
         !self.closed.swap(true, Ordering::SeqCst)
+    }
+
+    /// Ends background work that would otherwise be tried until it succeeds.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Waits until what follows from all commits is done. Returns whether it is.
+    pub(crate) async fn drain(&self) -> bool {
+        let all = room_of(self.options.unfinished_bytes_max);
+        let draining = tokio::time::timeout_at(self.deadline(), self.room.acquire_many(all));
+        matches!(draining.await, Ok(Ok(_)))
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -193,6 +227,13 @@ impl Conditioned {
     pub(crate) fn small(&self, name: &str) -> Option<i16> {
         match self.column(name) {
             Some(CqlValue::SmallInt(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
+        match self.column(name) {
+            Some(CqlValue::Boolean(flag)) => Some(*flag),
             _ => None,
         }
     }

@@ -10,12 +10,14 @@ use zenobe_storage::{
 };
 
 use crate::client::{Bind, Failure, Freshness};
-use crate::commit::{COMMIT_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::core::Core;
 use crate::figures::Kind;
+use crate::instance::keep_instance;
 use crate::node::keep_lease;
 use crate::options::CassandraOptions;
+use crate::plan::{COMMIT_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::schema::table_text;
+use crate::takeover::watch;
 use crate::token::{hash_of, token};
 
 /// An engine over an Apache Cassandra cluster. Any number of processes may use one keyspace.
@@ -23,7 +25,7 @@ use crate::token::{hash_of, token};
 /// Needs a Tokio runtime that outlives it.
 pub struct CassandraEngine {
     core: Arc<Core>,
-    lease_task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl CassandraEngine {
@@ -34,8 +36,19 @@ impl CassandraEngine {
     /// refuses.
     pub async fn open(options: CassandraOptions) -> EngineResult<Self> {
         let core = Arc::new(Box::pin(Core::open(options)).await?);
-        let lease_task = tokio::spawn(keep_lease(Arc::downgrade(&core)));
-        Ok(Self { core, lease_task })
+        let tasks = [
+            tokio::spawn(keep_lease(Arc::downgrade(&core))),
+            tokio::spawn(keep_instance(Arc::downgrade(&core))),
+            tokio::spawn(watch(Arc::downgrade(&core))),
+        ];
+        Ok(Self { core, tasks })
+    }
+
+    fn end_tasks(&self) {
+        self.core.stop();
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 
     async fn space_size(&self, space: SpaceId) -> EngineResult<SpaceStats> {
@@ -49,7 +62,7 @@ impl CassandraEngine {
         let values = vec![keyspace, Bind::Text(table_text(table.name))];
         let estimates = &self.core.own.size_estimates;
         let answer = self.core.client.run(Kind::Registry, estimates, Freshness::One, values).await;
-        let Some(rows) = answer.map_err(Failure::unavailable)? else {
+        let Some(rows) = answer.map_err(Failure::error)? else {
             return Ok(SpaceStats::default());
         };
         let mut bytes = 0_u64;
@@ -69,7 +82,12 @@ impl CassandraEngine {
         if !self.core.refuse_calls() {
             return Err(EngineError::Closed);
         }
-        self.lease_task.abort();
+        // What follows from the commits is finished here, or else by others.
+        let finished = self.core.drain().await;
+        self.end_tasks();
+        if finished && self.core.remove_marks().await {
+            self.core.sign_off().await?;
+        }
         self.core.lease.release(&self.core.client, &self.core.own).await;
         Ok(())
     }
@@ -77,7 +95,7 @@ impl CassandraEngine {
 
 impl Drop for CassandraEngine {
     fn drop(&mut self) {
-        self.lease_task.abort();
+        self.end_tasks();
     }
 }
 
@@ -87,7 +105,7 @@ impl Engine for CassandraEngine {
             global_commit: false,
             snapshot_read: false,
             native_log_order: false,
-            shared: false,
+            shared: true,
             value_bytes_max: VALUE_BYTES_MAX,
             commit_bytes_max: COMMIT_BYTES_MAX,
         }
@@ -161,16 +179,16 @@ impl Engine for CassandraEngine {
         Box::pin(async move { self.core.log_read(shard, after, limit).await })
     }
 
-    fn log_end(&self, _shard: ShardId) -> BoxFuture<'_, EngineResult<Position>> {
-        Box::pin(async { Err(EngineError::Unsupported("the end of a shard")) })
+    fn log_end(&self, shard: ShardId) -> BoxFuture<'_, EngineResult<Position>> {
+        Box::pin(async move { self.core.log_end(shard).await })
     }
 
     fn log_cut(
         &self,
-        _close: Vec<ShardId>,
-        _open: Vec<ShardId>,
+        close: Vec<ShardId>,
+        open: Vec<ShardId>,
     ) -> BoxFuture<'_, EngineResult<Position>> {
-        Box::pin(async { Err(EngineError::Unsupported("cuts by the engine")) })
+        Box::pin(async move { self.core.log_cut(close, open).await })
     }
 
     fn log_trim(&self, shard: ShardId, up_to: Position) -> BoxFuture<'_, EngineResult<()>> {

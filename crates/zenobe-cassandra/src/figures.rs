@@ -19,10 +19,18 @@ pub(crate) enum Kind {
     Settle,
     /// Takes a place in the change log before a commit.
     LogReserve,
-    /// Says in the change log what became of a commit, or trims it.
+    /// Says in the change log what became of a commit, trims or closes a shard.
     LogMark,
-    /// Reads a page of the change log.
+    /// Reads the change log: a page, a shard's clock.
     LogRead,
+    /// Writes derived rows.
+    Relay,
+    /// Forgets a trace.
+    Forget,
+    /// Says which partitions may have traces, or that they have none any more.
+    Mark,
+    /// Takes over from a process that died.
+    TakeOver,
     /// Looks up or changes the registries of spaces and nodes.
     Registry,
     /// Changes the schema.
@@ -46,7 +54,7 @@ macro_rules! names {
 }
 
 /// In the order of [`Kind`].
-const NAMES: [Names; 10] = names![
+const NAMES: [Names; 14] = names![
     "get",
     "range",
     "scan",
@@ -55,6 +63,10 @@ const NAMES: [Names; 10] = names![
     "log_reserve",
     "log_mark",
     "log_read",
+    "relay",
+    "forget",
+    "mark",
+    "take_over",
     "registry",
     "schema"
 ];
@@ -76,6 +88,14 @@ pub(crate) struct Counters {
     pub(crate) settled: AtomicU64,
     /// Commits whose outcome could not be found.
     pub(crate) unknown: AtomicU64,
+    /// Commits that were merged into the batch of another one.
+    pub(crate) merged: AtomicU64,
+    /// Calls and statements refused because there was too much to do.
+    pub(crate) overloaded: AtomicU64,
+    /// Processes whose work this one took over.
+    pub(crate) taken_over: AtomicU64,
+    /// Commits whose derived rows and records are not all written yet.
+    pub(crate) unfinished: AtomicU64,
     /// Attempts of commits that were refused because the partition's clock was ahead, and made again.
     pub(crate) repeated: AtomicU64,
 }
@@ -98,11 +118,47 @@ impl Counters {
         }
     }
 
+    fn totals(&self) -> [(&'static str, &'static str, &AtomicU64); 7] {
+        [
+            ("cassandra_failures_total", "Statements that failed.", &self.failures),
+            (
+                "cassandra_commits_settled_total",
+                "Commits whose outcome was unclear at first and was found by looking.",
+                &self.settled,
+            ),
+            (
+                "cassandra_commits_unknown_total",
+                "Commits whose outcome could not be found.",
+                &self.unknown,
+            ),
+            (
+                "cassandra_commits_repeated_total",
+                "Attempts of commits made again because the partition's clock was ahead or unknown.",
+                &self.repeated,
+            ),
+            (
+                "cassandra_commits_merged_total",
+                "Commits that were merged into the batch of another one.",
+                &self.merged,
+            ),
+            (
+                "cassandra_overloaded_total",
+                "Statements and commits refused because too many waited.",
+                &self.overloaded,
+            ),
+            (
+                "cassandra_taken_over_total",
+                "Other processes, dead, whose derived rows this one saw to.",
+                &self.taken_over,
+            ),
+        ]
+    }
+
     pub(crate) fn figures(&self, clock_ahead_ms: u64) -> Vec<Figure> {
         #[expect(clippy::cast_precision_loss, reason = "a figure for a graph; exact below 2^53")]
         let figure = |name, help, value: u64| Figure { name, help, value: value as f64 };
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let mut figures = Vec::with_capacity(NAMES.len() * 3 + 5);
+        let mut figures = Vec::with_capacity(NAMES.len() * 3 + 9);
         for (names, counts) in NAMES.iter().zip(&self.kinds) {
             figures.push(figure(
                 names.statements,
@@ -120,25 +176,13 @@ impl Counters {
                 read(&counts.received_bytes),
             ));
         }
+        for (name, help, counter) in self.totals() {
+            figures.push(figure(name, help, read(counter)));
+        }
         figures.push(figure(
-            "cassandra_failures_total",
-            "Statements that failed.",
-            read(&self.failures),
-        ));
-        figures.push(figure(
-            "cassandra_commits_settled_total",
-            "Commits whose outcome was unclear at first and was found by looking.",
-            read(&self.settled),
-        ));
-        figures.push(figure(
-            "cassandra_commits_unknown_total",
-            "Commits whose outcome could not be found.",
-            read(&self.unknown),
-        ));
-        figures.push(figure(
-            "cassandra_commits_repeated_total",
-            "Attempts of commits made again because the partition's clock was ahead or unknown.",
-            read(&self.repeated),
+            "cassandra_commits_unfinished",
+            "Commits whose derived rows are not all written yet.",
+            read(&self.unfinished),
         ));
         figures.push(figure(
             "cassandra_clock_ahead_ms",

@@ -3,10 +3,15 @@
 //! The crate knows the seam ([`zenobe_storage::Engine`]) and CQL; no DynamoDB, no JSON. Consensus, replication
 //! and storage are Cassandra's.
 //!
-//! - A space is a table; a commit is one conditional batch on one partition (`commit`).
+//! - A space is a table; a commit is one conditional batch on one partition (`commit`). Commits of one process
+//!   that wait for the same partition share one (`queue`, `plan`).
 //! - Versions grow per partition whatever the nodes' clocks say (`commit`, `clock`, `node`).
-//! - A commit without an answer is settled by looking, and reported as unknown only where that fails.
-//! - The change log has an order per shard, made by conditional batches (`log`).
+//! - A commit without an answer is settled by looking, and reported as unknown only where that fails (`settle`).
+//! - What follows from a commit in other partitions, derived rows above all, is left in its partition as a trace
+//!   and done after it (`trace`, `relay`); what a process that died left is done by others (`marks`, `instance`,
+//!   `takeover`).
+//! - The change log has an order per shard, made by conditional batches (`log`); shards are closed and opened
+//!   while processes write (`cut`).
 //! - Scans walk token ranges; the hash of a partition is Cassandra's token (`token`).
 //!
 //! What the engine does not have: commits over partitions, snapshots, one order over all shards.
@@ -15,15 +20,24 @@ mod client;
 mod clock;
 mod commit;
 mod core;
+mod cut;
 mod engine;
 mod figures;
+mod instance;
 mod log;
+mod marks;
 mod node;
 mod options;
+mod plan;
+mod queue;
 mod read;
+mod relay;
 mod schema;
+mod settle;
 mod spaces;
+mod takeover;
 mod token;
+mod trace;
 
 pub use engine::CassandraEngine;
 pub use options::{CassandraOptions, Credentials, Replication, WallClock};

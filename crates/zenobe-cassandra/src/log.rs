@@ -7,10 +7,12 @@
 //!    version with the records and the name of the commit's partition, if the shard's clock (the row at
 //!    position 0) is behind that version. So rows come into a shard in the order of their positions, and a
 //!    reader who has seen one will never find a new one before it.
-//! 2. *Commit*: the batch of the commit leaves a trace (lane 256, the version) in its own partition, with the
-//!    list of shards.
+//! 2. *Commit*: the batch of the commit leaves a trace ([`crate::trace`]) in its own partition, with the list of
+//!    shards.
 //! 3. *Publish*: the committing node marks the rows as done in all shards, then forgets the trace. The call
 //!    returns after that. A commit that was refused removes its rows.
+//!
+//! Commits that go in one batch share the version, and so the position; their records have consecutive ordinals.
 //!
 //! A reader stops at a row that is neither done nor removed: its commit is under way. If that lasts (see
 //! [`CassandraOptions::log_patience`](crate::CassandraOptions)), the reader settles it: it moves the clock of
@@ -28,16 +30,17 @@ use scylla::response::PagingState;
 use scylla::statement::prepared::PreparedStatement;
 use tokio::time::Instant;
 use zenobe_storage::{
-    EngineError, EngineResult, LogCursor, LogPage, LogRecord, LoggedRecord, PageLimit, Position,
-    ShardId, SpaceId,
+    EngineError, EngineResult, LogCursor, LogPage, LoggedRecord, PageLimit, Position, ShardId,
+    SpaceId,
 };
 
 use crate::client::{Bind, BoundRead, Failure, Freshness};
-use crate::commit::trace_sort;
 use crate::core::{Core, HeaderOf, Verdict, number, ordered, verdict};
 use crate::figures::Kind;
+use crate::plan::trace_sort;
 use crate::read::next_page_rows;
 use crate::schema::{TRACE_LANE, Table, TableName};
+use crate::trace::Trace;
 
 /// The format of a row's records.
 const FORMAT: u8 = 1;
@@ -52,18 +55,19 @@ pub(crate) enum Reserved {
     Taken,
     /// A shard's clock is ahead; none was taken. A later version may do.
     Behind,
+    /// A shard is closed; none was taken.
+    Closed(ShardId),
 }
 
-/// The records of each shard, in order: a format byte, then each with its length before it.
-pub(crate) fn encode_records(records: Vec<LogRecord>) -> BTreeMap<ShardId, Bytes> {
-    let mut shards: BTreeMap<ShardId, Vec<u8>> = BTreeMap::new();
-    for record in records {
-        let bytes = shards.entry(record.shard).or_insert_with(|| vec![FORMAT]);
-        let length = u32::try_from(record.payload.len()).unwrap_or(u32::MAX);
+/// The records of a shard, in order: a format byte, then each with its length before it.
+pub(crate) fn encode_records(payloads: &[Bytes]) -> Bytes {
+    let mut bytes = vec![FORMAT];
+    for payload in payloads {
+        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
         bytes.extend_from_slice(&length.to_be_bytes());
-        bytes.extend_from_slice(&record.payload);
+        bytes.extend_from_slice(payload);
     }
-    shards.into_iter().map(|(shard, bytes)| (shard, bytes.into())).collect()
+    bytes.into()
 }
 
 fn decode_records(mut bytes: Bytes) -> EngineResult<Vec<Bytes>> {
@@ -83,20 +87,7 @@ fn decode_records(mut bytes: Bytes) -> EngineResult<Vec<Bytes>> {
     Ok(payloads)
 }
 
-/// The shards of a commit, for its trace.
-pub(crate) fn encode_shards<'a>(shards: impl Iterator<Item = &'a ShardId>) -> Bytes {
-    shards.flat_map(|shard| shard.0.to_be_bytes()).collect::<Vec<u8>>().into()
-}
-
-fn decode_shards(bytes: &Bytes) -> EngineResult<Vec<ShardId>> {
-    let (numbers, rest) = bytes.as_chunks::<8>();
-    if !rest.is_empty() {
-        return Err(EngineError::Corrupt("a trace in a partition".to_owned()));
-    }
-    Ok(numbers.iter().map(|number| ShardId(u64::from_be_bytes(*number))).collect())
-}
-
-const fn shard_column(shard: ShardId) -> Bind {
+pub(crate) const fn shard_column(shard: ShardId) -> Bind {
     Bind::Big(ordered(shard.0))
 }
 
@@ -117,6 +108,8 @@ struct Collected {
     limit: PageLimit,
     bytes: usize,
     records: Vec<LoggedRecord>,
+    /// Everything up to here was seen.
+    reached: i64,
 }
 
 impl Collected {
@@ -125,22 +118,32 @@ impl Collected {
             && (self.records.len() >= self.limit.rows || self.bytes >= self.limit.bytes)
     }
 
-    fn take(&mut self, position: i64, payloads: Vec<Bytes>) {
-        let position = Position(position.cast_unsigned());
+    /// Takes the records of one row, as many as there is room for.
+    fn take(&mut self, row: i64, payloads: Vec<Bytes>) {
+        let position = Position(row.cast_unsigned());
         for (ordinal, payload) in (0..).zip(payloads) {
-            let read = self.after.is_some_and(|after| LogCursor { position, ordinal } <= after);
-            if read || self.is_full() {
+            if self.after.is_some_and(|after| LogCursor { position, ordinal } <= after) {
                 continue;
+            }
+            if self.is_full() {
+                return;
             }
             self.bytes += payload.len();
             self.records.push(LoggedRecord { position, ordinal, payload });
         }
+        self.reached = row;
     }
-}
 
-impl From<Collected> for LogPage {
-    fn from(collected: Collected) -> Self {
-        Self { records: collected.records, reached: Position(0) }
+    /// The page of a reader that stopped where it is.
+    fn stopped(self) -> LogPage {
+        let reached = Position(self.reached.max(0).cast_unsigned());
+        LogPage { records: self.records, reached }
+    }
+
+    /// The page of a reader that has seen all rows there were when the clock was this.
+    fn at_end(mut self, clock: i64) -> LogPage {
+        self.reached = self.reached.max(clock);
+        self.stopped()
     }
 }
 
@@ -200,13 +203,16 @@ impl Core {
                 Ok(Verdict::Refused(rows)) => {
                     let clock = rows.iter().find_map(|row| row.big("clock"));
                     self.learn_header(header, clock);
+                    if rows.iter().any(|row| row.flag("closed") == Some(true)) {
+                        return Ok(Reserved::Closed(shard));
+                    }
                     if clock.is_some_and(|clock| clock >= version) {
                         return Ok(Reserved::Behind);
                     }
                 }
                 // It may be there or come yet; without a commit it is nothing.
                 Err(Failure::Unclear(_)) => return Ok(Reserved::Behind),
-                Err(failure) => return Err(failure.unavailable()),
+                Err(failure) => return Err(failure.error()),
             }
         }
         Ok(Reserved::Behind)
@@ -251,20 +257,6 @@ impl Core {
         certain
     }
 
-    /// Forgets the trace of a commit all of whose rows are marked.
-    pub(crate) async fn forget_trace(&self, table: &Table, part: &Bytes, version: i64) {
-        let values = vec![
-            Bind::Big(self.timestamp_after_all()),
-            Bind::Blob(part.clone()),
-            Bind::Small(TRACE_LANE),
-            Bind::Blob(trace_sort(version)),
-        ];
-        let forgetting = self.client.run(Kind::LogMark, &table.forget, Freshness::Quorum, values);
-        if let Err(failure) = forgetting.await {
-            tracing::warn!(?failure, "a trace stays in its partition");
-        }
-    }
-
     /// Whether a row is done, not yet, or not there.
     pub(crate) async fn marker_state(
         &self,
@@ -288,10 +280,12 @@ impl Core {
         limit: PageLimit,
     ) -> EngineResult<LogPage> {
         self.check_open()?;
-        let mut page = Collected { after, limit, bytes: 0, records: Vec::new() };
+        let mut page = Collected { after, limit, bytes: 0, records: Vec::new(), reached: 0 };
         let first = after.map_or(1, |after| after.position.0.max(1));
         // No position that was ever given is larger.
         let Ok(first) = i64::try_from(first) else { return Ok(LogPage::default()) };
+        // Rows that come later are behind the clock as it is now.
+        let clock = self.shard_clock(shard).await?.unwrap_or(0);
         let read = BoundRead {
             statement: &self.own.log.page,
             freshness: Freshness::Serial,
@@ -304,19 +298,19 @@ impl Core {
                 .client
                 .page(Kind::LogRead, &read, rows, state)
                 .await
-                .map_err(Failure::unavailable)?;
+                .map_err(Failure::error)?;
             let rows = rows
                 .rows::<StoredRow>()
                 .map_err(|error| EngineError::Corrupt(error.to_string()))?;
             for row in rows {
                 let row = row.map_err(|error| EngineError::Corrupt(error.to_string()))?;
                 if !self.take_row(&mut page, shard, row).await? || page.is_full() {
-                    return Ok(page.into());
+                    return Ok(page.stopped());
                 }
             }
             match next.into_paging_control_flow() {
                 std::ops::ControlFlow::Continue(more) => state = more,
-                std::ops::ControlFlow::Break(()) => return Ok(page.into()),
+                std::ops::ControlFlow::Break(()) => return Ok(page.at_end(clock)),
             }
         }
     }
@@ -366,11 +360,11 @@ impl Core {
             None => {
                 // The space was dropped, its traces with it.
                 let state = self.marker_state(*shard, *position).await;
-                state.map_err(Failure::unavailable)? == Some(true)
+                state.map_err(Failure::error)? == Some(true)
             }
         };
         if !happened {
-            self.void_one(*shard, *position).await.map_err(Failure::unavailable)?;
+            self.void_one(*shard, *position).await.map_err(Failure::error)?;
         }
         self.met_under_way.lock().remove(&(*shard, *position));
         Ok(happened)
@@ -390,41 +384,31 @@ impl Core {
             Bind::Blob(trace_sort(position)),
         ];
         let answer = self.client.run(Kind::Settle, &table.get, Freshness::Serial, values).await;
-        let trace = match answer.map_err(Failure::unavailable)? {
+        let trace = match answer.map_err(Failure::error)? {
             Some(rows) => rows
                 .maybe_first_row::<(Option<i64>, Option<Bytes>)>()
                 .map_err(|error| EngineError::Corrupt(error.to_string()))?,
             None => None,
         };
-        let Some((_, shards)) = trace else {
+        let Some((_, trace)) = trace else {
             let state = self.marker_state(shard, position).await;
-            return Ok(state.map_err(Failure::unavailable)? == Some(true));
+            return Ok(state.map_err(Failure::error)? == Some(true));
         };
-        let shards = decode_shards(&shards.unwrap_or_default())?;
-        if !self.mark_done(shards.into_iter(), position).await {
-            return Err(EngineError::Unavailable("a record could not be published".to_owned()));
-        }
-        self.forget_trace(table, part, position).await;
+        let trace = Trace::decode(trace.unwrap_or_default())?;
+        self.finish_trace(table, part, position, &trace).await?;
         Ok(true)
     }
 
     pub(crate) async fn log_trim(&self, shard: ShardId, up_to: Position) -> EngineResult<()> {
         self.check_open()?;
-        let values = vec![shard_column(shard)];
-        let clock = &self.own.log.clock;
-        let answer = self.client.run(Kind::LogRead, clock, Freshness::Serial, values).await;
-        let Some(rows) = answer.map_err(Failure::unavailable)? else { return Ok(()) };
-        let row = rows
-            .maybe_first_row::<(Option<i64>,)>()
-            .map_err(|error| EngineError::Corrupt(error.to_string()))?;
-        let Some((Some(clock),)) = row else { return Ok(()) };
+        let Some(clock) = self.shard_clock(shard).await? else { return Ok(()) };
         // What is appended later is never forgotten, whatever the caller says.
         let last = i64::try_from(up_to.0).unwrap_or(i64::MAX).min(clock);
         let values =
             vec![Bind::Big(self.timestamp_after_all()), shard_column(shard), Bind::Big(last)];
         let trimming =
             self.client.run(Kind::LogMark, &self.own.log.trim, Freshness::Quorum, values);
-        trimming.await.map(|_| ()).map_err(Failure::unavailable)
+        trimming.await.map(|_| ()).map_err(Failure::error)
     }
 }
 
@@ -432,39 +416,24 @@ impl Core {
 mod tests {
     use super::*;
 
-    fn record(shard: u64, payload: &'static [u8]) -> LogRecord {
-        LogRecord { shard: ShardId(shard), payload: Bytes::from_static(payload) }
+    fn payloads() -> Vec<Bytes> {
+        [b"a" as &[u8], b"", b"bc"].map(Bytes::from_static).into()
     }
 
     #[test]
-    fn records_read_as_written_by_shard() {
-        let encoded = encode_records(vec![
-            record(1, b"a"),
-            record(2, b""),
-            record(1, b"bc"),
-            record(2, b"d"),
-        ]);
-        let decoded: Vec<_> =
-            encoded.values().map(|bytes| decode_records(bytes.clone()).unwrap()).collect();
-        assert_eq!(decoded, [vec![b"a" as &[u8], b"bc"], vec![b"" as &[u8], b"d"]]);
+    fn records_read_as_written() {
+        assert_eq!(decode_records(encode_records(&payloads())), Ok(payloads()));
+        assert_eq!(decode_records(encode_records(&[])), Ok(Vec::new()));
     }
 
     #[test]
     fn damaged_records_are_corrupt() {
-        let encoded = encode_records(vec![record(1, b"abc")]);
-        let good = encoded[&ShardId(1)].clone();
+        let good = encode_records(&[Bytes::from_static(b"abc")]);
         for length in [0, 2, 4, good.len() - 1] {
             assert!(decode_records(good.slice(..length)).is_err(), "{length}");
         }
         let mut other = good.to_vec();
         other[0] = 9;
         assert!(decode_records(other.into()).is_err());
-    }
-
-    #[test]
-    fn the_shards_of_a_trace_read_as_written() {
-        let shards = [ShardId(0), ShardId(7), ShardId(u64::MAX)];
-        assert_eq!(decode_shards(&encode_shards(shards.iter())).unwrap(), shards);
-        assert!(decode_shards(&Bytes::from_static(b"123")).is_err());
     }
 }

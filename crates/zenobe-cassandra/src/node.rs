@@ -68,7 +68,7 @@ struct State {
 }
 
 /// Sixteen bytes that no other process has.
-fn any_instance() -> Bytes {
+pub(crate) fn any_instance() -> Bytes {
     // The standard library seeds each of these from the operating system's randomness.
     let word = || std::hash::RandomState::new().build_hasher().finish().to_be_bytes();
     [word(), word()].concat().into()
@@ -116,7 +116,7 @@ async fn claim_any(
                 "other processes use all node numbers of the keyspace".to_owned(),
             )
         },
-        Failure::unavailable,
+        Failure::error,
     ))
 }
 
@@ -159,7 +159,7 @@ impl Lease {
             Bind::Blob(self.instance.clone()),
         ];
         let answer = client.conditional(Kind::Registry, vec![(&own.node_renew, values)]).await;
-        match answer.and_then(verdict).map_err(Failure::unavailable)? {
+        match answer.and_then(verdict).map_err(Failure::error)? {
             Verdict::Applied => self.state.lock().renewed = renewed,
             Verdict::Refused(_) => {
                 let state = claim_any(client, own, &self.instance, self.terms).await?;

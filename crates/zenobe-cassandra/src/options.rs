@@ -51,6 +51,13 @@ pub struct CassandraOptions {
     pub call_budget: Duration,
     /// How many statements may be under way at once; more wait.
     pub statements_in_flight_max: usize,
+    /// How many statements may wait; more are refused as [`EngineError::Overloaded`].
+    pub statements_waiting_max: usize,
+    /// How many commits may wait for their partitions; more are refused as [`EngineError::Overloaded`].
+    pub commits_waiting_max: usize,
+    /// How many bytes the commits may have whose derived rows are not all written yet; with more, further commits
+    /// with derived rows wait, and are refused as [`EngineError::Overloaded`] in the end.
+    pub unfinished_bytes_max: u32,
     /// How long a reader of the change log waits for a commit under way before it decides what became of it.
     pub log_patience: Duration,
     /// Makes this process the only one on the keyspace that says so, and says how long to wait for the claim of
@@ -75,6 +82,9 @@ impl CassandraOptions {
             credentials: None,
             call_budget: Duration::from_secs(10),
             statements_in_flight_max: 256,
+            statements_waiting_max: 4096,
+            commits_waiting_max: 4096,
+            unfinished_bytes_max: 64 << 20,
             log_patience: Duration::from_secs(2),
             exclusive: None,
             clock,

@@ -50,7 +50,7 @@ impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(text) => Self::Refused(text),
-            other => Self::Error(other.unavailable()),
+            other => Self::Error(other.error()),
         }
     }
 }

@@ -5,6 +5,8 @@
 //! | `spaces` | registry (always 0), space | which spaces there are, and the incarnation of each |
 //! | `nodes` | id | which process uses which node number, until when (by TTL) |
 //! | `log` | shard, position | the change log ([`crate::log`]) |
+//! | `instances` | registry (always 0), instance | which processes may have left derived rows unwritten ([`crate::instance`]) |
+//! | `marks` | instance and bucket, space, incarnation, part | in which partitions ([`crate::marks`]) |
 //! | `anchors` | as a space's | a partition for each commit that names no key |
 //! | `s<space>_<incarnation>` | part, lane, sort | a space |
 //!
@@ -23,7 +25,7 @@ pub(crate) const HEADER_LANE: i16 = -1;
 pub(crate) const TRACE_LANE: i16 = 256;
 
 /// The tables of the engine's own with what is between their parentheses.
-const OWN_TABLES: [(&str, &str); 4] = [
+const OWN_TABLES: [(&str, &str); 6] = [
     (
         "spaces",
         "registry smallint, space bigint, incarnation bigint, state smallint, PRIMARY KEY (registry, space)",
@@ -31,8 +33,18 @@ const OWN_TABLES: [(&str, &str); 4] = [
     ("nodes", "id int PRIMARY KEY, instance blob"),
     (
         "log",
-        "shard bigint, position bigint, clock bigint, space bigint, incarnation bigint, part blob, \
-         records blob, done boolean, PRIMARY KEY (shard, position)",
+        "shard bigint, position bigint, clock bigint, closed boolean, space bigint, incarnation bigint, \
+         part blob, records blob, done boolean, PRIMARY KEY (shard, position)",
+    ),
+    (
+        "instances",
+        "registry smallint, instance blob, fenced boolean, last bigint, alive boolean, taker blob, \
+         PRIMARY KEY (registry, instance)",
+    ),
+    (
+        "marks",
+        "instance blob, bucket smallint, space bigint, incarnation bigint, part blob, since bigint, \
+         PRIMARY KEY ((instance, bucket), space, incarnation, part)",
     ),
     ("anchors", SPACE_COLUMNS),
 ];
@@ -112,10 +124,14 @@ pub(crate) struct Table {
     pub(crate) delete_if: PreparedStatement,
     /// part, lane, sort, expected version
     pub(crate) check: PreparedStatement,
-    /// timestamp, part, lane, sort
+    /// timestamp, version, value, part, lane, sort
+    pub(crate) derive: PreparedStatement,
+    /// timestamp, part, lane, sort: also the deletion of a derived row.
     pub(crate) forget: PreparedStatement,
     /// part, lane, sort
     pub(crate) get: PreparedStatement,
+    /// part, lane, first sort, last sort: version, value
+    pub(crate) traces: PreparedStatement,
     /// part, lane, sort, lane, sort
     pub(crate) range: PreparedStatement,
     /// part, lane, sort, lane, sort
@@ -148,8 +164,17 @@ impl Table {
             delete_if: prepare(format!("DELETE FROM {table} {row} IF version = ?")).await?,
             delete: prepare(format!("DELETE FROM {table} {row}")).await?,
             check: prepare(format!("DELETE checked FROM {table} {row} IF version = ?")).await?,
+            derive: prepare(format!(
+                "UPDATE {table} USING TIMESTAMP ? SET version = ?, value = ? {row}"
+            ))
+            .await?,
             forget: prepare(format!("DELETE FROM {table} USING TIMESTAMP ? {row}")).await?,
             get: prepare(format!("SELECT version, value FROM {table} {row}")).await?,
+            traces: prepare(format!(
+                "SELECT version, value FROM {table} \
+                 WHERE part = ? AND lane = ? AND sort >= ? AND sort <= ?"
+            ))
+            .await?,
             range_backward: prepare(format!("{range} ORDER BY lane DESC, sort DESC")).await?,
             range: prepare(range).await?,
             scan: prepare(format!(
@@ -169,10 +194,12 @@ impl Table {
 pub(crate) struct LogTable {
     /// shard: clock
     pub(crate) clock: PreparedStatement,
-    /// clock, shard, expected clock
+    /// clock, shard, expected clock: of a shard that is not closed.
     pub(crate) clock_new: PreparedStatement,
-    /// clock, shard, clock
+    /// clock, shard, clock: of a shard that is not closed.
     pub(crate) clock_later: PreparedStatement,
+    /// shard
+    pub(crate) close: PreparedStatement,
     /// shard, position, space, incarnation, part, records
     pub(crate) reserve: PreparedStatement,
     /// shard, position
@@ -197,8 +224,12 @@ impl LogTable {
                 "SELECT clock FROM {ks}.log WHERE shard = ? AND position = 0"
             ))
             .await?,
-            clock_new: prepare(format!("{clock} = ?")).await?,
-            clock_later: prepare(format!("{clock} < ?")).await?,
+            clock_new: prepare(format!("{clock} = ? AND closed = null")).await?,
+            clock_later: prepare(format!("{clock} < ? AND closed = null")).await?,
+            close: prepare(format!(
+                "UPDATE {ks}.log SET closed = true WHERE shard = ? AND position = 0 IF closed = null"
+            ))
+            .await?,
             reserve: prepare(format!(
                 "INSERT INTO {ks}.log (shard, position, space, incarnation, part, records) \
                  VALUES (?, ?, ?, ?, ?, ?)"
@@ -229,6 +260,72 @@ impl LogTable {
     }
 }
 
+/// The prepared statements of the tables `instances` and `marks`.
+pub(crate) struct InstanceTables {
+    /// last, instance, expected fence: the part of a heartbeat that stays.
+    pub(crate) beat: PreparedStatement,
+    /// ttl, instance: the part that ends.
+    pub(crate) alive: PreparedStatement,
+    /// All instances: instance, alive, fenced, last, taker.
+    pub(crate) all: PreparedStatement,
+    /// instance: fences one that is not alive and that nobody takes over.
+    pub(crate) fence: PreparedStatement,
+    /// ttl, taker, instance: says who takes it over.
+    pub(crate) take: PreparedStatement,
+    /// ttl, taker, instance, expected taker
+    pub(crate) retake: PreparedStatement,
+    /// instance, expected fence
+    pub(crate) remove: PreparedStatement,
+    /// instance, expected taker
+    pub(crate) remove_taken: PreparedStatement,
+    /// instance, bucket, space, incarnation, part, since, timestamp
+    pub(crate) mark: PreparedStatement,
+    /// timestamp, instance, bucket
+    pub(crate) unmark: PreparedStatement,
+    /// instance, bucket: space, incarnation, part, since
+    pub(crate) marks: PreparedStatement,
+}
+
+impl InstanceTables {
+    async fn prepare(client: &Client, ks: &str) -> Result<Self, Failure> {
+        let prepare = |text: String| client.prepare(text);
+        let row = "WHERE registry = 0 AND instance = ?";
+        let take = format!("UPDATE {ks}.instances USING TTL ? SET taker = ? {row}");
+        let bucket = "WHERE instance = ? AND bucket = ?";
+        Ok(Self {
+            beat: prepare(format!(
+                "UPDATE {ks}.instances SET fenced = false, last = ? {row} IF fenced = ?"
+            ))
+            .await?,
+            alive: prepare(format!("UPDATE {ks}.instances USING TTL ? SET alive = true {row}"))
+                .await?,
+            all: prepare(format!(
+                "SELECT instance, alive, fenced, last, taker FROM {ks}.instances WHERE registry = 0"
+            ))
+            .await?,
+            fence: prepare(format!(
+                "UPDATE {ks}.instances SET fenced = true {row} \
+                 IF fenced != null AND alive = null AND taker = null"
+            ))
+            .await?,
+            retake: prepare(format!("{take} IF taker = ?")).await?,
+            take: prepare(take).await?,
+            remove: prepare(format!("DELETE FROM {ks}.instances {row} IF fenced = ?")).await?,
+            remove_taken: prepare(format!("DELETE FROM {ks}.instances {row} IF taker = ?")).await?,
+            mark: prepare(format!(
+                "INSERT INTO {ks}.marks (instance, bucket, space, incarnation, part, since) \
+                 VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
+            ))
+            .await?,
+            unmark: prepare(format!("DELETE FROM {ks}.marks USING TIMESTAMP ? {bucket}")).await?,
+            marks: prepare(format!(
+                "SELECT space, incarnation, part, since FROM {ks}.marks {bucket}"
+            ))
+            .await?,
+        })
+    }
+}
+
 /// The prepared statements of the engine's own tables.
 pub(crate) struct OwnTables {
     /// All spaces: space, incarnation, state.
@@ -248,6 +345,7 @@ pub(crate) struct OwnTables {
     /// id, expected instance
     pub(crate) node_release: PreparedStatement,
     pub(crate) log: LogTable,
+    pub(crate) instances: InstanceTables,
     /// keyspace, table
     pub(crate) size_estimates: PreparedStatement,
 }
@@ -285,6 +383,7 @@ impl OwnTables {
             node_release: prepare(format!("DELETE FROM {ks}.nodes WHERE id = ? IF instance = ?"))
                 .await?,
             log: LogTable::prepare(client, ks).await?,
+            instances: InstanceTables::prepare(client, ks).await?,
             size_estimates: prepare(
                 "SELECT mean_partition_size, partitions_count FROM system.size_estimates \
                  WHERE keyspace_name = ? AND table_name = ?"

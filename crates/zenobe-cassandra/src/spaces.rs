@@ -41,7 +41,7 @@ impl Core {
         let values = vec![Bind::Big(ordered(space.0))];
         let answer =
             self.client.run(Kind::Registry, &self.own.space, Freshness::Serial, values).await;
-        let Some(rows) = answer.map_err(Failure::unavailable)? else { return Ok(None) };
+        let Some(rows) = answer.map_err(Failure::error)? else { return Ok(None) };
         let row = rows
             .maybe_first_row::<(Option<i64>, Option<i16>)>()
             .map_err(|error| corrupt(&error.to_string()))?;
@@ -67,7 +67,7 @@ impl Core {
         };
         let name = TableName { space: Some(space), incarnation };
         let table = Box::pin(Table::prepare(&self.client, &self.options.keyspace, name)).await;
-        let table = Arc::new(table.map_err(Failure::unavailable)?);
+        let table = Arc::new(table.map_err(Failure::error)?);
         self.tables.write().insert(space, Arc::clone(&table));
         Ok(table)
     }
@@ -104,7 +104,7 @@ impl Core {
             Ok(Verdict::Applied) => Ok(true),
             // Whether an unclear step happened is what reading the registry again tells.
             Ok(Verdict::Refused(_)) | Err(Failure::Unclear(_)) => Ok(false),
-            Err(failure) => Err(failure.unavailable()),
+            Err(failure) => Err(failure.error()),
         }
     }
 
@@ -195,7 +195,7 @@ impl Core {
     pub(crate) async fn ready_spaces(&self) -> EngineResult<Vec<SpaceId>> {
         let answer =
             self.client.run(Kind::Registry, &self.own.spaces, Freshness::Serial, Vec::new()).await;
-        let Some(rows) = answer.map_err(Failure::unavailable)? else { return Ok(Vec::new()) };
+        let Some(rows) = answer.map_err(Failure::error)? else { return Ok(Vec::new()) };
         let mut spaces = Vec::new();
         let rows = rows
             .rows::<(i64, Option<i64>, Option<i16>)>()
@@ -207,6 +207,15 @@ impl Core {
             }
         }
         Ok(spaces)
+    }
+
+    /// The table of a space's incarnation as far as this process knows, or `None` when it was dropped.
+    pub(crate) async fn table_named(&self, name: TableName) -> EngineResult<Option<Arc<Table>>> {
+        let known = name.space.and_then(|space| self.tables.read().get(&space).map(Arc::clone));
+        match known {
+            Some(table) if table.name == name => Ok(Some(table)),
+            _ => self.table_of(name).await,
+        }
     }
 
     /// The table of a space's incarnation, or `None` when it was dropped.

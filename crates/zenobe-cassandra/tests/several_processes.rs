@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use scylla::value::CqlValue;
-use support::{Cluster, now_ms, options};
+use support::{Cluster, now_ms, options, space_table};
 use zenobe_cassandra::CassandraEngine;
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
@@ -213,15 +213,6 @@ async fn abandon(cluster: &Cluster, name: &str, position: i64, payload: &[u8]) {
     session.execute_unpaged(&prepared, values).await.unwrap();
 }
 
-/// The table of the one space.
-async fn space_table(cluster: &Cluster, name: &str) -> String {
-    let keyspace = cluster.keyspace(name);
-    let select = format!("SELECT incarnation FROM {keyspace}.spaces");
-    let rows = cluster.session().query_unpaged(select, ()).await.unwrap();
-    let (incarnation,) = rows.into_rows_result().unwrap().single_row::<(i64,)>().unwrap();
-    format!("{keyspace}.s{:016x}_{incarnation:016x}", SPACE.0)
-}
-
 #[test]
 fn the_only_process_keeps_others_out_until_it_closes() {
     let cluster = Cluster::new();
@@ -255,7 +246,7 @@ fn a_partition_whose_clock_has_ended_is_written_as_before() {
         engine.create_space(SPACE).await.unwrap();
         let row = key("p");
         let mut last = committed(engine.as_ref(), put(&row, Some(b"1"))).await;
-        let table = space_table(&cluster, name).await;
+        let table = space_table(&cluster, name, SPACE).await;
         let end =
             format!("DELETE FROM {table} WHERE part = 0x70 AND lane = -1 AND sort = 0x IF EXISTS");
         for expects in [true, false, true] {
@@ -297,9 +288,11 @@ fn readers_of_the_log_finish_what_a_dead_process_left() {
         // Died after its commit, before it said so in the log.
         let after = position + (1 << 21);
         abandon(&cluster, name, after, b"left").await;
-        let table = space_table(&cluster, name).await;
+        let table = space_table(&cluster, name, SPACE).await;
         let text = format!("UPDATE {table} SET version = ?, value = ? WHERE part = 0x70 AND lane = 256 AND sort = ?");
-        let shards = (SHARD.0).to_be_bytes().to_vec();
+        // Format 2, one shard, no derived rows.
+        let shards =
+            [&[2], &1_u32.to_be_bytes() as &[u8], &SHARD.0.to_be_bytes(), &[0; 4]].concat();
         let trace = cluster.session().prepare(text).await.unwrap();
         let values = (after, shards, after.to_be_bytes().to_vec());
         cluster.session().execute_unpaged(&trace, values).await.unwrap();

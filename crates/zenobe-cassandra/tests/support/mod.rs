@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Once};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use scylla::client::session::Session;
@@ -20,7 +20,7 @@ use scylla::client::session_builder::SessionBuilder;
 use tokio::runtime::Runtime;
 use zenobe_cassandra::{CassandraEngine, CassandraOptions, Replication};
 use zenobe_storage::conformance::EngineFactory;
-use zenobe_storage::{BoxFuture, Engine, Figure};
+use zenobe_storage::{BoxFuture, Engine, Figure, SpaceId};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
@@ -187,4 +187,33 @@ pub(crate) fn grown(before: &[Figure], after: &[Figure]) -> BTreeSet<(&'static s
     let difference =
         |(before, after): (&Figure, &Figure)| (after.name, (after.value - before.value) as u64);
     before.iter().zip(after).map(difference).filter(|(_, count)| *count > 0).collect()
+}
+
+/// One figure of an engine, a whole number.
+pub(crate) fn figure(engine: &dyn Engine, name: &str) -> u64 {
+    let figure = engine.figures().into_iter().find(|figure| figure.name == name);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "small whole numbers"
+    )]
+    let value = figure.unwrap().value as u64;
+    value
+}
+
+/// The clock by which a test gives up.
+pub(crate) fn monotonic() -> Instant {
+    Instant::now()
+}
+
+/// The table of a space of a store.
+pub(crate) async fn space_table(cluster: &Cluster, name: &str, space: SpaceId) -> String {
+    let keyspace = cluster.keyspace(name);
+    let ordered = (space.0 ^ (1 << 63)).cast_signed();
+    let select = format!(
+        "SELECT incarnation FROM {keyspace}.spaces WHERE registry = 0 AND space = {ordered}"
+    );
+    let rows = cluster.session().query_unpaged(select, ()).await.unwrap();
+    let (incarnation,) = rows.into_rows_result().unwrap().single_row::<(i64,)>().unwrap();
+    format!("{keyspace}.s{:016x}_{incarnation:016x}", space.0)
 }

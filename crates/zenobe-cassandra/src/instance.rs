@@ -1,0 +1,150 @@
+//! Instances: which processes may have left derived rows unwritten, and when they are dead.
+//!
+//! A process that commits with derived rows has a row in the table `instances`. Its heartbeat, a conditional
+//! update every [`BEAT`], says two things:
+//!
+//! - `alive`, with a time to live of [`ALIVE_S`]: when it has ended, another process may fence the row and take
+//!   over ([`crate::takeover`]);
+//! - `last`: a version that none of this instance's commits with derived rows exceeds. Who takes over moves the
+//!   clocks of its partitions past that, and so knows that nothing of it is still to come.
+//!
+//! A process uses its row only for [`USE_MAX`] after it *sent* a heartbeat that was answered, by its own clocks (of
+//! both kinds: one of them stands still while a machine sleeps). It looks *after* its mark is in place
+//! ([`crate::marks`]) and *before* it sends the commit. So whoever takes over began after the mark was there and
+//! finds it, and no delay of the commit, be it hours, does harm: its partition's clock refuses it. A fenced
+//! process finds that out with its next heartbeat, and goes on as a new instance.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use zenobe_storage::{EngineError, EngineResult};
+
+use crate::client::{Bind, Failure};
+use crate::core::{Core, Verdict, verdict};
+use crate::figures::Kind;
+use crate::node::any_instance;
+
+/// How often a heartbeat is sent.
+pub(crate) const BEAT: Duration = Duration::from_secs(2);
+/// How long one lasts in the cluster, whose nodes' clocks may be apart by a few seconds.
+const ALIVE_S: i32 = 12;
+/// How long one lasts for the process itself.
+const USE_MAX: Duration = Duration::from_secs(7);
+/// How far ahead of the clock the versions are that a heartbeat allows.
+const AHEAD: Duration = Duration::from_secs(15);
+
+/// A process as others see it.
+pub(crate) struct Instance {
+    pub(crate) id: Bytes,
+    state: Mutex<State>,
+    beating: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct State {
+    registered: bool,
+    last: i64,
+    /// When the last heartbeat that was answered was sent, by both clocks.
+    beaten: Option<(Instant, u64)>,
+}
+
+impl Instance {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            id: any_instance(),
+            state: Mutex::default(),
+            beating: tokio::sync::Mutex::default(),
+        })
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.state.lock().registered
+    }
+
+    /// Whether nobody can have begun to take over, by the clocks.
+    pub(crate) fn lives(&self, wall_ms: u64) -> bool {
+        self.state.lock().beaten.is_some_and(|(sent, sent_ms)| {
+            let by_wall = Duration::from_millis(wall_ms.saturating_sub(sent_ms));
+            sent.elapsed() < USE_MAX && by_wall < USE_MAX
+        })
+    }
+
+    /// Whether a commit with derived rows may have this version.
+    pub(crate) fn covers(&self, version: i64, wall_ms: u64) -> bool {
+        version <= self.state.lock().last && self.lives(wall_ms)
+    }
+}
+
+impl Core {
+    /// Sends a heartbeat. An instance that was fenced is replaced by a new one, which has sent none.
+    pub(crate) async fn beat(&self, instance: &Arc<Instance>) -> EngineResult<()> {
+        let asked = Instant::now();
+        let _turn = instance.beating.lock().await;
+        let mut state = *instance.state.lock();
+        if state.beaten.is_some_and(|(sent, _)| sent > asked) {
+            return Ok(());
+        }
+        // The second attempt is for a first heartbeat whose answer got lost.
+        for _ in 0..2 {
+            let last = self.clock.ahead(AHEAD);
+            let sent = (Instant::now(), self.clock.wall_ms());
+            let id = Bind::Blob(instance.id.clone());
+            let expected = if state.registered { Bind::Flag(false) } else { Bind::Null };
+            let batch = vec![
+                (&self.own.instances.beat, vec![Bind::Big(last), id.clone(), expected]),
+                (&self.own.instances.alive, vec![Bind::Int(ALIVE_S), id]),
+            ];
+            let answer = self.client.conditional(Kind::Registry, batch).await;
+            match answer.and_then(verdict).map_err(Failure::error)? {
+                Verdict::Applied => {
+                    state = State { registered: true, last, beaten: Some(sent) };
+                    *instance.state.lock() = state;
+                    return Ok(());
+                }
+                Verdict::Refused(rows) => {
+                    let fenced = rows.iter().find_map(|row| row.flag("fenced"));
+                    if state.registered || fenced != Some(false) {
+                        tracing::warn!("other processes took this one for dead; it goes on anew");
+                        self.marks.replace(instance);
+                        return Ok(());
+                    }
+                    state.registered = true;
+                    *instance.state.lock() = state;
+                }
+            }
+        }
+        Err(EngineError::Unavailable("a heartbeat was refused".to_owned()))
+    }
+
+    /// Removes this process from those that others watch. It has nothing left to do.
+    pub(crate) async fn sign_off(&self) -> EngineResult<()> {
+        let instance = self.marks.instance();
+        if !instance.is_registered() {
+            return Ok(());
+        }
+        let values = vec![Bind::Blob(instance.id.clone()), Bind::Flag(false)];
+        let batch = vec![(&self.own.instances.remove, values)];
+        let answer = self.client.conditional(Kind::Registry, batch).await;
+        answer.map(|_| ()).map_err(Failure::error)
+    }
+}
+
+/// Sends heartbeats and removes marks that are not needed any more, until the engine is gone.
+pub(crate) async fn keep_instance(core: Weak<Core>) {
+    let mut beaten = Instant::now();
+    loop {
+        tokio::time::sleep(BEAT / 2).await;
+        let Some(core) = core.upgrade() else { return };
+        let instance = core.marks.instance();
+        if instance.is_registered() && beaten.elapsed() >= BEAT {
+            beaten = Instant::now();
+            if let Err(error) = core.beat(&instance).await {
+                tracing::warn!(%error, "a heartbeat was not answered");
+            }
+        }
+        core.sweep_marks().await;
+    }
+}

@@ -1,0 +1,243 @@
+//! Taking over from processes that died: what they left in the middle is found and finished by others.
+//!
+//! Every process looks at the table `instances` now and then. One that is not alive any more it fences by a
+//! conditional update, which one process at a time can do, and then:
+//!
+//! 1. it reads the marks: all partitions where the dead one may have left a trace;
+//! 2. in each it moves the partition's clock past `last`, the highest version that the dead one may have used.
+//!    What is still under way cannot happen any more, unless it has;
+//! 3. it reads the traces there, and finishes each ([`crate::relay`]);
+//! 4. it removes the marks, and then the instance.
+//!
+//! If it dies meanwhile, its own claim ends and the next process begins again: every step may be repeated. If the
+//! dead one was only slow, its commits of before are refused by the clocks, its later ones by the fence.
+
+use std::sync::Weak;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use scylla::response::PagingState;
+use zenobe_storage::{EngineError, EngineResult, SpaceId};
+
+use crate::client::{Bind, BoundRead, Failure, Freshness};
+use crate::core::{Core, Verdict, number, verdict};
+use crate::figures::Kind;
+use crate::marks::BUCKETS;
+use crate::plan::trace_sort;
+use crate::relay::LATE_MAX;
+use crate::schema::{TRACE_LANE, Table, TableName};
+use crate::trace::Trace;
+
+/// How often a process looks for dead ones.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long a claim to take over lasts without renewal.
+const CLAIM_S: i32 = 30;
+/// How many marks are read at once, and how many partitions are seen to at a time.
+const MARKS_PAGE: i32 = 200;
+const PARTITIONS_AT_ONCE: usize = 16;
+/// How many traces are read at once: each may be as large as a commit.
+const TRACES_PAGE: i32 = 8;
+
+/// An instance as stored.
+struct Seen {
+    id: Bytes,
+    is_alive: bool,
+    last: i64,
+    taker: Option<Bytes>,
+}
+
+/// A mark as stored.
+struct Mark {
+    table: TableName,
+    part: Bytes,
+    since: i64,
+}
+
+fn corrupt(what: impl std::fmt::Display) -> EngineError {
+    EngineError::Corrupt(format!("the registry of instances: {what}"))
+}
+
+/// Looks for dead processes until the engine is gone.
+pub(crate) async fn watch(core: Weak<Core>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(core) = core.upgrade() else { return };
+        if let Err(error) = core.look_for_dead().await {
+            tracing::warn!(%error, "taking over from another process did not end");
+        }
+    }
+}
+
+impl Core {
+    async fn instances(&self, freshness: Freshness) -> EngineResult<Vec<Seen>> {
+        let answer =
+            self.client.run(Kind::Registry, &self.own.instances.all, freshness, Vec::new()).await;
+        let Some(rows) = answer.map_err(Failure::error)? else { return Ok(Vec::new()) };
+        let rows = rows
+            .rows::<(Bytes, Option<bool>, Option<bool>, Option<i64>, Option<Bytes>)>()
+            .map_err(corrupt)?;
+        let mut seen = Vec::new();
+        for row in rows {
+            let (id, alive, fenced, last, taker) = row.map_err(corrupt)?;
+            // Without a fence only the end of a heartbeat of one that is removed already is left.
+            if fenced.is_some() {
+                let last = last.ok_or_else(|| corrupt("an instance without its last version"))?;
+                seen.push(Seen { id, is_alive: alive == Some(true), last, taker });
+            }
+        }
+        Ok(seen)
+    }
+
+    pub(crate) async fn look_for_dead(&self) -> EngineResult<()> {
+        let me = self.marks.instance();
+        for seen in self.instances(Freshness::Quorum).await? {
+            let is_free = !seen.is_alive && seen.taker.is_none() && seen.id != me.id;
+            if is_free && self.claim(&seen.id).await? {
+                self.take_over(&seen.id).await?;
+                self.client.counters.taken_over.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fences an instance and claims what it left.
+    async fn claim(&self, id: &Bytes) -> EngineResult<bool> {
+        let own = &self.own.instances;
+        let (id, taker) = (Bind::Blob(id.clone()), Bind::Blob(self.taker.clone()));
+        let batch =
+            vec![(&own.fence, vec![id.clone()]), (&own.take, vec![Bind::Int(CLAIM_S), taker, id])];
+        let answer = self.client.conditional(Kind::TakeOver, batch).await.and_then(verdict);
+        Ok(matches!(answer.map_err(Failure::error)?, Verdict::Applied))
+    }
+
+    async fn renew_claim(&self, id: &Bytes) -> EngineResult<()> {
+        let taker = Bind::Blob(self.taker.clone());
+        let values = vec![Bind::Int(CLAIM_S), taker.clone(), Bind::Blob(id.clone()), taker];
+        let batch = vec![(&self.own.instances.retake, values)];
+        let answer = self.client.conditional(Kind::TakeOver, batch).await.and_then(verdict);
+        match answer.map_err(Failure::error)? {
+            Verdict::Applied => Ok(()),
+            Verdict::Refused(_) => {
+                Err(EngineError::Unavailable("another process takes over by now".to_owned()))
+            }
+        }
+    }
+
+    async fn take_over(&self, id: &Bytes) -> EngineResult<()> {
+        // Its last heartbeat is final since the fence.
+        let seen = self.instances(Freshness::Serial).await?;
+        let Some(seen) = seen.into_iter().find(|seen| seen.id == *id) else { return Ok(()) };
+        let mut partitions = 0_usize;
+        for bucket in 0..BUCKETS {
+            partitions += self.take_bucket(&seen, bucket).await?;
+        }
+        for bucket in 0..BUCKETS {
+            let stamp = Bind::Big(self.timestamp_after_all());
+            let values = vec![stamp, Bind::Blob(id.clone()), Bind::Small(bucket)];
+            let statement = &self.own.instances.unmark;
+            let removing = self.client.run(Kind::TakeOver, statement, Freshness::Quorum, values);
+            removing.await.map_err(Failure::error)?;
+        }
+        let values = vec![Bind::Blob(id.clone()), Bind::Blob(self.taker.clone())];
+        let batch = vec![(&self.own.instances.remove_taken, values)];
+        self.client.conditional(Kind::TakeOver, batch).await.map_err(Failure::error)?;
+        tracing::info!(partitions, "took over from a process that died");
+        Ok(())
+    }
+
+    /// Sees to the partitions of one bucket. Returns how many there were.
+    async fn take_bucket(&self, seen: &Seen, bucket: i16) -> EngineResult<usize> {
+        let read = BoundRead {
+            statement: &self.own.instances.marks,
+            freshness: Freshness::Quorum,
+            values: vec![Bind::Blob(seen.id.clone()), Bind::Small(bucket)],
+        };
+        let mut state = PagingState::start();
+        let mut count = 0;
+        loop {
+            let page = self.client.page(Kind::TakeOver, &read, MARKS_PAGE, state).await;
+            let (rows, next) = page.map_err(Failure::error)?;
+            let mut marks = Vec::new();
+            for row in rows.rows::<(i64, i64, Bytes, Option<i64>)>().map_err(corrupt)? {
+                let (space, incarnation, part, since) = row.map_err(corrupt)?;
+                let space = (incarnation != 0).then(|| SpaceId(number(space)));
+                let table = TableName { space, incarnation };
+                marks.push(Mark { table, part, since: since.unwrap_or(0) });
+            }
+            if !marks.is_empty() {
+                self.renew_claim(&seen.id).await?;
+            }
+            count += marks.len();
+            stream::iter(marks)
+                .map(async |mark: Mark| {
+                    self.finish_partition(mark.table, &mark.part, mark.since, seen.last).await
+                })
+                .buffer_unordered(PARTITIONS_AT_ONCE)
+                .try_collect::<()>()
+                .await?;
+            match next.into_paging_control_flow() {
+                std::ops::ControlFlow::Continue(more) => state = more,
+                std::ops::ControlFlow::Break(()) => return Ok(count),
+            }
+        }
+    }
+
+    /// Decides and finishes all commits of a partition whose versions are from `since` to `last`.
+    pub(crate) async fn finish_partition(
+        &self,
+        name: TableName,
+        part: &Bytes,
+        since: i64,
+        last: i64,
+    ) -> EngineResult<()> {
+        let Some(table) = self.table_named(name).await? else { return Ok(()) };
+        match self.finish_in(&table, part, since, last).await {
+            Ok(()) => Ok(()),
+            // Its traces went with the space, if that was dropped.
+            Err(error) => match self.table_of(name).await? {
+                None => Ok(()),
+                Some(_) => Err(error),
+            },
+        }
+    }
+
+    async fn finish_in(
+        &self,
+        table: &Table,
+        part: &Bytes,
+        since: i64,
+        last: i64,
+    ) -> EngineResult<()> {
+        self.pass(table, part, last, self.deadline()).await?;
+        let [from, to] = [since, last].map(|version| Bind::Blob(trace_sort(version)));
+        let lane = Bind::Small(TRACE_LANE);
+        let read = BoundRead {
+            statement: &table.traces,
+            freshness: Freshness::Serial,
+            values: vec![Bind::Blob(part.clone()), lane, from, to],
+        };
+        let mut state = PagingState::start();
+        loop {
+            let page = self.client.page(Kind::TakeOver, &read, TRACES_PAGE, state).await;
+            let (rows, next) = page.map_err(Failure::error)?;
+            for row in rows.rows::<(Option<i64>, Option<Bytes>)>().map_err(corrupt)? {
+                let (version, trace) = row.map_err(corrupt)?;
+                let missing = || corrupt("a trace without a version or a value");
+                let version = version.ok_or_else(missing)?;
+                let trace = Trace::decode(trace.ok_or_else(missing)?)?;
+                if self.clock.age(version) > LATE_MAX && !trace.derived.is_empty() {
+                    let name = table.name;
+                    tracing::error!(?name, ?part, version, "derived rows are too late to write");
+                    continue;
+                }
+                self.finish_trace(table, part, version, &trace).await?;
+            }
+            match next.into_paging_control_flow() {
+                std::ops::ControlFlow::Continue(more) => state = more,
+                std::ops::ControlFlow::Break(()) => return Ok(()),
+            }
+        }
+    }
+}
