@@ -127,9 +127,6 @@ async fn open_engine(config: &Config) -> Result<Arc<dyn Engine>, String> {
     }
 }
 
-/// How long a start waits until the claim of a process that crashed has ended.
-const CLAIM_ENDS: Duration = Duration::from_secs(45);
-
 async fn open_cassandra(cluster: &CassandraConfig) -> Result<Arc<dyn Engine>, String> {
     let now_ms = || u64::try_from(clock::since_epoch().as_millis()).unwrap_or(u64::MAX);
     let points = cluster.contact_points.clone();
@@ -137,8 +134,6 @@ async fn open_cassandra(cluster: &CassandraConfig) -> Result<Arc<dyn Engine>, St
     options.replication = Replication::EachDatacenter(cluster.replication);
     options.local_datacenter.clone_from(&cluster.datacenter);
     options.credentials.clone_from(&cluster.credentials);
-    // The catalogue is cached without a lease, so that another process would not see its changes.
-    options.exclusive = Some(CLAIM_ENDS);
     match CassandraEngine::open(options).await {
         Ok(engine) => Ok(Arc::new(engine)),
         Err(error) => {

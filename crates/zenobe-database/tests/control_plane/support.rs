@@ -23,12 +23,12 @@ pub(crate) struct TestEnvironment {
 
 impl TestEnvironment {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { now_ms: AtomicU64::new(START_MS), random: AtomicU64::new(1) })
+        Self::of_process(0, 0)
     }
 
     /// The environment of another process: its random numbers are its own.
     pub(crate) fn of_process(number: u64, ahead_ms: u64) -> Arc<Self> {
-        let random = AtomicU64::new(number << 32);
+        let random = AtomicU64::new(number << 32 | 1);
         Arc::new(Self { now_ms: AtomicU64::new(START_MS + ahead_ms), random })
     }
 
