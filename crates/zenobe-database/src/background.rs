@@ -42,6 +42,7 @@
 
 mod backfill;
 mod figures;
+mod late;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,7 @@ use zenobe_model::ServiceError;
 use zenobe_storage::{EngineError, Figure, SpaceId};
 
 use self::figures::Recount;
+pub(crate) use self::late::make_good;
 use crate::catalog::{BEAT, Edit, Fence, Figures, IndexState, Table};
 use crate::{Database, Inner};
 

@@ -21,7 +21,9 @@
 //! for [`DEAD_MS`], by the watch of the one who looks, is dead: its row is removed, and nobody waits for it any
 //! more. In between lies more than an engine takes for a commit. A member that finds itself removed was
 //! held up for long: it joins anew, in another *epoch*, and what was planned in the one before is refused
-//! ([`Catalog::check_may_commit`]). Only time that passes counts, never what clocks show: they may differ.
+//! ([`Catalog::check_may_commit`]). A process that is stopped between that check and the commit may still come
+//! too late; it notices when it goes on, and makes the index entries good before it answers
+//! ([`crate::background::make_good`]). Only time that passes counts, never what clocks show: they may differ.
 //!
 //! # Work
 //!
@@ -227,6 +229,13 @@ impl Catalog {
             ));
         }
         Ok(())
+    }
+
+    /// Whether a commit that began at this time, by [`Environment::elapsed_ms`], ended so late that others may
+    /// have taken this process for dead and have changed tables since without waiting for it.
+    pub(crate) fn may_be_late(&self, db: &Inner, begun_ms: u64) -> bool {
+        self.is_shared()
+            && db.environment.elapsed_ms().saturating_sub(begun_ms) >= DEAD_MS - HOLD_MS
     }
 
     /// The change that the tables of this process show.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
 
+mod a_commit_that_comes_too_late_is_made_good;
 mod a_dead_process_is_not_waited_for;
 mod background_work_is_shared_out;
 mod indexes_agree_with_the_table;

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use zenobe_database::Database;
 use zenobe_model::operation::ResourceStatus;
 use zenobe_storage::Engine;
-use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
+use zenobe_storage::memory::{Faults, MemoryEngine, MemoryOptions};
 
 use super::support::*;
 
@@ -68,7 +68,15 @@ impl Drop for Process {
 }
 
 pub(crate) fn shared_engine(late_derived: bool) -> Arc<MemoryEngine> {
+    shared_engine_with(late_derived, None)
+}
+
+pub(crate) fn shared_engine_with(
+    late_derived: bool,
+    faults: Option<Arc<dyn Faults>>,
+) -> Arc<MemoryEngine> {
     Arc::new(MemoryEngine::new(MemoryOptions {
+        faults,
         global_commit: false,
         snapshot_read: false,
         native_log_order: false,
