@@ -56,7 +56,7 @@ use zenobe_model::ServiceError;
 use zenobe_storage::{EngineError, Figure, SpaceId};
 
 use self::figures::Recount;
-pub(crate) use self::late::make_good;
+pub(crate) use self::late::{make_good, make_item_good};
 use crate::catalog::{BEAT, Edit, Fence, Figures, IndexState, Table};
 use crate::{Database, Inner};
 

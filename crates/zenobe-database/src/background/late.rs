@@ -21,16 +21,29 @@ pub(crate) async fn make_good(
     writes: &[ItemWrite],
     written: &[Written],
 ) -> Result<(), ServiceError> {
-    tracing::warn!("a commit took so long that tables may have changed meanwhile");
-    db.catalog.beat(db).await?;
-    db.catalog.reload(db).await?;
-    for (write, written) in writes.iter().zip(written) {
-        let now = db.catalog.find(&write.table.name).filter(|now| now.id == write.table.id);
-        if let Some(now) = now.filter(|_| !write.is_check()) {
-            renew(db, &now, write.key(), written.old.as_ref()).await?;
-        }
+    for (write, written) in writes.iter().zip(written).filter(|(write, _)| !write.is_check()) {
+        make_item_good(db, &write.table, write.key(), written.old.as_ref()).await?;
     }
     Ok(())
+}
+
+/// The same for one item, which was `old` before the commit that came late.
+///
+/// # Errors
+/// As [`make_good`].
+pub(crate) async fn make_item_good(
+    db: &Inner,
+    table: &Table,
+    item: Key,
+    old: Option<&EncodedItem>,
+) -> Result<(), ServiceError> {
+    tracing::warn!("a commit took so long that its table may have changed meanwhile");
+    db.catalog.beat(db).await?;
+    db.catalog.reload(db).await?;
+    match db.catalog.find(&table.name).filter(|now| now.id == table.id) {
+        Some(now) => renew(db, &now, item, old).await,
+        None => Ok(()),
+    }
 }
 
 /// Replaces the entries that followed from `old` by those that follow from the item as it is.

@@ -48,6 +48,7 @@ use zenobe_storage::{
 
 use super::record::{self, Effect, Intent, Record, State};
 use super::{Begin, conflict, expiry, get, participants};
+use crate::background::make_item_good;
 use crate::catalog::Table;
 use crate::stream::Entered;
 use crate::write::{
@@ -433,14 +434,19 @@ async fn resolve(
             ..Commit::default()
         };
         let streams = Entered::enter(std::iter::once(&table)).await;
-        if rolls {
-            roll_into(db, (&table, &streams), &item, &intent, &mut commit).await?;
-        }
+        let old = match rolls {
+            true => roll_into(db, (&table, &streams), &item, &intent, &mut commit).await?,
+            false => None,
+        };
+        let begun_ms = db.environment.elapsed_ms();
         db.catalog.check_may_commit(db, std::iter::once(&*table))?;
         let outcome = db.engine.commit(commit).await.map_err(|error| engine_failure(&error))?;
         drop(streams);
         match outcome {
             Outcome::Committed { position, .. } => {
+                if rolls && db.catalog.may_be_late(db, begun_ms) {
+                    make_item_good(db, &table, item, old.as_ref()).await?;
+                }
                 return db.engine.durable(position).await.map_err(|error| engine_failure(&error));
             }
             Outcome::Closed { shard } => stream::meet_cut(db, shard).await?,
@@ -454,14 +460,14 @@ async fn resolve(
     Err(ServiceError::internal())
 }
 
-/// Adds to a commit that removes an intent what the intent does to its item.
+/// Adds to a commit that removes an intent what the intent does to its item. The item before.
 async fn roll_into(
     db: &Inner,
     (table, streams): (&Table, &Entered<'_>),
     item: &Key,
     intent: &Intent,
     commit: &mut Commit,
-) -> Result<(), ServiceError> {
+) -> Result<Option<EncodedItem>, ServiceError> {
     let collection = collection_key(table, item);
     let keys: Vec<Key> = std::iter::once(item.clone()).chain(collection.clone()).collect();
     let mut rows = write::read_rows(db, &keys).await?.into_iter();
@@ -484,7 +490,7 @@ async fn roll_into(
         let value = (size > 0).then(|| Bytes::copy_from_slice(&size.to_be_bytes()));
         commit.mutations.push(Mutation { key: collection, value });
     }
-    Ok(())
+    Ok(old)
 }
 
 fn collection_key(table: &Table, item: &Key) -> Option<Key> {
