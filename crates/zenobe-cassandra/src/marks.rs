@@ -25,7 +25,7 @@ use crate::instance::Instance;
 use crate::schema::TableName;
 
 /// How many buckets an instance has, and so how many generations at most.
-pub(crate) const BUCKETS: i16 = 16;
+pub(crate) const BUCKETS: i16 = 8;
 /// How many partitions a generation has before the next one begins.
 const MARKS_MAX: usize = 10_000;
 /// How long a generation takes marks.
