@@ -93,7 +93,7 @@ impl CassandraEngine {
         let finished = self.core.drain().await;
         self.end_tasks();
         if finished && self.core.remove_marks().await {
-            self.core.sign_off().await?;
+            self.core.sign_off().await;
         }
         self.core.lease.release(&self.core.client, &self.core.own).await;
         Ok(())

@@ -48,6 +48,8 @@ const PAGE: PageLimit = PageLimit { rows: 1000, bytes: 1 << 20 };
 /// How long each stretch of the work is.
 const CALM: Duration = Duration::from_secs(3);
 const FAULT: Duration = Duration::from_secs(6);
+/// How long a process may be without service before the test gives up.
+const SERVED_MAX: Duration = Duration::from_secs(60);
 /// How long it may take until everything that was left is finished.
 const FINISHED_MAX: Duration = Duration::from_secs(60);
 
@@ -99,6 +101,8 @@ struct Oracle {
     counters: Vec<Mutex<Known>>,
     acknowledged: Mutex<Vec<(Instant, usize)>>,
     unavailable: AtomicU64,
+    /// How long a writer waits between two increments.
+    breath_ms: AtomicU64,
     ends: AtomicBool,
     panicked: AtomicBool,
 }
@@ -120,6 +124,7 @@ impl Oracle {
             counters: (0..COUNTERS).map(|_| Mutex::default()).collect(),
             acknowledged: Mutex::default(),
             unavailable: AtomicU64::new(0),
+            breath_ms: AtomicU64::new(5),
             ends: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
         }
@@ -160,8 +165,9 @@ impl Oracle {
         said
     }
 
-    fn count_since(&self, from: Instant) -> usize {
-        self.acknowledged.lock().iter().filter(|(at, _)| *at >= from).count()
+    fn count_since(&self, from: Instant, process: usize) -> usize {
+        let acknowledged = self.acknowledged.lock();
+        acknowledged.iter().filter(|(at, by)| *at >= from && *by == process).count()
     }
 }
 
@@ -186,6 +192,7 @@ async fn work(engine: Arc<dyn Engine>, number: usize, oracle: Arc<Oracle>, write
         if oracle.ends.load(Ordering::SeqCst) {
             return;
         }
+        tokio::time::sleep(Duration::from_millis(oracle.breath_ms.load(Ordering::SeqCst))).await;
         let index = if round % 5 == 0 { round / 5 % SHARED } else { own };
         let Some((row, value)) = read(engine.as_ref(), &oracle, index).await else {
             oracle.unavailable.fetch_add(1, Ordering::SeqCst);
@@ -254,31 +261,36 @@ fn faults(cluster: &Cluster, keyspace: &str, processes: &mut [Mortal], oracle: &
         cluster_script("node", node);
         cluster.block_on(Box::pin(all_up(cluster, keyspace)));
     };
-    let pause = std::thread::sleep;
-    let stretch = |what: &str, time: Duration| {
-        let from = monotonic();
-        pause(time);
-        say(&format!("{what}: acknowledged by process{}\n", oracle.pauses(from)));
-        // Far below what it is; nothing would be 0.
-        assert!(oracle.count_since(from) >= 5, "{what}: nobody is served");
-    };
-    stretch("no fault", CALM);
+    stretch("no fault", CALM, oracle);
     cluster_script("kill", 3);
-    stretch("node 3 killed", FAULT);
+    stretch("node 3 killed", FAULT, oracle);
     replace(processes, 0, keyspace, oracle);
+    // A node starts slowly while others have all the processor.
+    oracle.breath_ms.store(200, Ordering::SeqCst);
     start_node(3);
-    stretch("node 3 back", CALM);
+    oracle.breath_ms.store(5, Ordering::SeqCst);
+    stretch("node 3 back", CALM, oracle);
     cluster_script("pause", 2);
-    stretch("node 2 stands still", FAULT);
+    stretch("node 2 stands still", FAULT, oracle);
     replace(processes, 1, keyspace, oracle);
     cluster_script("resume", 2);
-    stretch("node 2 goes on", CALM);
     cluster.block_on(Box::pin(all_up(cluster, keyspace)));
+    stretch("node 2 goes on", CALM, oracle);
     cluster_script("kill", 1);
-    stretch("node 1 killed", FAULT);
-    start_node(1);
+    stretch("node 1 killed", FAULT, oracle);
     replace(processes, 2, keyspace, oracle);
-    stretch("node 1 back", CALM);
+    stretch("process 3 replaced", CALM, oracle);
+}
+
+/// Lets the work go on for a time, and for as long as it takes until every process has done some of it.
+fn stretch(what: &str, time: Duration, oracle: &Oracle) {
+    let from = monotonic();
+    let every = || (0..3).all(|process| oracle.count_since(from, process) > 0);
+    while from.elapsed() < time || !every() {
+        assert!(from.elapsed() < SERVED_MAX, "{what}: nobody is served");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    say(&format!("{what}: acknowledged by process{}\n", oracle.pauses(from)));
 }
 
 async fn log_of(engine: &dyn Engine, shard: ShardId) -> Vec<String> {
