@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use scylla::client::execution_profile::ExecutionProfile;
-use scylla::client::session::Session;
+use scylla::client::session::{Session, TlsContext};
 use scylla::client::session_builder::SessionBuilder;
 use scylla::cluster::metadata::ColumnType;
 use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
@@ -32,6 +32,7 @@ use zenobe_storage::{EngineError, EngineResult};
 
 use crate::figures::{Counters, Kind};
 use crate::options::CassandraOptions;
+use crate::tls;
 
 /// How long the driver waits for one answer. What is not answered then is looked for, or asked again.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -266,6 +267,9 @@ impl Client {
         }
         if let Some(credentials) = &options.credentials {
             builder = builder.user(&credentials.user, &credentials.password);
+        }
+        if let Some(files) = &options.tls {
+            builder = builder.tls_context(Some(TlsContext::Rustls023(tls::config(files)?)));
         }
         let connecting = Box::pin(tokio::time::timeout(options.call_budget, builder.build()));
         let session = match connecting.await {
