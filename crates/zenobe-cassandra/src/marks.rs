@@ -138,7 +138,12 @@ impl Core {
         table: TableName,
         part: &Bytes,
     ) -> EngineResult<Arc<Generation>> {
-        let generation = self.marks.state.lock().current()?;
+        let mut generation = self.marks.state.lock().current()?;
+        if !generation.instance.is_registered() {
+            // Marks of one that others do not know of nobody would remove.
+            self.beat(&generation.instance).await?;
+            generation = self.marks.state.lock().current()?;
+        }
         let place = (table, part.clone());
         if generation.marked.lock().contains(&place) {
             return Ok(generation);
