@@ -6,13 +6,14 @@
 //! statements whose repetition changes nothing are sent to another node as well when the first does not answer
 //! soon, and again when its connection breaks.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use scylla::client::execution_profile::ExecutionProfile;
-use scylla::client::session::Session;
+use scylla::client::session::{Session, TlsContext};
 use scylla::client::session_builder::SessionBuilder;
 use scylla::cluster::metadata::ColumnType;
 use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
@@ -31,6 +32,7 @@ use zenobe_storage::{EngineError, EngineResult};
 
 use crate::figures::{Counters, Kind};
 use crate::options::CassandraOptions;
+use crate::tls;
 
 /// How long the driver waits for one answer. What is not answered then is looked for, or asked again.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -266,6 +268,9 @@ impl Client {
         if let Some(credentials) = &options.credentials {
             builder = builder.user(&credentials.user, &credentials.password);
         }
+        if let Some(files) = &options.tls {
+            builder = builder.tls_context(Some(TlsContext::Rustls023(tls::config(files)?)));
+        }
         let connecting = Box::pin(tokio::time::timeout(options.call_budget, builder.build()));
         let session = match connecting.await {
             Ok(Ok(session)) => session,
@@ -424,6 +429,19 @@ impl Client {
         let (mut batch, values, bytes) = batch_of(statements);
         batch.set_is_idempotent(true);
         self.send(kind, bytes, self.session.batch(&batch, values)).await.map(|_| ())
+    }
+
+    /// The tables of a keyspace, as the node asked knows them.
+    pub(crate) async fn table_names(&self, keyspace: &str) -> EngineResult<HashSet<String>> {
+        let text = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?";
+        let select = self.prepare(text.to_owned()).await.map_err(Failure::error)?;
+        let values = vec![Bind::Text(keyspace.to_owned())];
+        let answer = self.run(Kind::Registry, &select, Freshness::One, values).await;
+        let Some(rows) = answer.map_err(Failure::error)? else { return Ok(HashSet::new()) };
+        let corrupt = |text: String| EngineError::Corrupt(format!("the schema: {text}"));
+        let rows = rows.rows::<(String,)>().map_err(|error| corrupt(error.to_string()))?;
+        let names = rows.map(|row| row.map(|(name,)| name));
+        names.collect::<Result<_, _>>().map_err(|error| corrupt(error.to_string()))
     }
 
     /// Changes the schema and waits until all nodes that are up agree on it. The statement must be one whose

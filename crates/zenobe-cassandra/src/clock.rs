@@ -7,17 +7,23 @@
 //!
 //! The upper 53 bits, the *tick*, follow the time of day, never go back within a process, and jump ahead of
 //! every version that the process meets. So versions of one process grow, and those of another are behind at
-//! most until the two meet in a row. That versions of one partition grow whatever the clocks say is not the
+//! most until the two meet in a row. After such a jump the clock goes on from there at the speed of time, for
+//! [`LEAD_MAX`]: one that stood still would be behind again a moment later, and lose every race for a partition
+//! against a process whose clock is ahead. That versions of one partition grow whatever the clocks say is not the
 //! clock's doing but that of the header row (see [`crate::commit`]).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::options::WallClock;
 
 /// How many bits of a version name the node.
 pub(crate) const NODE_BITS: u32 = 10;
 const COUNTER_BITS: u32 = 11;
+/// For how long a clock follows one that it met ahead of its own.
+const LEAD_MAX: Duration = Duration::from_secs(60);
 /// Versions are stored in signed columns.
 const VERSION_MAX: u64 = i64::MAX as u64;
 
@@ -26,16 +32,18 @@ pub(crate) struct HybridClock {
     wall: WallClock,
     /// The last tick given or met.
     tick: AtomicU64,
+    /// By how many ticks the clock goes ahead of the time of day, since when (in milliseconds of that).
+    lead: Mutex<(u64, u64)>,
 }
 
 impl HybridClock {
     pub(crate) fn new(wall: WallClock) -> Self {
-        Self { wall, tick: AtomicU64::new(0) }
+        Self { wall, tick: AtomicU64::new(0), lead: Mutex::default() }
     }
 
     /// A version larger than every one that this clock gave or met.
     pub(crate) fn next(&self, node: u16) -> i64 {
-        let now = (self.wall)() << COUNTER_BITS;
+        let now = self.now();
         let step = |last: u64| now.max(last.saturating_add(1));
         let last = match self
             .tick
@@ -49,9 +57,20 @@ impl HybridClock {
 
     /// Later versions are larger than this one.
     pub(crate) fn meet(&self, version: i64) {
-        if let Ok(version) = u64::try_from(version) {
-            self.tick.fetch_max(version >> NODE_BITS, Ordering::SeqCst);
+        let Ok(version) = u64::try_from(version) else { return };
+        let tick = version >> NODE_BITS;
+        if self.tick.fetch_max(tick, Ordering::SeqCst) < tick {
+            let wall_ms = self.wall_ms();
+            *self.lead.lock() = (tick.saturating_sub(wall_ms << COUNTER_BITS), wall_ms);
         }
+    }
+
+    /// The tick of the time of day, or of the clock that this one follows.
+    fn now(&self) -> u64 {
+        let wall_ms = self.wall_ms();
+        let (lead, since_ms) = *self.lead.lock();
+        let follows = Duration::from_millis(wall_ms.abs_diff(since_ms)) < LEAD_MAX;
+        (wall_ms << COUNTER_BITS).saturating_add(if follows { lead } else { 0 })
     }
 
     /// The last version given or met, or one between it and the next.
@@ -61,7 +80,7 @@ impl HybridClock {
 
     /// A version that this clock will not exceed for this long, unless it meets one.
     pub(crate) fn ahead(&self, time: Duration) -> i64 {
-        let now = self.wall_ms() << COUNTER_BITS;
+        let now = self.now();
         let time = u64::try_from(time.as_millis()).unwrap_or(u64::MAX) << COUNTER_BITS;
         Self::largest_of(now.max(self.tick.load(Ordering::SeqCst)).saturating_add(time))
     }
@@ -132,6 +151,23 @@ mod tests {
         clock.meet(-1);
         clock.meet(0);
         assert!(clock.next(0) > met);
+    }
+
+    #[test]
+    fn a_clock_follows_one_that_is_ahead_for_a_while() {
+        let now = Arc::new(AtomicU64::new(1_800_000_000_000));
+        let clock = clock_at(&now);
+        let ahead = clock_at(&Arc::new(AtomicU64::new(1_800_000_060_000)));
+        clock.meet(ahead.next(1));
+        now.fetch_add(10, Ordering::SeqCst);
+        let version = clock.next(0).cast_unsigned();
+        assert_eq!(version >> (COUNTER_BITS + NODE_BITS), 1_800_000_060_010);
+        // What it gave itself is nothing new.
+        now.fetch_add(59_000, Ordering::SeqCst);
+        clock.meet(clock.last());
+        now.fetch_add(1_000, Ordering::SeqCst);
+        let version = clock.next(0).cast_unsigned();
+        assert_eq!(version >> (COUNTER_BITS + NODE_BITS), 1_800_000_060_010);
     }
 
     #[test]

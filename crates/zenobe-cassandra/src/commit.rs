@@ -166,7 +166,7 @@ impl Core {
                 let clock = version_of(&rows, HEADER_LANE, b"");
                 *ended = clock.is_none();
                 self.learn_header(header, clock);
-                self.void_records(&group.merged.records(), version).await;
+                self.void_records(group.merged.shards(), version).await;
                 group.answer_some(|plan| plan.judge(&rows).map(Ok));
                 if group.len() > 0 {
                     self.client.counters.repeated.fetch_add(1, Ordering::Relaxed);
@@ -181,7 +181,7 @@ impl Core {
                 Box::pin(self.settle(&sent)).await
             }
             Err(failure) => {
-                self.void_records(&group.merged.records(), version).await;
+                self.void_records(group.merged.shards(), version).await;
                 return Err(match failure {
                     Failure::Refused(text) => Stop::Refused(text),
                     failure => Stop::Error(failure.error()),
@@ -195,7 +195,7 @@ impl Core {
                 self.learn_header(header, Some(version));
                 self.happened(left, trace, group);
             }
-            Settled::DidNot => self.void_records(&group.merged.records(), version).await,
+            Settled::DidNot => self.void_records(group.merged.shards(), version).await,
             Settled::CannotTell => self.unknown(left, group),
         }
         Ok(())
@@ -233,7 +233,8 @@ impl Core {
     ) -> Result<Placed, Stop> {
         let records = group.merged.records();
         let deadline = group.deadline().unwrap_or_else(|| self.deadline());
-        let _turns = self.shard_turns.take(records.keys().map(|shard| shard.0), deadline).await?;
+        let shards = group.merged.shards().map(|shard| shard.0);
+        let _turns = self.shard_turns.take(shards, deadline).await?;
         let version = self.next_version()?;
         if let Some(Unfinished { generation, .. }) = unfinished
             && !generation.instance.covers(version, self.clock.wall_ms())

@@ -19,7 +19,7 @@ use crate::marks::Marks;
 use crate::node::{Lease, any_instance};
 use crate::options::CassandraOptions;
 use crate::queue::Queues;
-use crate::schema::{OwnTables, Table, TableName, create_own_tables};
+use crate::schema::{OWN_TABLES, OwnTables, Table, TableName, create_own_tables};
 
 /// Commits of one process with records for the same shard take turns, in this many rows of turns.
 const SHARD_TURNS: usize = 256;
@@ -99,21 +99,33 @@ pub(crate) struct Core {
     stopped: AtomicBool,
 }
 
+/// Makes the keyspace and the engine's own tables where they are missing. Nothing is changed where nothing is:
+/// a change of the schema waits for every node.
+async fn make_keyspace(client: &Client, options: &CassandraOptions) -> EngineResult<()> {
+    let keyspace = &options.keyspace;
+    let known = client.table_names(keyspace).await?;
+    if OWN_TABLES.iter().all(|(table, _)| known.contains(*table)) {
+        return Ok(());
+    }
+    let create = format!(
+        "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {}",
+        options.replication_cql()
+    );
+    Box::pin(client.change_schema(&create)).await?;
+    for statement in create_own_tables(keyspace) {
+        Box::pin(client.change_schema(&statement)).await?;
+    }
+    Ok(())
+}
+
 impl Core {
     /// Connects, makes the keyspace and the engine's own tables where they are missing, and takes a node
     /// number.
     pub(crate) async fn open(options: CassandraOptions) -> EngineResult<Self> {
         options.check()?;
         let client = Client::connect(&options).await?;
+        make_keyspace(&client, &options).await?;
         let keyspace = &options.keyspace;
-        let create = format!(
-            "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {}",
-            options.replication_cql()
-        );
-        Box::pin(client.change_schema(&create)).await?;
-        for statement in create_own_tables(keyspace) {
-            Box::pin(client.change_schema(&statement)).await?;
-        }
         let own = Box::pin(OwnTables::prepare(&client, keyspace)).await.map_err(Failure::error)?;
         let anchors = Box::pin(Table::prepare(&client, keyspace, TableName::ANCHORS))
             .await

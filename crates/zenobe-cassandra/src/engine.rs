@@ -44,6 +44,13 @@ impl CassandraEngine {
         Ok(Self { core, tasks })
     }
 
+    /// A call whose repetition changes nothing, ended when its time is over, wherever it waits then.
+    async fn in_time<T>(&self, call: impl Future<Output = EngineResult<T>>) -> EngineResult<T> {
+        let budget = self.core.options.call_budget;
+        let late = || Err(EngineError::Unavailable("the call took too long".to_owned()));
+        tokio::time::timeout(budget, call).await.unwrap_or_else(|_| late())
+    }
+
     fn end_tasks(&self) {
         self.core.stop();
         for task in &self.tasks {
@@ -86,7 +93,7 @@ impl CassandraEngine {
         let finished = self.core.drain().await;
         self.end_tasks();
         if finished && self.core.remove_marks().await {
-            self.core.sign_off().await?;
+            self.core.sign_off().await;
         }
         self.core.lease.release(&self.core.client, &self.core.own).await;
         Ok(())
@@ -133,7 +140,7 @@ impl Engine for CassandraEngine {
     }
 
     fn get(&self, key: Key, read: Read) -> BoxFuture<'_, EngineResult<Option<Row>>> {
-        Box::pin(async move { self.core.get(key, &read).await })
+        Box::pin(self.in_time(self.core.get(key, read)))
     }
 
     fn multi_get(
@@ -141,15 +148,15 @@ impl Engine for CassandraEngine {
         keys: Vec<Key>,
         read: Read,
     ) -> BoxFuture<'_, EngineResult<Vec<Option<Row>>>> {
-        Box::pin(async move { self.core.multi_get(keys, &read).await })
+        Box::pin(self.in_time(self.core.multi_get(keys, read)))
     }
 
     fn range(&self, range: RangeRead, read: Read) -> BoxFuture<'_, EngineResult<Page>> {
-        Box::pin(async move { self.core.range(range, &read).await })
+        Box::pin(self.in_time(self.core.range(range, read)))
     }
 
     fn scan(&self, scan: ScanRead, read: Read) -> BoxFuture<'_, EngineResult<Page>> {
-        Box::pin(async move { self.core.scan(scan, &read).await })
+        Box::pin(self.in_time(self.core.scan(scan, read)))
     }
 
     fn partition_hash(&self, partition: &[u8]) -> u64 {
@@ -176,11 +183,11 @@ impl Engine for CassandraEngine {
         after: Option<LogCursor>,
         limit: PageLimit,
     ) -> BoxFuture<'_, EngineResult<LogPage>> {
-        Box::pin(async move { self.core.log_read(shard, after, limit).await })
+        Box::pin(self.in_time(self.core.log_read(shard, after, limit)))
     }
 
     fn log_end(&self, shard: ShardId) -> BoxFuture<'_, EngineResult<Position>> {
-        Box::pin(async move { self.core.log_end(shard).await })
+        Box::pin(self.in_time(self.core.log_end(shard)))
     }
 
     fn log_cut(
@@ -188,11 +195,11 @@ impl Engine for CassandraEngine {
         close: Vec<ShardId>,
         open: Vec<ShardId>,
     ) -> BoxFuture<'_, EngineResult<Position>> {
-        Box::pin(async move { self.core.log_cut(close, open).await })
+        Box::pin(self.in_time(self.core.log_cut(close, open)))
     }
 
     fn log_trim(&self, shard: ShardId, up_to: Position) -> BoxFuture<'_, EngineResult<()>> {
-        Box::pin(async move { self.core.log_trim(shard, up_to).await })
+        Box::pin(self.in_time(self.core.log_trim(shard, up_to)))
     }
 
     /// Nothing to do: Cassandra sees to its own memory and logs.

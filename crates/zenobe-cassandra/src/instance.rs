@@ -20,9 +20,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use zenobe_storage::{EngineError, EngineResult};
+use zenobe_storage::EngineResult;
 
-use crate::client::{Bind, Failure};
+use crate::client::Bind;
 use crate::core::{Core, Verdict, verdict};
 use crate::figures::Kind;
 use crate::node::any_instance;
@@ -46,6 +46,8 @@ pub(crate) struct Instance {
 #[derive(Clone, Copy, Default)]
 struct State {
     registered: bool,
+    /// For good: what others removed is not made again under the same name.
+    retired: bool,
     last: i64,
     /// When the last heartbeat that was answered was sent, by both clocks.
     beaten: Option<(Instant, u64)>,
@@ -87,48 +89,58 @@ impl Core {
         if state.beaten.is_some_and(|(sent, _)| sent > asked) {
             return Ok(());
         }
-        // The second attempt is for a first heartbeat whose answer got lost.
-        for _ in 0..2 {
-            let last = self.clock.ahead(AHEAD);
-            let sent = (Instant::now(), self.clock.wall_ms());
-            let id = Bind::Blob(instance.id.clone());
-            let expected = if state.registered { Bind::Flag(false) } else { Bind::Null };
-            let batch = vec![
-                (&self.own.instances.beat, vec![Bind::Big(last), id.clone(), expected]),
-                (&self.own.instances.alive, vec![Bind::Int(ALIVE_S), id]),
-            ];
-            let answer = self.client.conditional(Kind::Registry, batch).await;
-            match answer.and_then(verdict).map_err(Failure::error)? {
-                Verdict::Applied => {
-                    state = State { registered: true, last, beaten: Some(sent) };
-                    *instance.state.lock() = state;
-                    return Ok(());
+        if state.retired {
+            return Ok(());
+        }
+        // It never goes back: a commit that relies on the last one may be on its way.
+        let last = self.clock.ahead(AHEAD).max(state.last);
+        let sent = (Instant::now(), self.clock.wall_ms());
+        let id = Bind::Blob(instance.id.clone());
+        let expected = if state.registered { Bind::Flag(false) } else { Bind::Null };
+        let batch = vec![
+            (&self.own.instances.beat, vec![Bind::Big(last), id.clone(), expected]),
+            (&self.own.instances.alive, vec![Bind::Int(ALIVE_S), id]),
+        ];
+        match self.client.conditional(Kind::Registry, batch).await.and_then(verdict) {
+            Ok(Verdict::Applied) => {
+                state = State { registered: true, last, beaten: Some(sent), ..state };
+                *instance.state.lock() = state;
+                Ok(())
+            }
+            Ok(Verdict::Refused(_)) => {
+                tracing::warn!("other processes took this one for dead; it goes on anew");
+                self.retire(instance);
+                Ok(())
+            }
+            Err(failure) => {
+                // Perhaps it is registered by now. Nobody would renew that, others would take it over and
+                // remove its marks; so it is not used.
+                if !state.registered {
+                    self.retire(instance);
                 }
-                Verdict::Refused(rows) => {
-                    let fenced = rows.iter().find_map(|row| row.flag("fenced"));
-                    if state.registered || fenced != Some(false) {
-                        tracing::warn!("other processes took this one for dead; it goes on anew");
-                        self.marks.replace(instance);
-                        return Ok(());
-                    }
-                    state.registered = true;
-                    *instance.state.lock() = state;
-                }
+                Err(failure.error())
             }
         }
-        Err(EngineError::Unavailable("a heartbeat was refused".to_owned()))
     }
 
-    /// Removes this process from those that others watch. It has nothing left to do.
-    pub(crate) async fn sign_off(&self) -> EngineResult<()> {
+    /// Goes on as a new instance. Nothing that holds the old one commits any more.
+    fn retire(&self, instance: &Arc<Instance>) {
+        *instance.state.lock() = State { retired: true, ..State::default() };
+        self.marks.replace(instance);
+    }
+
+    /// Removes this process from those that others watch. It has nothing left to do. If this fails, others find
+    /// that out.
+    pub(crate) async fn sign_off(&self) {
         let instance = self.marks.instance();
         if !instance.is_registered() {
-            return Ok(());
+            return;
         }
         let values = vec![Bind::Blob(instance.id.clone()), Bind::Flag(false)];
         let batch = vec![(&self.own.instances.remove, values)];
-        let answer = self.client.conditional(Kind::Registry, batch).await;
-        answer.map(|_| ()).map_err(Failure::error)
+        if let Err(failure) = self.client.conditional(Kind::Registry, batch).await {
+            tracing::info!(?failure, "the instance was not removed; others will do it");
+        }
     }
 }
 
@@ -146,5 +158,24 @@ pub(crate) async fn keep_instance(core: Weak<Core>) {
             }
         }
         core.sweep_marks().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_covered_while_the_heartbeat_is_fresh_by_both_clocks() {
+        let instance = Instance::new();
+        assert!(!instance.covers(1, 1000), "no heartbeat yet");
+        let beaten = Some((Instant::now(), 1000));
+        let state = State { registered: true, last: 50, beaten, retired: false };
+        *instance.state.lock() = state;
+        assert!(instance.covers(50, 1000) && instance.covers(50, 7999));
+        assert!(!instance.covers(51, 1000));
+        assert!(!instance.covers(50, 8000), "the machine slept");
+        *instance.state.lock() = State { retired: true, ..State::default() };
+        assert!(!instance.covers(0, 1000));
     }
 }

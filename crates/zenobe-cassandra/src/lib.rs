@@ -36,8 +36,9 @@ mod schema;
 mod settle;
 mod spaces;
 mod takeover;
+mod tls;
 mod token;
 mod trace;
 
 pub use engine::CassandraEngine;
-pub use options::{CassandraOptions, Credentials, Replication, WallClock};
+pub use options::{CassandraOptions, ClientCertificate, Credentials, Replication, Tls, WallClock};

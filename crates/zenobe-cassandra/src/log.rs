@@ -148,7 +148,7 @@ impl Collected {
 }
 
 impl Core {
-    /// Takes the places of a commit in its shards. An error leaves none behind.
+    /// Takes the places of a commit in its shards, or none.
     pub(crate) async fn reserve_records(
         &self,
         records: &BTreeMap<ShardId, Bytes>,
@@ -156,12 +156,23 @@ impl Core {
         table: TableName,
         part: &Bytes,
     ) -> EngineResult<Reserved> {
+        let mut taken = Vec::with_capacity(records.len());
         for (shard, payloads) in records {
-            let outcome = self.reserve_one(*shard, payloads, version, table, part).await;
-            if !matches!(outcome, Ok(Reserved::Taken)) {
-                self.void_records(records, version).await;
-                return outcome;
-            }
+            let failure = match self.reserve_one(*shard, payloads, version, table, part).await {
+                Ok(Reserved::Taken) => {
+                    taken.push(*shard);
+                    continue;
+                }
+                Ok(refused) => Ok(refused),
+                // It may be there or come yet; without a commit it is nothing.
+                Err(Failure::Unclear(_)) => {
+                    taken.push(*shard);
+                    Ok(Reserved::Behind)
+                }
+                Err(failure) => Err(failure.error()),
+            };
+            self.void_records(taken.into_iter(), version).await;
+            return failure;
         }
         Ok(Reserved::Taken)
     }
@@ -173,7 +184,7 @@ impl Core {
         version: i64,
         table: TableName,
         part: &Bytes,
-    ) -> EngineResult<Reserved> {
+    ) -> Result<Reserved, Failure> {
         let header = HeaderOf::Shard(shard);
         // The clock's row is there or not: the second attempt knows.
         for _ in 0..3 {
@@ -210,18 +221,16 @@ impl Core {
                         return Ok(Reserved::Behind);
                     }
                 }
-                // It may be there or come yet; without a commit it is nothing.
-                Err(Failure::Unclear(_)) => return Ok(Reserved::Behind),
-                Err(failure) => return Err(failure.error()),
+                Err(failure) => return Err(failure),
             }
         }
         Ok(Reserved::Behind)
     }
 
     /// Removes the places of a commit that did not happen. Where that fails, the readers do it.
-    pub(crate) async fn void_records(&self, records: &BTreeMap<ShardId, Bytes>, version: i64) {
-        for shard in records.keys() {
-            if let Err(failure) = self.void_one(*shard, version).await {
+    pub(crate) async fn void_records(&self, shards: impl Iterator<Item = ShardId>, version: i64) {
+        for shard in shards {
+            if let Err(failure) = self.void_one(shard, version).await {
                 tracing::debug!(?failure, "a place in the change log is left to its readers");
             }
         }

@@ -25,7 +25,7 @@ use crate::instance::Instance;
 use crate::schema::TableName;
 
 /// How many buckets an instance has, and so how many generations at most.
-pub(crate) const BUCKETS: i16 = 16;
+pub(crate) const BUCKETS: i16 = 8;
 /// How many partitions a generation has before the next one begins.
 const MARKS_MAX: usize = 10_000;
 /// How long a generation takes marks.
@@ -138,7 +138,12 @@ impl Core {
         table: TableName,
         part: &Bytes,
     ) -> EngineResult<Arc<Generation>> {
-        let generation = self.marks.state.lock().current()?;
+        let mut generation = self.marks.state.lock().current()?;
+        if !generation.instance.is_registered() {
+            // Marks of one that others do not know of nobody would remove.
+            self.beat(&generation.instance).await?;
+            generation = self.marks.state.lock().current()?;
+        }
         let place = (table, part.clone());
         if generation.marked.lock().contains(&place) {
             return Ok(generation);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,26 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// Connections to the cluster are encrypted, and its nodes known by their certificates.
+///
+/// A node's certificate must name the address that it is reached at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// A PEM file with the certificates of the authorities that may sign those of nodes.
+    pub authorities: PathBuf,
+    /// What this process shows to nodes that ask for a certificate.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A certificate of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// A PEM file with the certificate, and those of authorities between if there are any.
+    pub certificates: PathBuf,
+    /// A PEM file with its private key.
+    pub key: PathBuf,
+}
+
 /// How to reach a cluster and how hard to use it.
 #[derive(Clone)]
 pub struct CassandraOptions {
@@ -47,6 +68,8 @@ pub struct CassandraOptions {
     pub local_datacenter: Option<String>,
     /// Who to connect as; nobody by default.
     pub credentials: Option<Credentials>,
+    /// Encrypts the connections; they are plain by default.
+    pub tls: Option<Tls>,
     /// What one call of the engine may take, before it gives up.
     pub call_budget: Duration,
     /// How many statements may be under way at once; more wait.
@@ -80,6 +103,7 @@ impl CassandraOptions {
             replication: Replication::EachDatacenter(3),
             local_datacenter: None,
             credentials: None,
+            tls: None,
             call_budget: Duration::from_secs(10),
             statements_in_flight_max: 256,
             statements_waiting_max: 4096,

@@ -235,6 +235,11 @@ impl Merged {
         !self.derived.is_empty()
     }
 
+    /// The shards where it has records.
+    pub(crate) fn shards(&self) -> impl Iterator<Item = ShardId> {
+        self.records.keys().copied()
+    }
+
     /// The records of each shard, encoded.
     pub(crate) fn records(&self) -> BTreeMap<ShardId, Bytes> {
         self.records.iter().map(|(shard, payloads)| (*shard, encode_records(payloads))).collect()
@@ -242,7 +247,7 @@ impl Merged {
 
     /// What the batch leaves in the partition for whoever sees to what follows from it; nothing if nothing does.
     pub(crate) fn trace(&self) -> Option<Trace> {
-        let shards: Vec<ShardId> = self.records.keys().copied().collect();
+        let shards: Vec<ShardId> = self.shards().collect();
         let nothing = shards.is_empty() && self.derived.is_empty();
         (!nothing).then(|| Trace { shards, derived: self.derived.clone() })
     }

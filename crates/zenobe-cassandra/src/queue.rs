@@ -204,6 +204,8 @@ impl Core {
         let mut ended = false;
         while self.queues.fill(&key, &mut group) {
             Box::pin(self.round(&table, &key.1, &mut group, &mut ended)).await;
+            // Those who got their answer may have more to do, and then go together.
+            tokio::task::yield_now().await;
         }
         // The queue is gone; another one may be there by now.
         std::mem::forget(serving);

@@ -169,9 +169,9 @@ impl Core {
         }
     }
 
-    pub(crate) async fn get(&self, key: Key, read: &Read) -> EngineResult<Option<Row>> {
+    pub(crate) async fn get(&self, key: Key, read: Read) -> EngineResult<Option<Row>> {
         self.check_open()?;
-        let freshness = freshness(read)?;
+        let freshness = freshness(&read)?;
         let key = &key;
         self.in_space(key.space, |table| {
             let key = key.clone();
@@ -200,12 +200,12 @@ impl Core {
     pub(crate) async fn multi_get(
         &self,
         keys: Vec<Key>,
-        read: &Read,
+        read: Read,
     ) -> EngineResult<Vec<Option<Row>>> {
         self.check_open()?;
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(GETS_AT_ONCE) {
-            let gets: Vec<_> = keys.iter().map(|key| self.get(key.clone(), read)).collect();
+            let gets: Vec<_> = keys.iter().map(|key| self.get(key.clone(), read.clone())).collect();
             for row in join_all(gets).await {
                 found.push(row?);
             }
@@ -213,9 +213,9 @@ impl Core {
         Ok(found)
     }
 
-    pub(crate) async fn range(&self, range: RangeRead, read: &Read) -> EngineResult<Page> {
+    pub(crate) async fn range(&self, range: RangeRead, read: Read) -> EngineResult<Page> {
         self.check_open()?;
-        let freshness = freshness(read)?;
+        let freshness = freshness(&read)?;
         let range = &range;
         self.in_space(range.space, |table| {
             let range = range.clone();
@@ -265,9 +265,9 @@ impl Core {
         Ok(())
     }
 
-    pub(crate) async fn scan(&self, scan: ScanRead, read: &Read) -> EngineResult<Page> {
+    pub(crate) async fn scan(&self, scan: ScanRead, read: Read) -> EngineResult<Page> {
         self.check_open()?;
-        let freshness = match freshness(read)? {
+        let freshness = match freshness(&read)? {
             Freshness::Serial => Freshness::Quorum,
             other => other,
         };

@@ -25,7 +25,7 @@ pub(crate) const HEADER_LANE: i16 = -1;
 pub(crate) const TRACE_LANE: i16 = 256;
 
 /// The tables of the engine's own with what is between their parentheses.
-const OWN_TABLES: [(&str, &str); 6] = [
+pub(crate) const OWN_TABLES: [(&str, &str); 6] = [
     (
         "spaces",
         "registry smallint, space bigint, incarnation bigint, state smallint, PRIMARY KEY (registry, space)",

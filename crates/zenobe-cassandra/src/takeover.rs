@@ -12,11 +12,13 @@
 //! If it dies meanwhile, its own claim ends and the next process begins again: every step may be repeated. If the
 //! dead one was only slow, its commits of before are refused by the clocks, its later ones by the fence.
 
+use std::pin::pin;
 use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use scylla::response::PagingState;
 use zenobe_storage::{EngineError, EngineResult, SpaceId};
@@ -32,8 +34,9 @@ use crate::trace::Trace;
 
 /// How often a process looks for dead ones.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long a claim to take over lasts without renewal.
-const CLAIM_S: i32 = 30;
+/// How long a claim to take over lasts without renewal, and how often it is renewed.
+const CLAIM_S: i32 = 10;
+const RENEW: Duration = Duration::from_secs(3);
 /// How many marks are read at once, and how many partitions are seen to at a time.
 const MARKS_PAGE: i32 = 200;
 const PARTITIONS_AT_ONCE: usize = 16;
@@ -95,7 +98,12 @@ impl Core {
         for seen in self.instances(Freshness::Quorum).await? {
             let is_free = !seen.is_alive && seen.taker.is_none() && seen.id != me.id;
             if is_free && self.claim(&seen.id).await? {
-                self.take_over(&seen.id).await?;
+                let taking = pin!(self.take_over(&seen.id));
+                let renewing = pin!(self.keep_claim(&seen.id));
+                match select(taking, renewing).await {
+                    Either::Left((taken, _)) => taken?,
+                    Either::Right((lost, _)) => return Err(lost),
+                }
                 self.client.counters.taken_over.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -112,15 +120,21 @@ impl Core {
         Ok(matches!(answer.map_err(Failure::error)?, Verdict::Applied))
     }
 
-    async fn renew_claim(&self, id: &Bytes) -> EngineResult<()> {
-        let taker = Bind::Blob(self.taker.clone());
-        let values = vec![Bind::Int(CLAIM_S), taker.clone(), Bind::Blob(id.clone()), taker];
-        let batch = vec![(&self.own.instances.retake, values)];
-        let answer = self.client.conditional(Kind::TakeOver, batch).await.and_then(verdict);
-        match answer.map_err(Failure::error)? {
-            Verdict::Applied => Ok(()),
-            Verdict::Refused(_) => {
-                Err(EngineError::Unavailable("another process takes over by now".to_owned()))
+    /// Renews a claim until it is lost.
+    async fn keep_claim(&self, id: &Bytes) -> EngineError {
+        loop {
+            tokio::time::sleep(RENEW).await;
+            let taker = Bind::Blob(self.taker.clone());
+            let values = vec![Bind::Int(CLAIM_S), taker.clone(), Bind::Blob(id.clone()), taker];
+            let batch = vec![(&self.own.instances.retake, values)];
+            let answer = self.client.conditional(Kind::TakeOver, batch).await.and_then(verdict);
+            match answer {
+                Ok(Verdict::Applied) => {}
+                Ok(Verdict::Refused(_)) => {
+                    return EngineError::Unavailable("another process took it over".to_owned());
+                }
+                // It lasts longer than until the next attempt.
+                Err(failure) => tracing::debug!(?failure, "a claim was not renewed"),
             }
         }
     }
@@ -165,9 +179,6 @@ impl Core {
                 let space = (incarnation != 0).then(|| SpaceId(number(space)));
                 let table = TableName { space, incarnation };
                 marks.push(Mark { table, part, since: since.unwrap_or(0) });
-            }
-            if !marks.is_empty() {
-                self.renew_claim(&seen.id).await?;
             }
             count += marks.len();
             stream::iter(marks)

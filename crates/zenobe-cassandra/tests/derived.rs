@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use support::{Cluster, figure, monotonic, options};
-use tokio::runtime::Runtime;
-use zenobe_cassandra::CassandraEngine;
+use support::{Cluster, Mortal, figure, monotonic, options};
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
     Commit, Engine, HashInterval, Key, Lane, Mutation, Outcome, PageLimit, Read, Row, RowPlace,
@@ -74,30 +72,6 @@ async fn compare(engine: &dyn Engine) -> (Vec<String>, Vec<String>) {
     (found, expected)
 }
 
-/// An engine on a runtime of its own, which can end at any moment.
-struct Mortal {
-    runtime: Runtime,
-    engine: Arc<dyn Engine>,
-}
-
-impl Mortal {
-    fn open(keyspace: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let opening = CassandraEngine::open(options(keyspace));
-        let engine: Arc<dyn Engine> = Arc::new(runtime.block_on(opening).unwrap());
-        Self { runtime, engine }
-    }
-
-    /// Nothing of it goes on; what is on its way to the cluster arrives.
-    fn die(self) {
-        self.runtime.shutdown_background();
-    }
-}
-
 #[test]
 fn what_a_dead_process_left_others_write() {
     let cluster = Cluster::new();
@@ -109,8 +83,9 @@ fn what_a_dead_process_left_others_write() {
         const LIVES: u64 = 6;
         for life in 0..LIVES {
             let keyspace = cluster.keyspace(name);
-            let mortal =
-                tokio::task::spawn_blocking(move || Mortal::open(&keyspace)).await.unwrap();
+            let mortal = tokio::task::spawn_blocking(move || Mortal::open(options(&keyspace)))
+                .await
+                .unwrap();
             for writer in 0..8_u64 {
                 let engine = Arc::clone(&mortal.engine);
                 mortal.runtime.spawn(async move {

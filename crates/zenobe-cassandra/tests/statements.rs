@@ -11,9 +11,11 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use std::time::Duration;
 
 use bytes::Bytes;
-use support::{Cluster, grown};
+use futures_util::future::join_all;
+use support::{Cluster, Mortal, figure, grown, options, say};
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
     Commit, Direction, Engine, Expect, HashInterval, Key, Lane, LogRecord, Mutation, Outcome,
@@ -21,6 +23,7 @@ use zenobe_storage::{
 };
 
 const SPACE: SpaceId = SpaceId(3);
+const DERIVED: SpaceId = SpaceId(4);
 const PAGE: PageLimit = PageLimit { rows: 10_000, bytes: 1 << 20 };
 
 fn key(partition: &str, sort: &str) -> Key {
@@ -69,6 +72,8 @@ const SCAN: &str = "cassandra_scan_statements_total";
 const RESERVE: &str = "cassandra_log_reserve_statements_total";
 const LOG_MARK: &str = "cassandra_log_mark_statements_total";
 const FORGET: &str = "cassandra_forget_statements_total";
+const RELAY: &str = "cassandra_relay_statements_total";
+const MARK: &str = "cassandra_mark_statements_total";
 const LOG_READ: &str = "cassandra_log_read_statements_total";
 
 #[test]
@@ -126,6 +131,180 @@ fn a_partition_that_another_process_made_costs_one_refusal() {
         }
         one.close().await.unwrap();
         two.close().await.unwrap();
+    }));
+}
+
+/// A commit on a partition with a derived row in each of these.
+fn deriving(partition: &str, derived: &[(&str, &str)]) -> Commit {
+    let put = |key: Key| Mutation { key, value: Some(Bytes::from_static(b"x")) };
+    let derived =
+        derived.iter().map(|(partition, sort)| put(Key { space: DERIVED, ..key(partition, sort) }));
+    let mutations = vec![put(key(partition, "s"))];
+    Commit { mutations, derived: derived.collect(), ..Commit::default() }
+}
+
+#[test]
+fn derived_rows_cost_one_statement_for_each_partition_and_two_more() {
+    let cluster = Cluster::new();
+    cluster.block_on(Box::pin(async {
+        let engine = cluster.open("derived").await;
+        let engine = engine.as_ref();
+        for space in [SPACE, DERIVED] {
+            engine.create_space(space).await.unwrap();
+        }
+        // The first commit of all says that the process is alive, and finds the tables.
+        committed(engine, deriving("warm", &[("a", "1")])).await;
+        let entries = [("a", "1"), ("b", "1"), ("b", "2"), ("c", "1")];
+        let first = cost(engine, committed(engine, deriving("p", &entries))).await;
+        let relayed = [(COMMIT, 1), (RELAY, 3), (FORGET, 1), (MARK, 1)];
+        assert_eq!(first, expected(&relayed));
+        // The partition is marked.
+        let later = cost(engine, committed(engine, deriving("p", &entries))).await;
+        assert_eq!(later, expected(&relayed[..3]));
+        let both = with_record(deriving("p", &entries[..1]));
+        let found = cost(engine, committed(engine, both)).await;
+        let relayed = [(COMMIT, 1), (RELAY, 1), (FORGET, 1), (RESERVE, 1), (LOG_MARK, 1)];
+        assert_eq!(found, expected(&relayed));
+        // A mark serves many commits.
+        let before = figure(engine, MARK);
+        for _ in 0..100 {
+            committed(engine, deriving("p", &entries[..1])).await;
+        }
+        assert!(figure(engine, MARK) - before <= 10, "a mark for every commit");
+        engine.close().await.unwrap();
+    }));
+}
+
+#[test]
+fn a_cut_costs_three_statements_and_a_look_at_the_end_one() {
+    let cluster = Cluster::new();
+    cluster.block_on(Box::pin(async {
+        let engine = cluster.open("cut").await;
+        let engine = engine.as_ref();
+        engine.create_space(SPACE).await.unwrap();
+        committed(engine, with_record(write(&key("p", "s"), Expect::Absent, Some(b"x")))).await;
+        let end = engine.log_end(ShardId(1));
+        assert_eq!(cost(engine, end).await, expected(&[(LOG_READ, 1)]));
+        let trimming = engine.log_trim(ShardId(1), zenobe_storage::Position(1));
+        assert_eq!(cost(engine, trimming).await, expected(&[(LOG_READ, 1), (LOG_MARK, 1)]));
+        let cut = engine.log_cut(vec![ShardId(1)], vec![ShardId(2)]);
+        assert_eq!(cost(engine, cut).await, expected(&[(LOG_MARK, 2), (LOG_READ, 1)]));
+        // One refused place, and no commit.
+        let refused = with_record(write(&key("p", "t"), Expect::Absent, Some(b"x")));
+        let refused = cost(engine, async {
+            let outcome = engine.commit(refused).await.unwrap();
+            assert!(matches!(outcome, Outcome::Closed { .. }));
+        });
+        assert_eq!(refused.await, expected(&[(RESERVE, 1)]));
+        engine.close().await.unwrap();
+    }));
+}
+
+#[test]
+fn several_processes_pay_no_more_than_one() {
+    let cluster = Cluster::new();
+    cluster.block_on(Box::pin(async {
+        let engines = join_all((0..3).map(|_| cluster.open("three"))).await;
+        for space in [SPACE, DERIVED] {
+            engines[0].create_space(space).await.unwrap();
+        }
+        let row = key("p", "s");
+        let mut version = committed(engines[0].as_ref(), deriving("p", &[("a", "1")])).await;
+        for engine in &engines[1..] {
+            committed(engine.as_ref(), deriving("warm", &[("a", "1")])).await;
+        }
+        for round in 0..3 {
+            for (index, engine) in engines.iter().enumerate() {
+                let engine = engine.as_ref();
+                let get = engine.get(row.clone(), Read::Strong);
+                assert_eq!(cost(engine, get).await, expected(&[(GET, 1)]));
+                let mut commit = deriving("p", &[("a", "1")]);
+                let expect = Expect::At(version);
+                commit.preconditions = vec![Precondition { key: row.clone(), expect }];
+                let mut relayed = vec![(COMMIT, 1), (RELAY, 1), (FORGET, 1)];
+                if round == 0 && index > 0 {
+                    relayed.push((MARK, 1));
+                }
+                let found = cost(engine, async { version = committed(engine, commit).await });
+                assert_eq!(found.await, expected(&relayed));
+            }
+        }
+        for engine in engines {
+            engine.close().await.unwrap();
+        }
+    }));
+}
+
+#[test]
+fn taking_over_costs_a_few_statements_for_each_marked_partition() {
+    const PARTITIONS: u64 = 5;
+    let cluster = Cluster::new();
+    cluster.block_on(Box::pin(async {
+        let engine = cluster.open("taken").await;
+        for space in [SPACE, DERIVED] {
+            engine.create_space(space).await.unwrap();
+        }
+        let options = options(&cluster.keyspace("taken"));
+        let mortal = tokio::task::spawn_blocking(|| Mortal::open(options)).await.unwrap();
+        for partition in 0..PARTITIONS {
+            let commit = deriving(&partition.to_string(), &[("a", "1")]);
+            committed(mortal.engine.as_ref(), commit).await;
+        }
+        mortal.die();
+        let taking = async {
+            while figure(engine.as_ref(), "cassandra_taken_over_total") == 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let found = cost(engine.as_ref(), taking).await;
+        // The claim, eight buckets of marks, of each partition the traces, the buckets' removal, the instance's; in
+        // each partition the clock is read and moved. A claim may be renewed.
+        let count = |kind| found.iter().find(|(name, _)| *name == kind).map(|(_, count)| *count);
+        let settle = "cassandra_settle_statements_total";
+        assert_eq!(count(settle), Some(2 * PARTITIONS), "{found:?}");
+        let taken = count("cassandra_take_over_statements_total").unwrap();
+        assert!((18 + PARTITIONS..=19 + PARTITIONS).contains(&taken), "{found:?}");
+        assert_eq!(found.len(), 2, "{found:?}");
+        engine.close().await.unwrap();
+    }));
+}
+
+/// Commits acknowledged per conditional batch when 32 writers work on one partition, each on an item of its own.
+async fn commits_per_round(engine: &dyn Engine, name: &str, is_counter: bool) -> u64 {
+    const WRITERS: u64 = 32;
+    const ROUNDS: u64 = 15;
+    committed(engine, write(&key(name, "warm"), Expect::Absent, Some(b"x"))).await;
+    let before = figure(engine, COMMIT);
+    let writing = (0..WRITERS).map(async |writer| {
+        let row = key(name, &writer.to_string());
+        for round in 0..ROUNDS {
+            let mut commit = write(&row, Expect::Absent, Some(b"x"));
+            if is_counter && round > 0 {
+                let found = engine.get(row.clone(), Read::Strong).await.unwrap().unwrap();
+                commit.preconditions[0].expect = Expect::At(found.version);
+            } else if !is_counter {
+                commit.preconditions.clear();
+            }
+            committed(engine, commit).await;
+        }
+    });
+    join_all(writing).await;
+    WRITERS * ROUNDS / (figure(engine, COMMIT) - before)
+}
+
+#[test]
+fn commits_that_wait_for_one_partition_share_a_round() {
+    let cluster = Cluster::new();
+    cluster.block_on(Box::pin(async {
+        let engine = cluster.open("groups").await;
+        let engine = engine.as_ref();
+        engine.create_space(SPACE).await.unwrap();
+        let writes = commits_per_round(engine, "writes", false).await;
+        let counters = commits_per_round(engine, "counters", true).await;
+        say(&format!("per round: {writes} writes, {counters} increments\n"));
+        assert!(writes >= 8, "{writes}");
+        assert!(counters >= 4, "{counters}");
+        engine.close().await.unwrap();
     }));
 }
 

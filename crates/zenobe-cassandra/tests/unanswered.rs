@@ -9,13 +9,12 @@
 
 mod support;
 
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use support::{Cluster, contact_points};
+use support::{Cluster, cluster_script, contact_points};
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
     Commit, Engine, EngineError, Expect, Health, Key, Lane, LogRecord, Mutation, Outcome,
@@ -27,12 +26,6 @@ const SHARD: ShardId = ShardId(5);
 const ALL: PageLimit = PageLimit { rows: 100_000, bytes: 1 << 30 };
 /// Longer than the driver waits for an answer.
 const PAUSE: Duration = Duration::from_secs(7);
-
-/// Tells the script that started the cluster to do something to its first node.
-fn cluster_script(command: &str) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/cluster");
-    assert!(Command::new(script).args([command, "1"]).status().unwrap().success(), "{command}");
-}
 
 #[derive(Default)]
 struct Tally {
@@ -88,12 +81,12 @@ async fn stand_still(engine: &dyn Engine, late: &Key, tally: &Tally) -> Option<b
     while tally.acknowledged.load(Ordering::SeqCst) < 40 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    cluster_script("pause");
+    cluster_script("pause", 1);
     // One at least is sent while nobody answers.
     let resume = async {
         tokio::time::sleep(PAUSE).await;
         assert!(matches!(engine.health(), Health::WritesRefused(EngineError::Unavailable(_))));
-        cluster_script("resume");
+        cluster_script("resume", 1);
     };
     let commit = engine.commit(increment(late, Expect::Absent, 0, b"late"));
     let commit = async {

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Once};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -119,7 +120,8 @@ impl Cluster {
         };
         for (_, keyspace) in others.into_iter().filter(|_| !self.shared) {
             let drop = format!("DROP KEYSPACE IF EXISTS {keyspace}");
-            self.session().query_unpaged(drop, ()).await.unwrap();
+            let dropped = self.session().query_unpaged(drop, ()).await;
+            assert!(dropped.is_ok() || std::thread::panicking(), "{dropped:?}");
         }
     }
 
@@ -216,4 +218,41 @@ pub(crate) async fn space_table(cluster: &Cluster, name: &str, space: SpaceId) -
     let rows = cluster.session().query_unpaged(select, ()).await.unwrap();
     let (incarnation,) = rows.into_rows_result().unwrap().single_row::<(i64,)>().unwrap();
     format!("{keyspace}.s{:016x}_{incarnation:016x}", space.0)
+}
+
+/// Tells a figure, past the test harness, which shows nothing of tests that pass.
+pub(crate) fn say(text: &str) {
+    std::io::stderr().write_all(text.as_bytes()).unwrap();
+}
+
+/// Tells the script that started the cluster to do something to one of its nodes.
+pub(crate) fn cluster_script(command: &str, node: u8) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/cluster");
+    let status = Command::new(script).args([command, &node.to_string()]).status().unwrap();
+    assert!(status.success(), "{command} {node}");
+}
+
+/// An engine on a runtime of its own, which can end at any moment.
+pub(crate) struct Mortal {
+    pub(crate) runtime: Runtime,
+    pub(crate) engine: Arc<dyn Engine>,
+}
+
+impl Mortal {
+    /// Opens it. Not within another runtime.
+    pub(crate) fn open(options: CassandraOptions) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let opening = CassandraEngine::open(options);
+        let engine: Arc<dyn Engine> = Arc::new(runtime.block_on(opening).unwrap());
+        Self { runtime, engine }
+    }
+
+    /// Nothing of it goes on; what is on its way to the cluster arrives.
+    pub(crate) fn die(self) {
+        self.runtime.shutdown_background();
+    }
 }
