@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zenobe_storage::{EngineResult, Row, Version};
 
+use crate::heads::Head;
 use crate::layout::Interval;
 use crate::memtable::{Memtable, VersionKey};
 use crate::tree::{self, TreeView};
@@ -24,6 +25,10 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    pub(crate) fn head(&self) -> Head {
+        Head::of(self.lsn, self.value.as_deref())
+    }
+
     pub(crate) fn row(self) -> Option<Row> {
         let Self { lsn, value } = self;
         value.map(|value| Row { version: Version(lsn), value })

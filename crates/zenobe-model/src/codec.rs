@@ -55,6 +55,7 @@
 
 mod build;
 mod read;
+mod unordered;
 mod validate;
 
 use bytes::Bytes;
@@ -63,6 +64,8 @@ use crate::number::Number;
 use crate::value::{AttributeValue, Item, ValueType};
 
 pub use build::ItemBuilder;
+pub use unordered::{Mark, ValueWriter};
+
 pub use read::{
     Attributes, BinarySetRef, ListRef, MapRef, NumberSetRef, RawValue, StringSetRef, ValueRef,
 };
@@ -147,6 +150,25 @@ impl EncodedItem {
     pub fn from_stored_to_pass_on(bytes: Bytes) -> Result<Self, CorruptItem> {
         validate::item::<false>(&bytes)?;
         Ok(Self(bytes))
+    }
+
+    /// How many bytes of a stored item tell its size.
+    pub const HEAD_BYTES: usize = 15;
+
+    /// Takes the beginning of a stored item for an item of that size whose attributes nobody knows: it
+    /// seems to have none.
+    ///
+    /// # Errors
+    /// If no item begins like this.
+    pub fn from_head(head: &[u8]) -> Result<Self, CorruptItem> {
+        validate::version(head)?;
+        let Some(head) = head.get(..Self::HEAD_BYTES) else {
+            let reason = "the header is cut off";
+            return Err(CorruptItem::Malformed { offset: head.len(), reason });
+        };
+        let mut bytes = [0; HEADER_BYTES];
+        bytes.iter_mut().zip(head).for_each(|(to, from)| *to = *from);
+        Ok(Self(Bytes::copy_from_slice(&bytes)))
     }
 
     /// The bytes to store.
@@ -256,6 +278,25 @@ impl EncodedItem {
 impl Default for EncodedItem {
     fn default() -> Self {
         Self::encode(&Item::new(), ItemHeader::default())
+    }
+}
+
+impl From<Item> for EncodedItem {
+    /// Encodes a tree as an item that was not written yet.
+    fn from(item: Item) -> Self {
+        Self::encode(&item, ItemHeader::default())
+    }
+}
+
+impl<const N: usize> From<[(String, AttributeValue); N]> for EncodedItem {
+    fn from(attributes: [(String, AttributeValue); N]) -> Self {
+        Item::from(attributes).into()
+    }
+}
+
+impl FromIterator<(String, AttributeValue)> for EncodedItem {
+    fn from_iter<I: IntoIterator<Item = (String, AttributeValue)>>(attributes: I) -> Self {
+        attributes.into_iter().collect::<Item>().into()
     }
 }
 

@@ -184,7 +184,7 @@ fn item_write(table: &Arc<Table>, request: CompiledBatchEntry) -> Result<ItemWri
             (key::place_of_key(table, &key)?, Change::Delete { key })
         }
     };
-    Ok(ItemWrite::new(Arc::clone(table), place, change))
+    Ok(ItemWrite { answers_old: false, ..ItemWrite::new(Arc::clone(table), place, change) })
 }
 
 fn check_distinct(writes: &[ItemWrite]) -> Result<(), ServiceError> {
