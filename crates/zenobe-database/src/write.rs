@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use zenobe_model::capacity::HalfUnits;
 use zenobe_model::codec::ItemHeader;
 use zenobe_model::error::Detail;
@@ -79,7 +80,7 @@ pub enum Origin {
 #[derive(Clone, Debug)]
 pub enum Change {
     /// Replaces the item by this one; its header is that of the write.
-    Put(EncodedItem),
+    Put(NewItem),
     /// Changes attributes of the item, which is made from its key if it does not exist.
     Update {
         /// The item's key attributes.
@@ -97,6 +98,36 @@ pub enum Change {
         /// The item's key attributes.
         key: Item,
     },
+}
+
+/// An item to put. It gets the header of its write where it is, as long as no earlier attempt shares its
+/// bytes: an item is large, and was written once already.
+#[derive(Debug)]
+pub struct NewItem(Mutex<EncodedItem>);
+
+impl NewItem {
+    fn with_header(&self, header: ItemHeader) -> EncodedItem {
+        let mut item = self.0.lock();
+        item.set_header(header);
+        item.clone()
+    }
+
+    /// The item; its header is that of its last attempt.
+    pub(crate) fn item(&self) -> EncodedItem {
+        self.0.lock().clone()
+    }
+}
+
+impl From<EncodedItem> for NewItem {
+    fn from(item: EncodedItem) -> Self {
+        Self(Mutex::new(item))
+    }
+}
+
+impl Clone for NewItem {
+    fn clone(&self) -> Self {
+        self.item().into()
+    }
 }
 
 /// What a write did.

@@ -21,6 +21,8 @@ use crate::log::frame::{self, FRAME_HEADER_BYTES, Header, Kind};
 use crate::log::records::STRETCH_BYTES;
 use crate::view::{Found, View};
 
+/// How many rows a page has room for at first.
+const FIRST_ROOM_ROWS: usize = 16;
 /// How many stretches of log one read of records looks at before it takes a new route.
 const STRETCHES_AT_ONCE: usize = 64;
 
@@ -250,7 +252,8 @@ fn collect(
     direction: Direction,
     limit: PageLimit,
 ) -> EngineResult<(Page, u64)> {
-    let mut page = Page { rows: Vec::new(), end: true };
+    let room = limit.rows.min(FIRST_ROOM_ROWS);
+    let mut page = Page { rows: Vec::with_capacity(room), end: true };
     let mut seen_lsn = 0;
     let mut bytes = 0_usize;
     for entry in view.range(interval, lsn, direction == Direction::Backward) {

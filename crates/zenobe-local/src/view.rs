@@ -75,7 +75,12 @@ impl View {
                 Box::new(run.map(tree::version_of))
             });
         }
-        Merge { heads: sources.iter_mut().map(Iterator::next).collect(), sources, backward }
+        let heads = match sources.len() {
+            // Nothing to compare with.
+            1 => Vec::new(),
+            _ => sources.iter_mut().map(Iterator::next).collect(),
+        };
+        Merge { heads, sources, backward }
     }
 }
 
@@ -117,6 +122,7 @@ impl<I: Iterator<Item = (VersionKey, Option<Bytes>)>> Iterator for Visible<I> {
 
 /// Merges sorted sources; where they have the same key the first source wins.
 pub(crate) struct Merge<'a> {
+    /// The next entry of each source; nothing where there is only one.
     heads: Vec<Option<EngineResult<Entry>>>,
     sources: Vec<Entries<'a>>,
     backward: bool,
@@ -126,6 +132,9 @@ impl Iterator for Merge<'_> {
     type Item = EngineResult<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let [only] = self.sources.as_mut_slice() {
+            return only.next();
+        }
         let mut best: Option<(usize, &Bytes)> = None;
         for (index, head) in self.heads.iter().enumerate() {
             match head {

@@ -203,6 +203,19 @@ impl EncodedItem {
         Self(Bytes::from(bytes))
     }
 
+    /// Gives the item another header: in place, unless its bytes are shared.
+    pub fn set_header(&mut self, header: ItemHeader) {
+        self.0 = match std::mem::take(&mut self.0).try_into_mut() {
+            Err(shared) => Self(shared).with_header(header).0,
+            Ok(mut own) => {
+                let fields = header.timestamp.to_le_bytes().into_iter();
+                let fields = fields.chain(header.region.to_le_bytes());
+                own.iter_mut().skip(1).zip(fields).for_each(|(to, from)| *to = from);
+                own.freeze()
+            }
+        };
+    }
+
     /// Whether both have the same attributes, whenever and wherever they were written.
     #[must_use]
     pub fn has_attributes_of(&self, other: &Self) -> bool {

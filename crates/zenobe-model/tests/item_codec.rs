@@ -53,7 +53,7 @@ fn write_members(writer: &mut ValueWriter, map: &Item, seed: usize) {
     let mut members: Vec<_> = map.iter().collect();
     let length = members.len().max(1);
     members.rotate_left(seed % length);
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         members.reverse();
     }
     for (name, _) in members.iter().skip(seed % 2).step_by(2) {

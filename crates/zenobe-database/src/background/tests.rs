@@ -89,7 +89,7 @@ fn planned_write(table: Arc<Table>) -> ItemWrite {
     ItemWrite {
         table,
         place,
-        change: Change::Put(item),
+        change: Change::Put(item.into()),
         condition: None,
         return_item_on_failure: false,
         origin: Origin::Request,

@@ -68,7 +68,7 @@ pub(crate) async fn put_item(
         condition: put.condition,
         return_item_on_failure: wants_item(&put.answer),
         answers_old: answers_old(&put.answer),
-        ..ItemWrite::new(table, place, Change::Put(put.item))
+        ..ItemWrite::new(table, place, Change::Put(put.item.into()))
     };
     single(db, write, &put.answer).await
 }

@@ -86,7 +86,7 @@ fn item_write(table: &Arc<Table>, action: CompiledTransactAction) -> Result<Item
     item::check_condition_paths(table, condition.as_ref())?;
     item::check_update(table, update.as_ref())?;
     let change = match kind {
-        TransactWriteKind::Put => Change::Put(item),
+        TransactWriteKind::Put => Change::Put(item.into()),
         TransactWriteKind::Update => Change::Update { key: item.to_item(), update },
         TransactWriteKind::Delete => Change::Delete { key: item.to_item() },
         TransactWriteKind::ConditionCheck => Change::Check { key: item.to_item() },

@@ -111,7 +111,10 @@ fn plan_delete(
 /// The put of an item that must not exist.
 pub(super) fn insert_write(table: Arc<Table>, place: RowPlace, item: EncodedItem) -> ItemWrite {
     let condition = Condition::AttributeNotExists(partition_path(&table));
-    ItemWrite { condition: Some(condition), ..ItemWrite::new(table, place, Change::Put(item)) }
+    ItemWrite {
+        condition: Some(condition),
+        ..ItemWrite::new(table, place, Change::Put(item.into()))
+    }
 }
 
 /// A change, or check, of an item that must exist and satisfy conditions.
