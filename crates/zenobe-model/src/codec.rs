@@ -315,7 +315,7 @@ impl FromIterator<(String, AttributeValue)> for EncodedItem {
 
 impl std::fmt::Debug for EncodedItem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_map().entries(self.attributes()).finish()
+        self.to_item().fmt(f)
     }
 }
 
