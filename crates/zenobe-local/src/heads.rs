@@ -82,7 +82,9 @@ pub(crate) struct Heads {
 
 impl Heads {
     pub(crate) fn new(capacity_bytes: u64, seed: u64) -> Self {
-        let buckets = capacity_bytes / BUCKET_BYTES / SHARDS as u64;
+        // Little room is a bucket in each shard; none is none.
+        let least = u64::from(capacity_bytes > 0);
+        let buckets = (capacity_bytes / BUCKET_BYTES / SHARDS as u64).max(least);
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             buckets: usize::try_from(buckets).unwrap_or(0),
