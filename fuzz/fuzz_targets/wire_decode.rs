@@ -14,7 +14,10 @@ fuzz_target!(|data: (u8, &[u8])| {
     let Request::PutItem(put) = request else { return };
     let Ok(item) = put.item else { return };
 
-    let encoded = EncodedItem::encode(&item, ItemHeader::default());
+    // What was written without a tree is what the tree is encoded to, and whole.
+    let encoded = EncodedItem::encode(&item.to_item(), ItemHeader::default());
+    assert_eq!(item.bytes(), encoded.bytes());
+    assert!(EncodedItem::from_stored(encoded.bytes().clone()).is_ok());
     let answer = GetItemResponse { item: Some(encoded), consumed_capacity: None };
     let mut out = Vec::new();
     zenobe_wire::encode(&Response::GetItem(answer), &mut out);

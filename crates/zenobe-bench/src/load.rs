@@ -66,8 +66,8 @@ pub(crate) struct Connection {
     filled: usize,
     /// The whole length of the answer, once its head is there.
     expected: Option<usize>,
-    /// What of the request is still to be sent: its place and how much was sent.
-    unsent: Option<(usize, usize)>,
+    /// What of the request is still to be sent.
+    unsent: Vec<u8>,
     sent_at: Instant,
 }
 
@@ -82,7 +82,7 @@ impl Connection {
             received: vec![0; 64 << 10],
             filled: 0,
             expected: None,
-            unsent: None,
+            unsent: Vec::new(),
             sent_at: Instant::now(),
         })
     }
@@ -112,14 +112,13 @@ impl Connection {
     }
 
     /// Sends as much of a request as the socket takes.
-    fn send(&mut self, pool: &Pool, place: usize, sent: usize) -> Result<()> {
-        let rest = pool.get(place).get(sent..).unwrap_or_default();
-        let written = match self.stream.write(rest) {
+    fn send(&mut self, request: &[u8]) -> Result<()> {
+        let written = match self.stream.write(request) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error.into()),
         };
-        self.unsent = (written < rest.len()).then_some((place, sent + written));
+        self.unsent = request.get(written..).unwrap_or_default().to_vec();
         Ok(())
     }
 
@@ -202,7 +201,7 @@ impl<'a> Load<'a> {
         for connection in &mut self.connections {
             if let Some(place) = next(&mut self.random, sent, started) {
                 connection.sent_at = started;
-                connection.send(self.pool, place, 0)?;
+                connection.send(&self.pool.get(place)?)?;
                 (sent, under_way) = (sent + 1, under_way + 1);
             }
         }
@@ -216,10 +215,9 @@ impl<'a> Load<'a> {
                 let Some(connection) = self.connections.get_mut(event.token().0) else {
                     continue;
                 };
-                if let Some((place, done)) = connection.unsent
-                    && event.is_writable()
-                {
-                    connection.send(self.pool, place, done)?;
+                if !connection.unsent.is_empty() && event.is_writable() {
+                    let rest = std::mem::take(&mut connection.unsent);
+                    connection.send(&rest)?;
                 }
                 if !event.is_readable() || !connection.receive()? {
                     continue;
@@ -231,7 +229,7 @@ impl<'a> Load<'a> {
                 under_way -= 1;
                 if let Some(place) = next(&mut self.random, sent, now) {
                     connection.sent_at = now;
-                    connection.send(self.pool, place, 0)?;
+                    connection.send(&self.pool.get(place)?)?;
                     (sent, under_way) = (sent + 1, under_way + 1);
                 }
             }

@@ -33,7 +33,7 @@ pub(crate) fn prepare(address: SocketAddr, keys: usize) -> Result<()> {
         }
         bail!("CreateTable: {status} {text}");
     }
-    Load::new(address, 16, &workload::streamed_loading(keys)?)?.run_once()?;
+    Load::new(address, 16, &workload::loading(STREAMED, keys)?)?.run_once()?;
     Ok(())
 }
 
@@ -74,7 +74,7 @@ impl Iterators {
             _ => &self.pages,
         };
         let body = |iterator: &String| json!({ "ShardIterator": iterator }).to_string();
-        Pool::of("GetRecords", &iterators.iter().map(body).collect::<Vec<_>>())
+        Pool::of("GetRecords", iterators.iter().map(body).collect())
     }
 
     /// The records on a page, on average.

@@ -3,13 +3,17 @@
 //! An item has 10 attributes and 1 KB as DynamoDB counts it. The table `bench` has a partition key;
 //! `bench-range` has the same number of items in partitions of 10.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 use http::HeaderMap;
 use http::header::HeaderValue;
 use zenobe_auth::{Credential, SigningRequest, UnixSeconds, sign};
 
-/// The tables.
-pub(crate) const TABLES: [&str; 2] = ["bench", "bench-range"];
+/// The table with partitions of one item.
+const PLAIN: &str = "bench";
+/// The table with partitions of several items.
+const RANGED: &str = "bench-range";
 /// The table with a stream, made only if it is asked for.
 pub(crate) const STREAMED: &str = "bench-streamed";
 const ITEMS_PER_PARTITION: usize = 10;
@@ -83,6 +87,14 @@ impl Workload {
         }
     }
 
+    /// The table that it wants, beside the one with a stream.
+    pub(crate) const fn table(self) -> &'static str {
+        match self {
+            Self::Query => RANGED,
+            _ => PLAIN,
+        }
+    }
+
     /// Whether it wants the table with a stream.
     pub(crate) const fn is_of_streams(self) -> bool {
         matches!(self, Self::GetRecords | Self::GetRecordsEmpty | Self::PutStreamed)
@@ -132,28 +144,19 @@ impl Workload {
     }
 }
 
-/// The requests that make the tables.
-pub(crate) fn tables() -> [(&'static str, String); 2] {
+/// The request that makes a table.
+pub(crate) fn table(name: &str) -> String {
     let attribute = |name| format!("{{\"AttributeName\":\"{name}\",\"AttributeType\":\"S\"}}");
     let key = |name, kind| format!("{{\"AttributeName\":\"{name}\",\"KeyType\":\"{kind}\"}}");
-    let table = |name, attributes: String, keys: String| {
-        format!(
-            "{{\"TableName\":\"{name}\",\"BillingMode\":\"PAY_PER_REQUEST\",\
-             \"AttributeDefinitions\":[{attributes}],\"KeySchema\":[{keys}]}}"
-        )
-    };
-    let [plain, ranged] = TABLES;
-    [
-        ("CreateTable", table(plain, attribute("pk"), key("pk", "HASH"))),
-        (
-            "CreateTable",
-            table(
-                ranged,
-                format!("{},{}", attribute("pk"), attribute("sk")),
-                format!("{},{}", key("pk", "HASH"), key("sk", "RANGE")),
-            ),
-        ),
-    ]
+    let (mut attributes, mut keys) = (attribute("pk"), key("pk", "HASH"));
+    if name == RANGED {
+        attributes = format!("{attributes},{}", attribute("sk"));
+        keys = format!("{keys},{}", key("sk", "RANGE"));
+    }
+    format!(
+        "{{\"TableName\":\"{name}\",\"BillingMode\":\"PAY_PER_REQUEST\",\
+         \"AttributeDefinitions\":[{attributes}],\"KeySchema\":[{keys}]}}"
+    )
 }
 
 /// The request that makes the table with a stream.
@@ -166,24 +169,22 @@ pub(crate) fn streamed_table() -> String {
     )
 }
 
-/// The requests that fill the table with a stream.
-pub(crate) fn streamed_loading(keys: usize) -> Result<Pool> {
-    batches(STREAMED, keys, |key| item(&partition_key(key), None))
-}
-
-/// The requests that fill the tables.
-pub(crate) fn loading(keys: usize) -> Result<[Pool; 2]> {
-    let [plain, ranged] = TABLES;
-    Ok([
-        batches(plain, keys, |key| item(&partition_key(key), None))?,
-        batches(ranged, keys, |key| {
+/// The requests that fill a table.
+pub(crate) fn loading(table: &'static str, keys: usize) -> Result<Pool> {
+    if table == RANGED {
+        return batches(table, keys, |key| {
             item(&partition_key(key / ITEMS_PER_PARTITION), Some(key % ITEMS_PER_PARTITION))
-        })?,
-    ])
+        });
+    }
+    batches(table, keys, |key| item(&partition_key(key), None))
 }
 
-fn batches(table: &str, keys: usize, item: impl Fn(usize) -> String) -> Result<Pool> {
-    Pool::build("BatchWriteItem", keys.div_ceil(ITEMS_PER_BATCH), |batch| {
+fn batches(
+    table: &'static str,
+    keys: usize,
+    item: impl Fn(usize) -> String + 'static,
+) -> Result<Pool> {
+    Pool::build("BatchWriteItem", keys.div_ceil(ITEMS_PER_BATCH), move |batch| {
         let first = batch * ITEMS_PER_BATCH;
         let puts: Vec<String> = (first..keys.min(first + ITEMS_PER_BATCH))
             .map(|key| format!("{{\"PutRequest\":{{\"Item\":{}}}}}", item(key)))
@@ -194,7 +195,7 @@ fn batches(table: &str, keys: usize, item: impl Fn(usize) -> String) -> Result<P
 
 /// Puts without tokens: with one, the second round would write nothing.
 fn transactions(keys: usize, actions: usize) -> Result<Pool> {
-    Pool::build("TransactWriteItems", keys.div_ceil(actions), |transaction| {
+    Pool::build("TransactWriteItems", keys.div_ceil(actions), move |transaction| {
         let first = transaction * actions;
         let puts: Vec<String> = (first..keys.min(first + actions))
             .map(|key| {
@@ -225,22 +226,49 @@ fn item(partition_key: &str, sort_key: Option<usize>) -> String {
     item
 }
 
-/// Requests as bytes, one after the other.
+/// The most bytes of requests that are built before the clock starts.
+const PREPARED_BYTES_MAX: usize = 1 << 30;
+
+/// The body of the request at a place.
+type Body = Box<dyn Fn(usize) -> String>;
+
+/// Signed requests. As many as fit into bounded memory are built before the clock starts; if there are
+/// more, each is built when it is sent.
 pub(crate) struct Pool {
+    operation: String,
+    count: usize,
+    body: Body,
+    /// One after the other.
     bytes: Vec<u8>,
+    /// Where each ends; empty if none is prepared.
     ends: Vec<usize>,
 }
 
 impl Pool {
     /// Signs a request for each body.
-    pub(crate) fn of(operation: &str, bodies: &[String]) -> Result<Self> {
-        Self::build(operation, bodies.len(), |place| bodies.get(place).cloned().unwrap_or_default())
+    pub(crate) fn of(operation: &str, bodies: Vec<String>) -> Result<Self> {
+        let count = bodies.len();
+        Self::build(operation, count, move |place| bodies.get(place).cloned().unwrap_or_default())
     }
 
-    fn build(operation: &str, count: usize, body: impl Fn(usize) -> String) -> Result<Self> {
-        let mut pool = Self { bytes: Vec::new(), ends: Vec::with_capacity(count) };
-        for place in 0..count.max(1) {
-            pool.bytes.extend_from_slice(&request(operation, &body(place))?);
+    fn build(
+        operation: &str,
+        count: usize,
+        body: impl Fn(usize) -> String + 'static,
+    ) -> Result<Self> {
+        let mut pool = Self {
+            operation: operation.to_owned(),
+            count: count.max(1),
+            body: Box::new(body),
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        };
+        let first_bytes = request(operation, &(pool.body)(0))?.len();
+        if first_bytes.saturating_mul(pool.count) > PREPARED_BYTES_MAX {
+            return Ok(pool);
+        }
+        for place in 0..pool.count {
+            pool.bytes.extend_from_slice(&request(operation, &(pool.body)(place))?);
             pool.ends.push(pool.bytes.len());
         }
         Ok(pool)
@@ -248,15 +276,22 @@ impl Pool {
 
     /// How many there are; at least one.
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        self.count
+    }
+
+    /// Whether all are built already.
+    pub(crate) fn is_prepared(&self) -> bool {
+        !self.ends.is_empty()
     }
 
     /// The request at a place, counted round and round.
-    pub(crate) fn get(&self, place: usize) -> &[u8] {
-        let place = place % self.ends.len();
+    pub(crate) fn get(&self, place: usize) -> Result<Cow<'_, [u8]>> {
+        let place = place % self.count;
+        let Some(&end) = self.ends.get(place) else {
+            return Ok(request(&self.operation, &(self.body)(place))?.into());
+        };
         let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
-        let end = self.ends.get(place).copied().unwrap_or_default();
-        self.bytes.get(start.unwrap_or_default()..end).unwrap_or_default()
+        Ok(self.bytes.get(start.unwrap_or_default()..end).unwrap_or_default().into())
     }
 }
 

@@ -66,14 +66,14 @@ pub(crate) fn place_of_key(table: &Table, key: &Item) -> Result<RowPlace, Fault>
         let text = "The provided key element does not match the schema";
         return Err(ServiceError::validation(text).into());
     }
-    place_of_attributes(table, key)
+    place_of_attributes(table, |name| key.get(name).and_then(KeyValue::from_value))
 }
 
 /// The place of a whole item.
 ///
 /// # Errors
 /// The service's errors for an item whose key attributes are missing or do not fit.
-pub(crate) fn place_of_item(table: &Table, item: &Item) -> Result<RowPlace, Fault> {
+pub(crate) fn place_of_item(table: &Table, item: &EncodedItem) -> Result<RowPlace, Fault> {
     for attribute in table.key.attributes() {
         let Some(value) = item.get(&attribute.name) else {
             return Err(ServiceError::validation(format!(
@@ -92,23 +92,26 @@ pub(crate) fn place_of_item(table: &Table, item: &Item) -> Result<RowPlace, Faul
             .into());
         }
     }
-    place_of_attributes(table, item)
+    place_of_attributes(table, |name| KeyValue::from_ref(item.get(name)?.value()))
 }
 
-fn place_of_attributes(table: &Table, item: &Item) -> Result<RowPlace, Fault> {
+fn place_of_attributes<'a>(
+    table: &Table,
+    value_of: impl Fn(&str) -> Option<KeyValue<'a>>,
+) -> Result<RowPlace, Fault> {
     let mismatch =
         || ServiceError::validation("The provided key element does not match the schema");
-    let partition = item.get(&table.key.partition.name).ok_or_else(mismatch)?;
-    check_key_value(&table.key.partition.name, partition, false)?;
+    let partition = value_of(&table.key.partition.name).ok_or_else(mismatch)?;
+    check_key(&table.key.partition.name, partition, false)?;
     let sort = match &table.key.sort {
         None => Bytes::new(),
         Some(attribute) => {
-            let value = item.get(&attribute.name).ok_or_else(mismatch)?;
-            check_key_value(&attribute.name, value, true)?;
-            encode(&[value])
+            let value = value_of(&attribute.name).ok_or_else(mismatch)?;
+            check_key(&attribute.name, value, true)?;
+            encoding::encode_composite(&[value])
         }
     };
-    Ok(RowPlace { partition: encode(&[partition]), sort })
+    Ok(RowPlace { partition: encoding::encode_composite(&[partition]), sort })
 }
 
 /// Checks that a key value is neither empty nor too long.
@@ -116,10 +119,14 @@ fn place_of_attributes(table: &Table, item: &Item) -> Result<RowPlace, Fault> {
 /// # Errors
 /// The service's errors for both.
 pub(crate) fn check_key_value(name: &str, value: &AttributeValue, sort: bool) -> Result<(), Fault> {
+    KeyValue::from_value(value).map_or(Ok(()), |value| check_key(name, value, sort))
+}
+
+fn check_key(name: &str, value: KeyValue<'_>, sort: bool) -> Result<(), Fault> {
     let (length, kind) = match value {
-        AttributeValue::S(text) => (text.len(), "string"),
-        AttributeValue::B(bytes) => (bytes.len(), "binary"),
-        _ => return Ok(()),
+        KeyValue::S(text) => (text.len(), "string"),
+        KeyValue::B(bytes) => (bytes.len(), "binary"),
+        KeyValue::N(_) => return Ok(()),
     };
     if length == 0 {
         return Err(Fault::Request(ServiceError::validation(format!(
@@ -187,12 +194,6 @@ pub(crate) fn check_index_keys<'a>(
 
 /// A value that an index key attribute has: its type, and the key value if the type can be a key.
 pub(crate) type IndexKeyValue<'a> = (ValueType, Option<KeyValue<'a>>);
-
-/// The attribute of a tree as an index key.
-pub(crate) fn of_tree<'a>(item: &'a Item, name: &str) -> Option<IndexKeyValue<'a>> {
-    let value = item.get(name)?;
-    Some((value.value_type(), KeyValue::from_value(value)))
-}
 
 /// The attribute of an encoded item as an index key.
 pub(crate) fn of_encoded<'a>(item: &'a EncodedItem, name: &str) -> Option<IndexKeyValue<'a>> {

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use zenobe_model::capacity::HalfUnits;
 use zenobe_model::codec::ItemHeader;
 use zenobe_model::error::Detail;
@@ -62,6 +63,8 @@ pub struct ItemWrite {
     pub return_item_on_failure: bool,
     /// Who wants it.
     pub origin: Origin,
+    /// Whether the item before is part of the answer.
+    pub answers_old: bool,
 }
 
 /// Who wants a write.
@@ -77,8 +80,8 @@ pub enum Origin {
 /// What a write does to its item.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Replaces the item.
-    Put(Item),
+    /// Replaces the item by this one; its header is that of the write.
+    Put(NewItem),
     /// Changes attributes of the item, which is made from its key if it does not exist.
     Update {
         /// The item's key attributes.
@@ -98,11 +101,43 @@ pub enum Change {
     },
 }
 
+/// An item to put. It gets the header of its write where it is, as long as no earlier attempt shares its
+/// bytes: an item is large, and was written once already.
+#[derive(Debug)]
+pub struct NewItem(Mutex<EncodedItem>);
+
+impl NewItem {
+    fn with_header(&self, header: ItemHeader) -> EncodedItem {
+        let mut item = self.0.lock();
+        item.set_header(header);
+        item.clone()
+    }
+
+    /// The item; its header is that of its last attempt.
+    pub(crate) fn item(&self) -> EncodedItem {
+        self.0.lock().clone()
+    }
+}
+
+impl From<EncodedItem> for NewItem {
+    fn from(item: EncodedItem) -> Self {
+        Self(Mutex::new(item))
+    }
+}
+
+impl Clone for NewItem {
+    fn clone(&self) -> Self {
+        self.item().into()
+    }
+}
+
 /// What a write did.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// The item before.
+    /// The item before, where the write looked into it or answers it.
     pub old: Option<EncodedItem>,
+    /// The size of the item before.
+    pub old_size_bytes: Option<usize>,
     /// The item after.
     pub new: Option<EncodedItem>,
     /// What the table consumed.
@@ -165,6 +200,7 @@ impl ItemWrite {
             condition: None,
             return_item_on_failure: false,
             origin: Origin::Request,
+            answers_old: true,
         }
     }
 
@@ -182,7 +218,7 @@ impl ItemWrite {
         let new = match (&self.change, old) {
             (Change::Delete { .. }, _) => return Ok(None),
             (Change::Check { .. }, old) => return Ok(old.cloned()),
-            (Change::Put(item), _) => EncodedItem::encode(item, header),
+            (Change::Put(item), _) => item.with_header(header),
             (Change::Update { key, update: Some(update) }, None) => {
                 let item = update.apply(key)?;
                 // Removing from an item that does not exist does not make it.
@@ -231,6 +267,11 @@ impl ItemWrite {
             || !self.table.local_indexes.is_empty()
             || self.table.spaces().nth(1).is_some()
             || self.table.stream.is_some()
+    }
+
+    /// Whether of the item before no more than its version and its size are needed.
+    fn replaces_blindly(&self) -> bool {
+        !self.answers_old && !self.is_check() && !self.looks_into_old()
     }
 
     /// The key of the item.
@@ -292,11 +333,11 @@ pub(crate) async fn commit_all(
     writes: &[ItemWrite],
     rider: Option<&Rider>,
 ) -> Result<Vec<Written>, Refusal> {
-    let keys = Keys::of(db, writes);
+    let mut keys = Keys::of(db, writes);
     let mut doubts: Vec<Doubt> = Vec::new();
     for _ in 0..CONFLICT_RETRIES_MAX {
         let latches = db.latches.lock(&keys.all).await;
-        let rows = read_rows(db, &keys.all).await?;
+        let rows = keys.depth.read(db, &keys.all).await?;
         if !doubts.is_empty()
             && let Some(written) = settle(db, &keys, &rows, &mut doubts).await?
         {
@@ -322,7 +363,6 @@ pub(crate) async fn commit_all(
         let begun_ms = db.environment.elapsed_ms();
         db.catalog.check_may_commit(db, writes.iter().map(|write| &*write.table))?;
         let commit = Commit { records, ..plan.take_commit(&keys, &rows, rider) };
-        let intended = commit.mutations.clone();
         let outcome = db.engine.commit(commit).await.map_err(|e| engine_failure(&e))?;
         drop(streams);
         drop(latches);
@@ -343,7 +383,13 @@ pub(crate) async fn commit_all(
             }
             Outcome::Conflict { .. } => {}
             Outcome::Closed { shard } => stream::meet_cut(db, shard).await?,
-            Outcome::Unknown => doubts.push(Doubt::new(rows, intended, plan.written, writes)),
+            Outcome::Unknown => {
+                // The plan is the same whenever it is made of the same rows and header.
+                let intended =
+                    Plan::make(writes, &keys, &rows, header)?.take_commit(&keys, &rows, rider);
+                doubts.push(Doubt::new(rows, intended.mutations, plan.written, writes));
+                keys.depth = Depth::Items;
+            }
         }
     }
     tracing::warn!("a write met too many conflicts");
@@ -360,7 +406,7 @@ pub(crate) fn header(db: &Inner) -> ItemHeader {
 pub(crate) fn count(writes: &[ItemWrite], written: &[Written]) {
     let size = |item: &Option<EncodedItem>| item.as_ref().map(EncodedItem::size_bytes);
     for (write, written) in writes.iter().zip(written) {
-        write.table.counters.record(size(&written.old), size(&written.new));
+        write.table.counters.record(written.old_size_bytes, size(&written.new));
         ttl::note(&write.table, &write.place, written.new.as_ref());
         for change in &written.indexes {
             change.counters.record(change.old_bytes, change.new_bytes);
@@ -375,6 +421,8 @@ pub(crate) struct Keys {
     collections: Vec<Option<usize>>,
     /// Where in `all` the intents begin. An engine with a global commit has none.
     intents: usize,
+    /// How much to read of them.
+    depth: Depth,
 }
 
 impl Keys {
@@ -392,10 +440,14 @@ impl Keys {
             })
             .collect();
         let intents = all.len();
+        let is_blind = all.len() == writes.len()
+            && writes.iter().all(ItemWrite::replaces_blindly)
+            && db.engine.capabilities().global_commit;
+        let depth = if is_blind { Depth::Heads } else { Depth::Items };
         if !db.engine.capabilities().global_commit {
             all.extend(writes.iter().map(|write| key::intent_key(write.key())));
         }
-        Self { all, collections, intents }
+        Self { all, collections, intents, depth }
     }
 
     /// The first intent among the rows of these keys: whose it is, and its row.
@@ -414,6 +466,38 @@ pub(crate) async fn read_rows(db: &Inner, keys: &[Key]) -> Result<Vec<Option<Row
         keys => db.engine.multi_get(keys.to_vec(), Read::Latest).await,
     };
     rows.map_err(|error| engine_failure(&error))
+}
+
+/// How much of the items a commit reads before it changes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// All of them.
+    Items,
+    /// What says how large they are.
+    Heads,
+}
+
+impl Depth {
+    async fn read(self, db: &Inner, keys: &[Key]) -> Result<Vec<Option<Row>>, ServiceError> {
+        match self {
+            Self::Items => read_rows(db, keys).await,
+            Self::Heads => {
+                let heads = db.engine.heads(keys.to_vec(), EncodedItem::HEAD_BYTES).await;
+                heads.map_err(|error| engine_failure(&error))
+            }
+        }
+    }
+
+    /// The item in a row that these writes read.
+    fn decode(self, write: &ItemWrite, row: &Row) -> Result<EncodedItem, ServiceError> {
+        match self {
+            Self::Heads => {
+                EncodedItem::from_head(&row.value).map_err(|error| corrupt(&error.to_string()))
+            }
+            Self::Items if write.looks_into_old() => decode(row.value.clone()),
+            Self::Items => decode_to_pass_on(row.value.clone()),
+        }
+    }
 }
 
 /// Waits until what was read of these keys is durable: an answer tells the client about it.
@@ -447,11 +531,12 @@ impl Plan {
         // Empty as long as nothing is wrong; then one for each write.
         let mut errors: Vec<Option<ServiceError>> = Vec::new();
         for (ordinal, (write, row)) in writes.iter().zip(rows).enumerate() {
-            let decode = if write.looks_into_old() { decode } else { decode_to_pass_on };
-            let old = row.as_ref().map(|row| decode(row.value.clone())).transpose()?;
+            let old = row.as_ref().map(|row| keys.depth.decode(write, row)).transpose()?;
             let collection = keys.collections.get(ordinal).copied().flatten();
             match plan.add(write, old, collection, &mut sizes, header) {
-                Ok(()) => {}
+                // Of what is only a head nobody shall read more.
+                Ok(written) if keys.depth == Depth::Heads => written.old = None,
+                Ok(_) => {}
                 Err(Fault::Request(error)) => return Err(Refusal::Request(error)),
                 Err(Fault::Action(error)) => {
                     errors.resize(ordinal, None);
@@ -475,7 +560,7 @@ impl Plan {
         collection: Option<usize>,
         sizes: &mut CollectionSizes,
         header: ItemHeader,
-    ) -> Result<(), Fault> {
+    ) -> Result<&mut Written, Fault> {
         let new = write.apply(old.as_ref(), header)?;
         let size = |item: &Option<EncodedItem>| item.as_ref().map_or(0, EncodedItem::size_bytes);
         let table_units = HalfUnits::write(size(&old).max(size(&new)));
@@ -493,8 +578,9 @@ impl Plan {
                 size(&new) + local_bytes(&indexes, |change| change.new_bytes),
             )?),
         };
-        self.written.push(Written { table_units, indexes, collection_bytes, old, new });
-        Ok(())
+        let old_size_bytes = old.as_ref().map(EncodedItem::size_bytes);
+        let written = Written { table_units, indexes, collection_bytes, old_size_bytes, old, new };
+        Ok(self.written.push_mut(written))
     }
 
     /// The commit: on the precondition that all is as it was read.

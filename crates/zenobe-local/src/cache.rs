@@ -3,8 +3,9 @@
 //! An entry holds the newest version of its key. Commits replace the entry of a cached key before
 //! they become visible; readers fill a missing one under the key's latch, and only when nothing wrote
 //! to that stripe since the LSN they read at. So an entry is either current or too new for a reader,
-//! who then asks the memtables. Values are copied in: an entry keeps nothing else alive. Keys are not
-//! where they have an allocation of their own.
+//! who then asks the memtables. Values that were read are copied in, or an entry would keep alive a block
+//! of which it is a part; those of commits, and keys, have an allocation of their own, and are shared
+//! with the memtables.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,13 +90,15 @@ impl ItemCache {
         found
     }
 
-    /// Replaces the entry if there is one. The caller holds the key's latch.
+    /// Replaces the entry if there is one. The caller holds the key's latch, and gives what has an
+    /// allocation of its own.
     pub(crate) fn replace(&self, key: &Bytes, lsn: u64, value: Option<&Bytes>) {
         if let Some(rows) = &self.rows
             && rows.contains_key(key)
         {
             // Gone meanwhile is as good: what is not there is not stale.
-            let _ = rows.replace(Bytes::copy_from_slice(key), copied(lsn, value), false);
+            let found = Found { lsn, value: value.cloned() };
+            let _ = rows.replace(key.clone(), found, false);
         }
     }
 

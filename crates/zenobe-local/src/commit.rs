@@ -9,10 +9,11 @@ use zenobe_storage::{
 };
 
 use crate::core::Core;
+use crate::heads::Head;
 use crate::latches::Latches;
 use crate::layout;
-use crate::log::frame::{self, Payload};
-use crate::sequencer::{NoRoom, PendingPayload};
+use crate::log::frame::Payload;
+use crate::sequencer::NoRoom;
 use crate::spaces::{Incarnation, Spaces};
 use crate::view::Found;
 
@@ -33,13 +34,13 @@ struct Check {
     key: Bytes,
     stripe: usize,
     expect: Expect,
-    /// The row as it was before the latches were taken, and an LSN at which that was so.
-    before: Option<(Found, u64)>,
+    /// The row's head before the latches were taken, and an LSN at which that was so.
+    before: Option<(Head, u64)>,
 }
 
 struct Prepared {
     payload: Payload,
-    hash: u64,
+    payload_bytes: usize,
     checks: Vec<Check>,
     /// Sorted, each once.
     stripes: Vec<usize>,
@@ -53,7 +54,7 @@ enum Tried {
     Wait(NoRoom),
 }
 
-fn prepare(commit: &Commit, live: &Spaces) -> EngineResult<Prepared> {
+fn prepare(commit: &mut Commit, live: &Spaces) -> EngineResult<Prepared> {
     let mut rows = Vec::with_capacity(commit.mutations.len());
     let mut size = 0_usize;
     for mutation in &commit.mutations {
@@ -94,15 +95,15 @@ fn prepare(commit: &Commit, live: &Spaces) -> EngineResult<Prepared> {
             spaces.push((space, live.get(space)?));
         }
     }
-    let payload = frame::encode_payload(&rows, &commit.records);
-    Ok(Prepared { hash: frame::payload_hash(&payload.bytes), payload, checks, stripes, spaces })
+    let payload = Payload { rows, records: std::mem::take(&mut commit.records) };
+    Ok(Prepared { payload_bytes: payload.encoded_bytes(), payload, checks, stripes, spaces })
 }
 
 impl Core {
     pub(crate) async fn commit(&self, mut commit: Commit) -> EngineResult<Outcome> {
         self.check_open()?;
         commit.mutations.append(&mut commit.derived);
-        let mut prepared = prepare(&commit, &self.spaces.load())?;
+        let mut prepared = prepare(&mut commit, &self.spaces.load())?;
         self.warm(&mut prepared).await?;
         self.slow_down().await?;
         loop {
@@ -153,11 +154,7 @@ impl Core {
     async fn warm(&self, prepared: &mut Prepared) -> EngineResult<()> {
         for check in &mut prepared.checks {
             let lsn = self.visible.load(Ordering::Acquire);
-            let found = match self.cache.get(&check.key, lsn) {
-                Some(found) => found,
-                None => self.read_row(&check.key, crate::read::Level::Visible).await?,
-            };
-            check.before = Some((found, lsn));
+            check.before = Some((self.head(&check.key).await?, lsn));
         }
         Ok(())
     }
@@ -200,23 +197,24 @@ impl Core {
         for check in &prepared.checks {
             let last = prepared.stripes.binary_search(&check.stripe);
             let last = last.ok().and_then(|place| latches.get(place)).map_or(u64::MAX, |l| **l);
-            let found = match &check.before {
+            let head = match &check.before {
                 // Nothing wrote to a key of the stripe since.
-                Some((found, lsn)) if last <= *lsn => found.clone(),
-                _ => self.current(&check.key)?,
+                Some((head, lsn)) if last <= *lsn => *head,
+                _ => self.current_head(&check.key)?,
             };
-            let holds = match (check.expect, &found.value) {
-                (Expect::Absent, value) => value.is_none(),
-                (Expect::At(version), value) => value.is_some() && found.lsn == version.0,
+            let holds = match check.expect {
+                Expect::Absent => !head.is_row(),
+                Expect::At(version) => head.is_row() && head.lsn == version.0,
             };
             if !holds {
+                let found = self.current(&check.key)?;
                 // Only a space that exists has rows to conflict with.
                 self.check_spaces(&prepared.spaces)?;
                 return Ok(Tried::Conflict(check.index, found));
             }
         }
         let payload = &prepared.payload;
-        if payload.rows.is_empty() && payload.shards.is_empty() {
+        if payload.rows.is_empty() && payload.records.is_empty() {
             self.check_spaces(&prepared.spaces)?;
             return Ok(Tried::Committed(self.visible.load(Ordering::Acquire)));
         }
@@ -226,7 +224,7 @@ impl Core {
             return Err(refused.clone());
         }
         self.check_spaces(&prepared.spaces)?;
-        let room = sequencer.make_room(payload.bytes.len());
+        let room = sequencer.make_room(prepared.payload_bytes);
         match room {
             Ok(()) => {}
             Err(NoRoom::Segment) => {
@@ -237,15 +235,13 @@ impl Core {
             }
             Err(why) => return Ok(Tried::Wait(why)),
         }
-        let lsn = sequencer.append(PendingPayload {
-            bytes: payload.bytes.clone(),
-            hash: prepared.hash,
-            shards: payload.shards.clone(),
-        });
+        let lsn = sequencer.next_lsn;
         for (key, value) in &payload.rows {
             sequencer.active.insert(key.clone(), lsn, value.clone());
             self.cache.replace(key, lsn, value.as_ref());
+            self.heads.put(key, Head::of(lsn, value.as_deref()));
         }
+        sequencer.append(std::mem::take(&mut prepared.payload), prepared.payload_bytes);
         self.visible.store(lsn, Ordering::Release);
         if sequencer.ask_for_segment() {
             self.wake_background(|work| work.prepare = true);
@@ -270,6 +266,14 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// The head of the row as it is now. The caller holds the key's latch.
+    fn current_head(&self, key: &Bytes) -> EngineResult<Head> {
+        match self.heads.get(key, self.visible.load(Ordering::Acquire)) {
+            Some(head) => Ok(head),
+            None => Ok(self.current(key)?.head()),
+        }
     }
 
     /// The row as it is now. The caller holds the key's latch.

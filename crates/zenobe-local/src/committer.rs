@@ -13,7 +13,7 @@ use zenobe_storage::{EngineError, EngineResult};
 
 use crate::Durability;
 use crate::core::Core;
-use crate::log::frame::{ALIGN_BYTES, Header, Kind, payload_hash};
+use crate::log::frame::{Header, Kind, Payload, payload_hash, push_commit};
 use crate::log::records::Point;
 use crate::sequencer::Pending;
 
@@ -112,16 +112,8 @@ impl Committer<'_> {
         self.buffer.clear();
         for frame in run {
             let Some(payload) = &frame.payload else { continue };
-            let header = Header {
-                kind: Kind::Commit,
-                payload_bytes: u32::try_from(payload.bytes.len()).unwrap_or(u32::MAX),
-                lsn: frame.lsn,
-                synced: self.synced_lsn,
-                payload_hash: payload.hash,
-            };
-            header.encode(frame.segment.seed, &mut self.buffer);
-            self.buffer.extend_from_slice(&payload.bytes);
-            self.buffer.resize(self.buffer.len().next_multiple_of(ALIGN_BYTES), 0);
+            let seed = frame.segment.seed;
+            push_commit(payload, frame.lsn, self.synced_lsn, seed, &mut self.buffer);
         }
         first
             .segment
@@ -132,12 +124,12 @@ impl Committer<'_> {
         self.core.figures.log_groups.fetch_add(1, Ordering::Relaxed);
         self.unsynced = Some(first.segment.clone());
         self.written_lsn = last.lsn;
-        if run.iter().any(|frame| frame.payload.as_ref().is_some_and(|p| !p.shards.is_empty())) {
+        if run.iter().any(|frame| frame.payload.as_ref().is_some_and(|p| !p.records.is_empty())) {
             let mut records = self.core.records.lock();
             for frame in run {
                 let place =
                     Point { lsn: frame.lsn, segment: frame.segment.id, offset: frame.offset };
-                for &shard in frame.payload.iter().flat_map(|payload| &payload.shards) {
+                for shard in frame.payload.iter().flat_map(Payload::shards) {
                     records.add(shard, place);
                 }
             }

@@ -15,6 +15,7 @@ use zenobe_storage::{EngineError, EngineResult, Figure, Health, SpaceId};
 use crate::LocalOptions;
 use crate::cache::ItemCache;
 use crate::durability::Durable;
+use crate::heads::Heads;
 use crate::latches::Latches;
 use crate::log::Segment;
 use crate::log::io::LogDirectory;
@@ -32,6 +33,10 @@ const SLOW_READ: Duration = Duration::from_micros(300);
 const SLOW_READS: u64 = 3;
 /// After them, reads from the tree go to other threads for this long.
 const SLOW_TIME: Duration = Duration::from_millis(50);
+
+/// The room for heads of rows, as a part of that for hot rows, beside which it is: enough for eight times
+/// as many rows of 1 KB.
+const HEADS_PART: u64 = 4;
 
 /// Counters for the metrics page.
 #[derive(Debug, Default)]
@@ -89,6 +94,7 @@ pub(crate) struct Core {
     pub(crate) sync_wanted: AtomicBool,
     pub(crate) latches: Latches,
     pub(crate) cache: ItemCache,
+    pub(crate) heads: Heads,
     pub(crate) segments: Mutex<BTreeMap<u64, Arc<Segment>>>,
     pub(crate) records: Mutex<RecordIndex>,
     pub(crate) manifest: Mutex<ManifestFile>,
@@ -137,6 +143,7 @@ impl Core {
         let last_lsn = parts.sequencer.next_lsn - 1;
         Self {
             cache: ItemCache::new(parts.options.item_cache_bytes, parts.salt),
+            heads: Heads::new(parts.options.item_cache_bytes / HEADS_PART, parts.salt),
             options: parts.options,
             salt: parts.salt,
             spaces: parts.spaces,

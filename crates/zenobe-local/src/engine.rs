@@ -178,6 +178,10 @@ impl Engine for LocalEngine {
         Box::pin(self.core.multi_get(keys, read))
     }
 
+    fn heads(&self, keys: Vec<Key>, bytes: usize) -> BoxFuture<'_, EngineResult<Vec<Option<Row>>>> {
+        Box::pin(self.core.heads(keys, bytes))
+    }
+
     fn range(&self, range: RangeRead, read: Read) -> BoxFuture<'_, EngineResult<Page>> {
         Box::pin(self.core.range(range, read))
     }

@@ -12,7 +12,7 @@
 //! | `layout` | physical keys and stored values |
 //! | `sequencer`, `committer`, `durability` | the order of commits, the group commit, who waits for it |
 //! | `memtable`, `tree`, `view`, `filter` | rows in memory, rows on disk, both at one time, what is in neither |
-//! | `cache`, `latches` | hot rows; who may write a key now |
+//! | `cache`, `heads`, `latches` | hot rows; how many more begin; who may write a key now |
 //! | `spaces`, `manifest` | the spaces that exist; what survives beside log and tree |
 //! | `background` | flush, compaction, preparing and releasing of segments |
 //!
@@ -26,6 +26,7 @@ mod core;
 mod durability;
 mod engine;
 mod filter;
+mod heads;
 mod latches;
 mod layout;
 pub mod log;

@@ -99,14 +99,12 @@ impl Memtable {
 
     /// The newest version of every key.
     pub(crate) fn newest(&self) -> impl Iterator<Item = (VersionKey, Option<Bytes>)> + '_ {
-        let mut last: Option<Bytes> = None;
-        self.rows.iter().filter_map(move |entry| {
-            let key = entry.key();
-            if last.as_ref() == Some(&key.key) {
-                return None;
-            }
-            last = Some(key.key.clone());
-            Some((key.clone(), entry.value().clone()))
+        let mut entries = self.rows.iter();
+        let mut newest = entries.next();
+        std::iter::from_fn(move || {
+            let entry = newest.take()?;
+            newest = entries.by_ref().find(|next| next.key().key != entry.key().key);
+            Some((entry.key().clone(), entry.value().clone()))
         })
     }
 

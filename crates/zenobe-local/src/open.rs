@@ -16,7 +16,7 @@ use crate::background::{PREPARING, Unnamed, make_segment, write_segment};
 use crate::core::{Core, Parts};
 use crate::layout;
 use crate::log::Segment;
-use crate::log::frame::{self, SEGMENT_HEADER_BYTES};
+use crate::log::frame::{self, Payload, SEGMENT_HEADER_BYTES};
 use crate::log::io::{DiskDirectory, LogDirectory};
 use crate::log::records::{Point, RecordIndex};
 use crate::log::recovery::{Extent, Found, Recovered, recover_unless_known};
@@ -178,8 +178,8 @@ fn replay(
         };
         // A copy, or a single row would keep the whole segment in memory.
         let bytes = Bytes::copy_from_slice(found.payload);
-        let (payload, _) = frame::decode_payload(&bytes).ok_or_else(damaged)?;
-        for &shard in &payload.shards {
+        let payload = Payload::decode(&bytes).ok_or_else(damaged)?;
+        for shard in payload.shards() {
             records
                 .borrow_mut()
                 .add(shard, Point { lsn: found.lsn, segment: found.segment, offset: found.offset });

@@ -14,12 +14,15 @@ use zenobe_storage::{
 };
 
 use crate::core::{Core, Extent};
+use crate::heads::{HEAD_BYTES, Head};
 use crate::layout::{self, Interval};
 use crate::log::Segment;
 use crate::log::frame::{self, FRAME_HEADER_BYTES, Header, Kind};
 use crate::log::records::STRETCH_BYTES;
 use crate::view::{Found, View};
 
+/// How many rows a page has room for at first.
+const FIRST_ROOM_ROWS: usize = 16;
 /// How many stretches of log one read of records looks at before it takes a new route.
 const STRETCHES_AT_ONCE: usize = 64;
 
@@ -112,7 +115,19 @@ impl Core {
 
     /// Reads a row that the cache does not have, and puts it there.
     pub(crate) async fn read_row(&self, key: &Bytes, level: Level) -> EngineResult<Found> {
-        let (view, lsn) = self.view_and_lsn(&level);
+        let (found, lsn) = self.find_row(key, &level).await?;
+        if let Some(_latch) = self.latches.try_lock_unwritten(key, lsn) {
+            // For an old snapshot's LSN the latch alone does not say that nothing newer exists.
+            if !matches!(level, Level::At(..)) {
+                self.cache.fill(key, &found);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Looks a row up in memory and on disk, and says at which LSN.
+    async fn find_row(&self, key: &Bytes, level: &Level) -> EngineResult<(Found, u64)> {
+        let (view, lsn) = self.view_and_lsn(level);
         let found = match view.in_memory(key, lsn) {
             Some(found) => found,
             None if view.tree.is_empty() => Found { lsn: 0, value: None },
@@ -121,13 +136,43 @@ impl Core {
                 self.on_disk(Extent::Row, move || view.on_disk(&key)).await?
             }
         };
-        if let Some(_latch) = self.latches.try_lock_unwritten(key, lsn) {
-            // For an old snapshot's LSN the latch alone does not say that nothing newer exists.
-            if !matches!(level, Level::At(..)) {
-                self.cache.fill(key, &found);
-            }
+        Ok((found, lsn))
+    }
+
+    /// The head of the newest version of a key, which is looked up if it is not kept.
+    pub(crate) async fn head(&self, key: &Bytes) -> EngineResult<Head> {
+        let lsn = self.visible.load(Ordering::Acquire);
+        if let Some(head) = self.heads.get(key, lsn) {
+            return Ok(head);
         }
-        Ok(found)
+        if let Some(found) = self.cache.get(key, lsn) {
+            return Ok(found.head());
+        }
+        let (found, lsn) = self.find_row(key, &Level::Visible).await?;
+        let head = found.head();
+        if let Some(_latch) = self.latches.try_lock_unwritten(key, lsn) {
+            self.heads.put(key, head);
+        }
+        Ok(head)
+    }
+
+    pub(crate) async fn heads(
+        &self,
+        keys: Vec<Key>,
+        bytes: usize,
+    ) -> EngineResult<Vec<Option<zenobe_storage::Row>>> {
+        if bytes > HEAD_BYTES {
+            let mut rows = self.multi_get(keys, Read::Latest).await?;
+            rows.iter_mut().flatten().for_each(|row| row.value.truncate(bytes));
+            return Ok(rows);
+        }
+        self.check_open()?;
+        let mut rows = Vec::with_capacity(keys.len());
+        for key in &keys {
+            let physical = layout::physical_key(self.incarnation(key.space)?, key)?;
+            rows.push(self.head(&physical).await?.row(bytes));
+        }
+        Ok(rows)
     }
 
     pub(crate) async fn multi_get(
@@ -207,7 +252,8 @@ fn collect(
     direction: Direction,
     limit: PageLimit,
 ) -> EngineResult<(Page, u64)> {
-    let mut page = Page { rows: Vec::new(), end: true };
+    let room = limit.rows.min(FIRST_ROOM_ROWS);
+    let mut page = Page { rows: Vec::with_capacity(room), end: true };
     let mut seen_lsn = 0;
     let mut bytes = 0_usize;
     for entry in view.range(interval, lsn, direction == Direction::Backward) {

@@ -1,18 +1,16 @@
 //! The order of commits: who gets which LSN and which place in the log.
 //!
-//! All of it is under one lock that is never held across I/O. The commit's bytes were encoded and
-//! hashed before; here it gets the next LSN and offset, goes into the memtable, and is queued for the
-//! committer.
+//! All of it is under one lock that is never held across I/O. A commit gets the next LSN and offset here,
+//! goes into the memtable, and is queued for the committer, who encodes it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use zenobe_storage::EngineError;
 
 use crate::log::Segment;
-use crate::log::frame::{FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, frame_bytes};
+use crate::log::frame::{FRAME_HEADER_BYTES, Payload, SEGMENT_HEADER_BYTES, frame_bytes};
 use crate::memtable::Memtable;
 
 /// Commits that wait for the committer, in bytes; more must wait outside.
@@ -26,13 +24,7 @@ pub(crate) struct Pending {
     pub(crate) offset: u64,
     pub(crate) lsn: u64,
     /// `None` ends the segment.
-    pub(crate) payload: Option<PendingPayload>,
-}
-
-pub(crate) struct PendingPayload {
-    pub(crate) bytes: Bytes,
-    pub(crate) hash: u64,
-    pub(crate) shards: Vec<u64>,
+    pub(crate) payload: Option<Payload>,
 }
 
 /// Why a commit must wait.
@@ -97,11 +89,10 @@ impl Sequencer {
         Ok(())
     }
 
-    /// Queues a commit for which there is room, and returns its LSN.
-    pub(crate) fn append(&mut self, payload: PendingPayload) -> u64 {
+    /// Queues a commit for which there is room, of so many bytes. Its LSN is `next_lsn`.
+    pub(crate) fn append(&mut self, payload: Payload, length: usize) {
         let lsn = self.next_lsn;
         self.next_lsn += 1;
-        let length = payload.bytes.len();
         self.segment.last_lsn.store(lsn, Ordering::Release);
         let pending = Pending {
             segment: self.segment.clone(),
@@ -112,7 +103,6 @@ impl Sequencer {
         self.offset += frame_bytes(length) as u64;
         self.pending_bytes += length;
         self.pending.push(pending);
-        lsn
     }
 
     /// Whether it is time to prepare the next segment, said once. In good time, for writing zeros takes

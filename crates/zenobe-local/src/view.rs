@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zenobe_storage::{EngineResult, Row, Version};
 
+use crate::heads::Head;
 use crate::layout::Interval;
 use crate::memtable::{Memtable, VersionKey};
 use crate::tree::{self, TreeView};
@@ -24,6 +25,10 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    pub(crate) fn head(&self) -> Head {
+        Head::of(self.lsn, self.value.as_deref())
+    }
+
     pub(crate) fn row(self) -> Option<Row> {
         let Self { lsn, value } = self;
         value.map(|value| Row { version: Version(lsn), value })
@@ -70,7 +75,12 @@ impl View {
                 Box::new(run.map(tree::version_of))
             });
         }
-        Merge { heads: sources.iter_mut().map(Iterator::next).collect(), sources, backward }
+        let heads = match sources.len() {
+            // Nothing to compare with.
+            1 => Vec::new(),
+            _ => sources.iter_mut().map(Iterator::next).collect(),
+        };
+        Merge { heads, sources, backward }
     }
 }
 
@@ -112,6 +122,7 @@ impl<I: Iterator<Item = (VersionKey, Option<Bytes>)>> Iterator for Visible<I> {
 
 /// Merges sorted sources; where they have the same key the first source wins.
 pub(crate) struct Merge<'a> {
+    /// The next entry of each source; nothing where there is only one.
     heads: Vec<Option<EngineResult<Entry>>>,
     sources: Vec<Entries<'a>>,
     backward: bool,
@@ -121,6 +132,9 @@ impl Iterator for Merge<'_> {
     type Item = EngineResult<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let [only] = self.sources.as_mut_slice() {
+            return only.next();
+        }
         let mut best: Option<(usize, &Bytes)> = None;
         for (index, head) in self.heads.iter().enumerate() {
             match head {

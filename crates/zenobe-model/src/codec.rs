@@ -55,6 +55,7 @@
 
 mod build;
 mod read;
+mod unordered;
 mod validate;
 
 use bytes::Bytes;
@@ -63,6 +64,8 @@ use crate::number::Number;
 use crate::value::{AttributeValue, Item, ValueType};
 
 pub use build::ItemBuilder;
+pub use unordered::{Mark, ValueWriter};
+
 pub use read::{
     Attributes, BinarySetRef, ListRef, MapRef, NumberSetRef, RawValue, StringSetRef, ValueRef,
 };
@@ -149,6 +152,25 @@ impl EncodedItem {
         Ok(Self(bytes))
     }
 
+    /// How many bytes of a stored item tell its size.
+    pub const HEAD_BYTES: usize = 15;
+
+    /// Takes the beginning of a stored item for an item of that size whose attributes nobody knows: it
+    /// seems to have none.
+    ///
+    /// # Errors
+    /// If no item begins like this.
+    pub fn from_head(head: &[u8]) -> Result<Self, CorruptItem> {
+        validate::version(head)?;
+        let Some(head) = head.get(..Self::HEAD_BYTES) else {
+            let reason = "the header is cut off";
+            return Err(CorruptItem::Malformed { offset: head.len(), reason });
+        };
+        let mut bytes = [0; HEADER_BYTES];
+        bytes.iter_mut().zip(head).for_each(|(to, from)| *to = *from);
+        Ok(Self(Bytes::copy_from_slice(&bytes)))
+    }
+
     /// The bytes to store.
     #[must_use]
     pub const fn bytes(&self) -> &Bytes {
@@ -179,6 +201,19 @@ impl EncodedItem {
         bytes.extend_from_slice(&header.region.to_le_bytes());
         bytes.extend_from_slice(self.0.get(11..).unwrap_or_default());
         Self(Bytes::from(bytes))
+    }
+
+    /// Gives the item another header: in place, unless its bytes are shared.
+    pub fn set_header(&mut self, header: ItemHeader) {
+        self.0 = match std::mem::take(&mut self.0).try_into_mut() {
+            Err(shared) => Self(shared).with_header(header).0,
+            Ok(mut own) => {
+                let fields = header.timestamp.to_le_bytes().into_iter();
+                let fields = fields.chain(header.region.to_le_bytes());
+                own.iter_mut().skip(1).zip(fields).for_each(|(to, from)| *to = from);
+                own.freeze()
+            }
+        };
     }
 
     /// Whether both have the same attributes, whenever and wherever they were written.
@@ -259,9 +294,28 @@ impl Default for EncodedItem {
     }
 }
 
+impl From<Item> for EncodedItem {
+    /// Encodes a tree as an item that was not written yet.
+    fn from(item: Item) -> Self {
+        Self::encode(&item, ItemHeader::default())
+    }
+}
+
+impl<const N: usize> From<[(String, AttributeValue); N]> for EncodedItem {
+    fn from(attributes: [(String, AttributeValue); N]) -> Self {
+        Item::from(attributes).into()
+    }
+}
+
+impl FromIterator<(String, AttributeValue)> for EncodedItem {
+    fn from_iter<I: IntoIterator<Item = (String, AttributeValue)>>(attributes: I) -> Self {
+        attributes.into_iter().collect::<Item>().into()
+    }
+}
+
 impl std::fmt::Debug for EncodedItem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_map().entries(self.attributes()).finish()
+        self.to_item().fmt(f)
     }
 }
 

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::codec::EncodedItem;
 use crate::error::ServiceError;
 use crate::expression::{
     BoundKeyCondition, Compiler, Condition, ExpressionKind, KeyConditionExpression, KeySchemaRef,
@@ -60,7 +61,7 @@ pub struct CompiledPut {
     /// A table name or an ARN.
     pub table_name: String,
     /// The item; its keys are not yet checked.
-    pub item: Item,
+    pub item: EncodedItem,
     /// `ConditionExpression` or `Expected`.
     pub condition: Option<Condition>,
     /// What to answer.
@@ -221,7 +222,7 @@ pub struct CompiledBatchGet {
 #[derive(Clone, Debug)]
 pub enum CompiledBatchEntry {
     /// The item to put; its keys are not yet checked.
-    Put(Item),
+    Put(EncodedItem),
     /// The key to delete, not yet checked against the schema.
     Delete(Item),
 }

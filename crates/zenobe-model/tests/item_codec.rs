@@ -12,7 +12,7 @@ mod arbitrary;
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use zenobe_model::codec::{ItemBuilder, ItemHeader, MapRef, RawValueBuf};
+use zenobe_model::codec::{ItemBuilder, ItemHeader, MapRef, RawValueBuf, ValueWriter};
 use zenobe_model::{AttributeValue, EncodedItem, Item, Number, ValueRef};
 
 const HEADER: ItemHeader = ItemHeader { timestamp: 0x0123_4567_89AB_CDEF, region: 7 };
@@ -48,7 +48,67 @@ fn rebuild(builder: &mut ItemBuilder, map: MapRef<'_>) {
     }
 }
 
+/// Writes the members of a map in an order that `seed` chooses, some of them with another value first.
+fn write_members(writer: &mut ValueWriter, map: &Item, seed: usize) {
+    let mut members: Vec<_> = map.iter().collect();
+    let length = members.len().max(1);
+    members.rotate_left(seed % length);
+    if seed.is_multiple_of(3) {
+        members.reverse();
+    }
+    for (name, _) in members.iter().skip(seed % 2).step_by(2) {
+        writer.member(name);
+        let open = writer.begin_map();
+        for inner in ["b", "a", "b"] {
+            writer.member(inner);
+            writer.null();
+        }
+        writer.end_map(open);
+    }
+    for (place, (name, value)) in members.into_iter().enumerate() {
+        writer.member(name);
+        write_value(writer, value, place + seed / 2);
+    }
+}
+
+fn write_value(writer: &mut ValueWriter, value: &AttributeValue, seed: usize) {
+    let start = writer.mark();
+    writer.text("taken back");
+    writer.take_back(start);
+    match value {
+        AttributeValue::M(map) if seed > 0 => {
+            let open = writer.begin_map();
+            write_members(writer, map, seed / 2);
+            writer.end_map(open);
+        }
+        AttributeValue::L(list) => {
+            let open = writer.begin_list();
+            list.iter().for_each(|element| write_value(writer, element, seed));
+            writer.end_list(open, list.len());
+        }
+        AttributeValue::S(text) => writer.text(text),
+        AttributeValue::N(number) => writer.number(*number),
+        AttributeValue::B(bytes) => writer.binary(bytes),
+        AttributeValue::Bool(value) => writer.boolean(*value),
+        AttributeValue::Null => writer.null(),
+        _ => writer.value(value),
+    }
+}
+
 proptest! {
+    #[test]
+    fn an_item_written_in_any_order_is_the_same(item in arbitrary::item(), seed in 0..1000_usize) {
+        let mut writer = ValueWriter::default();
+        // What was written before leaves no trace.
+        let value = writer.mark();
+        write_value(&mut writer, &AttributeValue::M(item.clone()), seed);
+        prop_assert_eq!(writer.finish_value(value), AttributeValue::M(item.clone()));
+        let open = writer.begin_item();
+        write_members(&mut writer, &item, seed);
+        let written = writer.finish_item(open, HEADER);
+        prop_assert_eq!(written, encode(&item));
+    }
+
     #[test]
     fn items_round_trip(item in arbitrary::item()) {
         let encoded = encode(&item);

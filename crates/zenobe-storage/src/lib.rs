@@ -398,6 +398,17 @@ pub trait Engine: Send + Sync + 'static {
         read: Read,
     ) -> BoxFuture<'_, EngineResult<Vec<Option<Row>>>>;
 
+    /// Reads of each row its version and how its value begins, as [`Read::Latest`] would: the value is
+    /// cut off after `bytes` bytes. For who replaces rows whatever they hold. An engine may answer from
+    /// what it keeps of rows without their values.
+    fn heads(&self, keys: Vec<Key>, bytes: usize) -> BoxFuture<'_, EngineResult<Vec<Option<Row>>>> {
+        Box::pin(async move {
+            let mut rows = self.multi_get(keys, Read::Latest).await?;
+            rows.iter_mut().flatten().for_each(|row| row.value.truncate(bytes));
+            Ok(rows)
+        })
+    }
+
     /// Reads consecutive rows of one lane of one partition.
     fn range(&self, range: RangeRead, read: Read) -> BoxFuture<'_, EngineResult<Page>>;
 

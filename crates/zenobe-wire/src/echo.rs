@@ -49,7 +49,7 @@ fn write_json(out: &mut Vec<u8>, shape: &Shape, node: &Node<'_>) {
             }
             object.close();
         }
-        (_, Node::Item(Ok(item))) => write::item(out, item),
+        (_, Node::Item(Ok(item))) => write::encoded_item(out, item),
         _ => out.extend_from_slice(b"null"),
     }
 }
@@ -97,7 +97,7 @@ pub(crate) fn describe(out: &mut String, shape: &Shape, node: &Node<'_>) {
             out.push(')');
         }
         (_, Node::Value(Ok(value))) => describe_value(out, value),
-        (_, Node::Item(Ok(item))) => describe_item(out, item),
+        (_, Node::Item(Ok(item))) => describe_item(out, &item.to_item()),
         _ => out.push_str("null"),
     }
 }

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use zenobe_model::capacity::{CapacityDirection, ConsumedCapacity, HalfUnits};
 use zenobe_model::error::{CancellationReason, Detail};
 use zenobe_model::operation::*;
-use zenobe_model::value::Item;
 use zenobe_model::{EncodedItem, ErrorCode, ServiceError};
 
 use crate::write::{self, Object, array};
@@ -190,14 +189,7 @@ fn batch_write_item(out: &mut Vec<u8>, response: &BatchWriteItemResponse) {
     table_metrics(&mut object, response.item_collection_metrics.as_ref());
     let mut tables = Object::open(object.member("UnprocessedItems"));
     for (table, requests) in &response.unprocessed_items {
-        let requests = requests.iter().filter_map(known_write);
-        array(tables.key(table), requests, |out, (request, member, item)| {
-            let mut object = Object::open(out);
-            let mut inner = Object::open(object.member(request));
-            write::item(inner.member(member), item);
-            inner.close();
-            object.close();
-        });
+        array(tables.key(table), requests.iter().filter(is_known), write_request);
     }
     tables.close();
     object.close();
@@ -235,15 +227,28 @@ fn transact_get_items(out: &mut Vec<u8>, response: &TransactGetItemsResponse) {
     object.close();
 }
 
-/// The names and the content of a write that was left undone.
-fn known_write(request: &WriteRequest) -> Option<(&'static str, &'static str, &Item)> {
+/// Whether a write that was left undone can be told.
+fn is_known(request: &&WriteRequest) -> bool {
+    matches!(request, WriteRequest::Put(Ok(_)) | WriteRequest::Delete(Ok(_)))
+}
+
+/// A write that was left undone.
+fn write_request(out: &mut Vec<u8>, request: &WriteRequest) {
+    let mut object = Object::open(out);
     match request {
-        WriteRequest::Put(Ok(item)) => Some(("PutRequest", "Item", item)),
-        WriteRequest::Delete(Ok(key)) => Some(("DeleteRequest", "Key", key)),
-        WriteRequest::Put(Err(_)) | WriteRequest::Delete(Err(_)) | WriteRequest::Malformed(_) => {
-            None
+        WriteRequest::Put(Ok(item)) => {
+            let mut put = Object::open(object.member("PutRequest"));
+            write::encoded_item(put.member("Item"), item);
+            put.close();
         }
+        WriteRequest::Delete(Ok(key)) => {
+            let mut delete = Object::open(object.member("DeleteRequest"));
+            write::item(delete.member("Key"), key);
+            delete.close();
+        }
+        WriteRequest::Put(Err(_)) | WriteRequest::Delete(Err(_)) | WriteRequest::Malformed(_) => {}
     }
+    object.close();
 }
 
 fn item_collection_metrics(out: &mut Vec<u8>, metrics: &ItemCollectionMetrics) {

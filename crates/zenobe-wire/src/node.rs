@@ -9,12 +9,12 @@
 use std::borrow::Cow;
 
 use zenobe_model::operation::Parsed;
-use zenobe_model::value::{AttributeValue, Item};
-use zenobe_model::{ErrorCode, ServiceError};
+use zenobe_model::value::AttributeValue;
+use zenobe_model::{EncodedItem, ErrorCode, ServiceError};
 
 use crate::json::{Reader, Token, malformed};
 use crate::shape::{MapShape, Shape, StructureShape};
-use crate::value::{self, ValueFaults};
+use crate::value::{ValueFaults, ValueReader};
 
 /// What a member of a request holds, by its shape.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) enum Node<'a> {
     /// [`Shape::Value`]
     Value(Parsed<AttributeValue>),
     /// [`Shape::Item`]
-    Item(Parsed<Item>),
+    Item(Parsed<EncodedItem>),
     /// [`Shape::Presence`]
     Present,
 }
@@ -125,14 +125,15 @@ pub(crate) fn read<'a>(
         // The service gives no text for a body that is not an object.
         return Err(malformed());
     }
-    let members = structure(&mut reader, shape, faults)?;
+    let mut values = ValueReader::new(faults, body.len());
+    let members = structure(&mut reader, shape, &mut values)?;
     if reader.at_end() { Ok(members) } else { Err(malformed()) }
 }
 
 fn structure<'a>(
     reader: &mut Reader<'a>,
     shape: &StructureShape,
-    faults: ValueFaults,
+    values: &mut ValueReader,
 ) -> Result<Vec<Node<'a>>, Box<ServiceError>> {
     reader.open();
     let mut nodes: Vec<Node<'a>> = Vec::with_capacity(shape.members.len());
@@ -143,7 +144,7 @@ fn structure<'a>(
         let known = shape.members.iter().zip(&mut nodes).find(|(member, _)| member.name == key);
         match known {
             // Of a key that is given twice, the last counts.
-            Some((member, node)) => *node = self::node(reader, &member.shape, true, faults)?,
+            Some((member, node)) => *node = self::node(reader, &member.shape, true, values)?,
             None => reader.skip()?,
         }
     }
@@ -156,7 +157,7 @@ fn node<'a>(
     reader: &mut Reader<'a>,
     shape: &Shape,
     member: bool,
-    faults: ValueFaults,
+    values: &mut ValueReader,
 ) -> Result<Node<'a>, Box<ServiceError>> {
     let token = reader.peek()?;
     if token == Token::Null {
@@ -177,27 +178,27 @@ fn node<'a>(
             _ => Err(not_a_scalar(token, "String")),
         },
         Shape::List(element, ..) => match token {
-            Token::Array => list(reader, element, faults).map(Node::List),
+            Token::Array => list(reader, element, values).map(Node::List),
             _ => Err(not_a_list(token, member)),
         },
         Shape::Keys => match token {
-            Token::Array => list(reader, &Shape::Item, faults).map(Node::List),
+            Token::Array => list(reader, &Shape::Item, values).map(Node::List),
             _ => Err(not_a_list(token, member)),
         },
         Shape::Map(map_shape) => match token {
-            Token::Object => map(reader, map_shape, faults).map(Node::Map),
+            Token::Object => map(reader, map_shape, values).map(Node::Map),
             _ => Err(not_a_map(token, member)),
         },
         Shape::Structure(structure_shape) => match token {
-            Token::Object => structure(reader, structure_shape, faults).map(Node::Structure),
+            Token::Object => structure(reader, structure_shape, values).map(Node::Structure),
             _ => Err(not_a_structure(token, member)),
         },
         Shape::Value => match token {
-            Token::Object => value::attribute_value(reader, faults).map(Node::Value),
+            Token::Object => values.attribute_value(reader).map(Node::Value),
             _ => Err(not_a_structure(token, member)),
         },
         Shape::Item => match token {
-            Token::Object => value::item(reader, faults).map(Node::Item),
+            Token::Object => values.item(reader).map(Node::Item),
             _ => Err(not_a_map(token, member)),
         },
         Shape::Presence => reader.skip().map(|()| Node::Present),
@@ -214,12 +215,12 @@ fn integer(reader: &mut Reader<'_>, token: Token, wanted: &str) -> Result<i64, B
 fn list<'a>(
     reader: &mut Reader<'a>,
     element: &Shape,
-    faults: ValueFaults,
+    values: &mut ValueReader,
 ) -> Result<Vec<Node<'a>>, Box<ServiceError>> {
     reader.open();
     let mut nodes = Vec::new();
     while reader.element(nodes.is_empty())? {
-        nodes.push(node(reader, element, false, faults)?);
+        nodes.push(node(reader, element, false, values)?);
     }
     Ok(nodes)
 }
@@ -227,14 +228,14 @@ fn list<'a>(
 fn map<'a>(
     reader: &mut Reader<'a>,
     shape: &MapShape,
-    faults: ValueFaults,
+    values: &mut ValueReader,
 ) -> Result<Vec<(Cow<'a, str>, Node<'a>)>, Box<ServiceError>> {
     reader.open();
     let mut entries: Vec<(Cow<'a, str>, Node<'a>)> = Vec::new();
     let mut first = true;
     while let Some(key) = reader.key(first)? {
         first = false;
-        let value = node(reader, &shape.value, false, faults)?;
+        let value = node(reader, &shape.value, false, values)?;
         entries.push((key, value));
     }
     Ok(keep_last(entries))

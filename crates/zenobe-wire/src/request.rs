@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use zenobe_model::ServiceError;
 use zenobe_model::operation::*;
 use zenobe_model::value::{AttributeValue, Item, ValueType};
+use zenobe_model::{EncodedItem, ServiceError};
 
 use crate::node::Node;
 use crate::shape::StructureShape;
@@ -57,11 +57,19 @@ impl<'a> Members<'a> {
         self.integer(name).and_then(|value| u32::try_from(value).ok())
     }
 
-    fn item(&mut self, name: &str) -> Option<Parsed<Item>> {
+    fn encoded_item(&mut self, name: &str) -> Option<Parsed<EncodedItem>> {
         match self.take(name) {
             Node::Item(item) => Some(item),
             _ => None,
         }
+    }
+
+    fn required_encoded_item(&mut self, name: &str) -> Parsed<EncodedItem> {
+        self.encoded_item(name).unwrap_or_else(|| Ok(EncodedItem::default()))
+    }
+
+    fn item(&mut self, name: &str) -> Option<Parsed<Item>> {
+        Some(self.encoded_item(name)?.map(|item| item.to_item()))
     }
 
     fn required_item(&mut self, name: &str) -> Parsed<Item> {
@@ -413,7 +421,7 @@ fn get_item(mut members: Members<'_>) -> GetItemRequest {
 fn put_item(mut members: Members<'_>) -> PutItemRequest {
     PutItemRequest {
         table_name: members.required_text("TableName"),
-        item: members.required_item("Item"),
+        item: members.required_encoded_item("Item"),
         options: write_options(&mut members),
     }
 }
@@ -479,7 +487,7 @@ fn scan(mut members: Members<'_>) -> ScanRequest {
 
 fn batch_get_item(mut members: Members<'_>) -> BatchGetItemRequest {
     let item = |node| match node {
-        Node::Item(item) => Some(item),
+        Node::Item(item) => Some(item.map(|item| item.to_item())),
         _ => None,
     };
     let request_items = members.structure_map("RequestItems", |mut members| KeysAndAttributes {
@@ -500,7 +508,7 @@ const ONE_WRITE: &str = "Supplied AttributeValue has more than one datatypes set
                          exactly one of the supported datatypes";
 
 fn write_request(mut members: Members<'_>) -> WriteRequest {
-    let put = members.structure("PutRequest").map(|mut put| put.required_item("Item"));
+    let put = members.structure("PutRequest").map(|mut put| put.required_encoded_item("Item"));
     let delete = members.structure("DeleteRequest").map(|mut delete| delete.required_item("Key"));
     match (put, delete) {
         (Some(item), None) => WriteRequest::Put(item),
@@ -550,7 +558,7 @@ fn transact_write_item(mut members: Members<'_>) -> Parsed<TransactWriteItem> {
         (Some((kind, mut members)), None) => Ok(TransactWriteItem {
             kind,
             table_name: members.required_text("TableName"),
-            item: members.required_item(if kind == Put { "Item" } else { "Key" }),
+            item: members.required_encoded_item(if kind == Put { "Item" } else { "Key" }),
             update_expression: (kind == Update).then(|| members.text("UpdateExpression")).flatten(),
             condition_expression: members.text("ConditionExpression"),
             expression_attribute_names: expression_names(&mut members),

@@ -1,4 +1,4 @@
-//! Attribute values: JSON to the model's types in one pass.
+//! Attribute values: JSON to their stored form in one pass, with no tree between.
 //!
 //! What has the wrong JSON type ends the request. What is well-formed but wrong, such as an empty
 //! set, is an error that the operation raises where the service's order of checks has it; the first
@@ -12,10 +12,11 @@ use std::collections::BTreeSet;
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
+use zenobe_model::codec::{EncodedItem, ItemHeader, ValueWriter};
 use zenobe_model::limits::NESTING_DEPTH_MAX;
 use zenobe_model::number::NumberError;
 use zenobe_model::operation::Parsed;
-use zenobe_model::value::{AttributeValue, Item, ValueType};
+use zenobe_model::value::{AttributeValue, ValueType};
 use zenobe_model::{Number, ServiceError};
 
 use crate::json::{Reader, Token, malformed};
@@ -40,10 +41,58 @@ pub(crate) enum ValueFaults {
     Older,
 }
 
+/// What it takes to read the values of a request: the words for what is wrong, and room to write.
+pub(crate) struct ValueReader {
+    faults: ValueFaults,
+    writer: ValueWriter,
+}
+
+impl ValueReader {
+    /// For a body of so many bytes.
+    pub(crate) fn new(faults: ValueFaults, body_bytes: usize) -> Self {
+        Self { faults, writer: ValueWriter::with_capacity(body_bytes.min(FIRST_ROOM_BYTES)) }
+    }
+
+    /// Reads one attribute value; its `{` comes next.
+    pub(crate) fn attribute_value(
+        &mut self,
+        reader: &mut Reader<'_>,
+    ) -> Result<Parsed<AttributeValue>, Box<ServiceError>> {
+        let start = self.writer.mark();
+        let mut values = self.values(reader);
+        values.value(1)?;
+        let fault = values.fault;
+        let value = self.writer.finish_value(start);
+        Ok(fault.map_or(Ok(value), Err))
+    }
+
+    /// Reads a map of attribute values; its `{` comes next.
+    pub(crate) fn item(
+        &mut self,
+        reader: &mut Reader<'_>,
+    ) -> Result<Parsed<EncodedItem>, Box<ServiceError>> {
+        let start = self.writer.begin_item();
+        let mut values = self.values(reader);
+        values.members(1)?;
+        let fault = values.fault;
+        let item = self.writer.finish_item(start, ItemHeader::default());
+        Ok(fault.map_or(Ok(item), Err))
+    }
+
+    fn values<'r, 'a>(&'r mut self, reader: &'r mut Reader<'a>) -> Values<'r, 'a> {
+        let Self { faults, writer } = self;
+        Values { reader, faults: *faults, writer, fault: None, yields: Yields::Nothing }
+    }
+}
+
+/// The room that a reader of values begins with, if the body is not shorter.
+const FIRST_ROOM_BYTES: usize = 4 << 10;
+
 /// Reads values and keeps the first error of those that are well-formed but wrong.
 struct Values<'r, 'a> {
     reader: &'r mut Reader<'a>,
     faults: ValueFaults,
+    writer: &'r mut ValueWriter,
     fault: Option<Box<ServiceError>>,
     /// Whether `fault` may give way to a value that is nested too deep, or is one.
     yields: Yields,
@@ -56,26 +105,6 @@ enum Yields {
     Nothing,
     ToDepth,
     ToNames,
-}
-
-/// Reads one attribute value; its `{` comes next.
-pub(crate) fn attribute_value(
-    reader: &mut Reader<'_>,
-    faults: ValueFaults,
-) -> Result<Parsed<AttributeValue>, Box<ServiceError>> {
-    let mut values = Values { reader, faults, fault: None, yields: Yields::Nothing };
-    let value = values.value(1)?;
-    Ok(values.fault.map_or(Ok(value), Err))
-}
-
-/// Reads a map of attribute values; its `{` comes next.
-pub(crate) fn item(
-    reader: &mut Reader<'_>,
-    faults: ValueFaults,
-) -> Result<Parsed<Item>, Box<ServiceError>> {
-    let mut values = Values { reader, faults, fault: None, yields: Yields::Nothing };
-    let item = values.map(1)?;
-    Ok(values.fault.map_or(Ok(item), Err))
 }
 
 impl<'a> Values<'_, 'a> {
@@ -108,43 +137,44 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// Reads the members of a map of values that has depth `depth`.
-    fn map(&mut self, depth: usize) -> Result<Item, Box<ServiceError>> {
+    fn members(&mut self, depth: usize) -> Result<(), Box<ServiceError>> {
         self.reader.open();
-        let mut item = Item::new();
         let mut first = true;
         while let Some(name) = self.reader.key(first)? {
             first = false;
             if name.is_empty() {
                 self.empty_name(depth);
             }
-            let value = self.element(depth)?;
-            item.insert(name.into_owned(), value);
+            self.writer.member(&name);
+            self.element(depth)?;
         }
-        Ok(item)
+        Ok(())
     }
 
     /// Reads a value inside a list or map.
-    fn element(&mut self, depth: usize) -> Result<AttributeValue, Box<ServiceError>> {
+    fn element(&mut self, depth: usize) -> Result<(), Box<ServiceError>> {
         match self.reader.peek()? {
             Token::Object => self.value(depth),
             Token::Null => {
                 self.reader.literal(Token::Null)?;
                 self.wrong(EMPTY);
-                Ok(AttributeValue::Null)
+                self.writer.null();
+                Ok(())
             }
             token => Err(node::not_a_structure(token, false)),
         }
     }
 
     /// Reads a value of depth `depth`; its `{` comes next.
-    fn value(&mut self, depth: usize) -> Result<AttributeValue, Box<ServiceError>> {
+    fn value(&mut self, depth: usize) -> Result<(), Box<ServiceError>> {
         if depth > NESTING_DEPTH_MAX {
             self.too_deep();
-            self.reader.skip()?;
-            return Ok(AttributeValue::Null);
+            self.writer.null();
+            return self.reader.skip();
         }
         self.reader.open();
-        let mut found: Option<AttributeValue> = None;
+        let start = self.writer.mark();
+        let mut found: Option<ValueType> = None;
         let mut several = false;
         let mut first = true;
         while let Some(key) = self.reader.key(first)? {
@@ -158,16 +188,19 @@ impl<'a> Values<'_, 'a> {
                 self.reader.literal(token)?;
                 continue;
             }
-            let value = self.typed(value_type, token, depth)?;
-            several |= found.as_ref().is_some_and(|old| old.value_type() != value_type);
-            found = Some(value);
+            // Of several the last counts.
+            self.writer.take_back(start);
+            self.typed(value_type, token, depth)?;
+            several |= found.is_some_and(|old| old != value_type);
+            found = Some(value_type);
         }
         if several {
             self.wrong(SEVERAL);
         } else if found.is_none() {
             self.wrong(EMPTY);
+            self.writer.null();
         }
-        Ok(found.unwrap_or(AttributeValue::Null))
+        Ok(())
     }
 
     fn typed(
@@ -175,37 +208,63 @@ impl<'a> Values<'_, 'a> {
         value_type: ValueType,
         token: Token,
         depth: usize,
-    ) -> Result<AttributeValue, Box<ServiceError>> {
-        Ok(match value_type {
-            ValueType::S => AttributeValue::S(self.text(token)?.into_owned()),
+    ) -> Result<(), Box<ServiceError>> {
+        match value_type {
+            ValueType::S => {
+                let text = self.text(token)?;
+                self.writer.text(&text);
+            }
             ValueType::N => {
                 let digits = self.text(token)?;
-                AttributeValue::N(self.number(&digits))
+                let number = self.number(&digits);
+                self.writer.number(number);
             }
-            ValueType::B => AttributeValue::B(self.binary(token)?),
-            ValueType::Bool => AttributeValue::Bool(node::boolean(self.reader, token)?),
+            ValueType::B => {
+                let bytes = self.binary(token)?;
+                self.writer.binary(&bytes);
+            }
+            ValueType::Bool => self.writer.boolean(node::boolean(self.reader, token)?),
             ValueType::Null => {
                 if !node::boolean(self.reader, token)? {
                     self.wrong(NULL_FALSE);
                 }
-                AttributeValue::Null
+                self.writer.null();
             }
-            ValueType::Ss => AttributeValue::Ss(self.string_set(token)?),
-            ValueType::Ns => AttributeValue::Ns(self.number_set(token)?),
-            ValueType::Bs => AttributeValue::Bs(self.binary_set(token)?),
-            ValueType::L => {
-                self.open_list(token)?;
-                let mut values = Vec::new();
-                while self.reader.element(values.is_empty())? {
-                    values.push(self.element(depth + 1)?);
-                }
-                AttributeValue::L(values)
+            ValueType::Ss => {
+                let set = AttributeValue::Ss(self.string_set(token)?);
+                self.writer.value(&set);
             }
+            ValueType::Ns => {
+                let set = AttributeValue::Ns(self.number_set(token)?);
+                self.writer.value(&set);
+            }
+            ValueType::Bs => {
+                let set = AttributeValue::Bs(self.binary_set(token)?);
+                self.writer.value(&set);
+            }
+            ValueType::L => self.list(token, depth)?,
             ValueType::M => match token {
-                Token::Object => AttributeValue::M(self.map(depth + 1)?),
+                Token::Object => {
+                    let map = self.writer.begin_map();
+                    self.members(depth + 1)?;
+                    self.writer.end_map(map);
+                }
                 _ => return Err(node::not_a_map(token, true)),
             },
-        })
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, token: Token, depth: usize) -> Result<(), Box<ServiceError>> {
+        self.open_list(token)?;
+        let list = self.writer.begin_list();
+        let mut elements = 0;
+        while self.reader.element(elements == 0)? {
+            self.element(depth + 1)?;
+            elements += 1;
+        }
+        self.writer.end_list(list, elements);
+        Ok(())
     }
 
     fn text(&mut self, token: Token) -> Result<Cow<'a, str>, Box<ServiceError>> {

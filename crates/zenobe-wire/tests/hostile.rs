@@ -160,13 +160,13 @@ proptest! {
 
         let item = Item::from([(name, AttributeValue::S(text))]);
         let encoded = EncodedItem::encode(&item, ItemHeader::default());
-        let response = GetItemResponse { item: Some(encoded), consumed_capacity: None };
+        let response = GetItemResponse { item: Some(encoded.clone()), consumed_capacity: None };
         let mut out = Vec::new();
         zenobe_wire::encode(&Response::GetItem(response), &mut out);
         let text = String::from_utf8(out).unwrap();
         let body = format!("{{\"TableName\":\"abc\",{}", &text[1..]);
         match zenobe_wire::decode(Operation::PutItem, body.as_bytes()) {
-            Ok(Request::PutItem(request)) => prop_assert_eq!(request.item, Ok(item)),
+            Ok(Request::PutItem(request)) => prop_assert_eq!(request.item, Ok(encoded)),
             other => prop_assert!(false, "{:?}", other),
         }
     }

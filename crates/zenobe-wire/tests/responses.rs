@@ -66,7 +66,7 @@ fn what_is_written_is_read_back() {
     else {
         panic!()
     };
-    assert_eq!(request.item, Ok(item()));
+    assert_eq!(request.item, Ok(encoded(&item())));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn batches_always_name_what_is_left() {
             r##""Keys":[{"id":{"S":"x"}}],"ProjectionExpression":"#a"}}}"##,
         ),
     );
-    let requests = vec![WriteRequest::Put(Ok(key())), WriteRequest::Delete(Ok(key()))];
+    let requests = vec![WriteRequest::Put(Ok(encoded(&key()))), WriteRequest::Delete(Ok(key()))];
     check(
         Response::BatchWriteItem(BatchWriteItemResponse {
             unprocessed_items: BTreeMap::from([("films".to_owned(), requests)]),

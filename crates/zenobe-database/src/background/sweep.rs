@@ -292,6 +292,7 @@ impl Sweep {
             condition: Some(ttl::has_expired(&index.attribute, self.now_s)),
             return_item_on_failure: false,
             origin: Origin::TimeToLive,
+            answers_old: false,
         })
     }
 }

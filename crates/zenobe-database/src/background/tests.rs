@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use zenobe_model::operation::*;
 use zenobe_model::value::ValueType;
-use zenobe_model::{AttributeValue, Item};
+use zenobe_model::{AttributeValue, EncodedItem};
 use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
 use zenobe_storage::{BoxFuture, RowPlace};
 
@@ -88,15 +88,16 @@ async fn add_index_of(db: &Database, projected: ProjectionType) {
 /// A write that looked its table up already.
 fn planned_write(table: Arc<Table>) -> ItemWrite {
     let attribute = |name: &str| (name.to_owned(), AttributeValue::S("x".to_owned()));
-    let item: Item = [attribute("pk"), attribute("g")].into_iter().collect();
+    let item: EncodedItem = [attribute("pk"), attribute("g")].into_iter().collect();
     let place: RowPlace = crate::key::place_of_item(&table, &item).unwrap();
     ItemWrite {
         table,
         place,
-        change: Change::Put(item),
+        change: Change::Put(item.into()),
         condition: None,
         return_item_on_failure: false,
         origin: Origin::Request,
+        answers_old: false,
     }
 }
 

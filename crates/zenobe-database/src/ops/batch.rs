@@ -178,13 +178,13 @@ pub(crate) async fn batch_write_item(
 fn item_write(table: &Arc<Table>, request: CompiledBatchEntry) -> Result<ItemWrite, ServiceError> {
     let (place, change) = match request {
         CompiledBatchEntry::Put(item) => {
-            (super::item::place_of_new(table, &item)?, Change::Put(item))
+            (super::item::place_of_new(table, &item)?, Change::Put(item.into()))
         }
         CompiledBatchEntry::Delete(key) => {
             (key::place_of_key(table, &key)?, Change::Delete { key })
         }
     };
-    Ok(ItemWrite::new(Arc::clone(table), place, change))
+    Ok(ItemWrite { answers_old: false, ..ItemWrite::new(Arc::clone(table), place, change) })
 }
 
 fn check_distinct(writes: &[ItemWrite]) -> Result<(), ServiceError> {

@@ -1,6 +1,7 @@
 //! `ConsumedCapacity` and `ItemCollectionMetrics` of responses, from what reads and writes counted.
 
 use zenobe_model::capacity::{CapacityDetail, CapacityDirection, ConsumedCapacity, HalfUnits};
+use zenobe_model::codec::RawValue;
 use zenobe_model::operation::{ItemCollectionMetrics, ReturnConsumedCapacity};
 use zenobe_model::{EncodedItem, Item};
 
@@ -108,7 +109,7 @@ pub(crate) fn collection_metrics(
     let item = written.new.as_ref().or(written.old.as_ref());
     let from_item = item.and_then(|item: &EncodedItem| Some(item.get(name)?.to_owned()));
     let value = from_item.or_else(|| match &write.change {
-        crate::write::Change::Put(item) => item.get(name).cloned(),
+        crate::write::Change::Put(item) => item.item().get(name).map(RawValue::to_owned),
         crate::write::Change::Update { key, .. }
         | crate::write::Change::Delete { key }
         | crate::write::Change::Check { key } => key.get(name).cloned(),

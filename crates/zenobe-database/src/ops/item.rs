@@ -8,7 +8,7 @@ use zenobe_model::operation::{
     ReturnItemCollectionMetrics, ReturnValues, ReturnValuesOnConditionCheckFailure,
     UpdateItemRequest, WriteItemResponse,
 };
-use zenobe_model::{EncodedItem, Item, ServiceError};
+use zenobe_model::{EncodedItem, ServiceError};
 use zenobe_storage::RowPlace;
 
 use super::capacity;
@@ -67,7 +67,8 @@ pub(crate) async fn put_item(
     let write = ItemWrite {
         condition: put.condition,
         return_item_on_failure: wants_item(&put.answer),
-        ..ItemWrite::new(table, place, Change::Put(put.item))
+        answers_old: answers_old(&put.answer),
+        ..ItemWrite::new(table, place, Change::Put(put.item.into()))
     };
     single(db, write, &put.answer).await
 }
@@ -87,6 +88,7 @@ pub(crate) async fn delete_item(
     let write = ItemWrite {
         condition: delete.condition,
         return_item_on_failure: wants_item(&delete.answer),
+        answers_old: answers_old(&delete.answer),
         ..ItemWrite::new(table, place, Change::Delete { key: delete.key })
     };
     single(db, write, &delete.answer).await
@@ -118,9 +120,9 @@ pub(crate) async fn update_item(
 ///
 /// # Errors
 /// The service's errors for keys that are missing or do not fit.
-pub(crate) fn place_of_new(table: &Table, item: &Item) -> Result<RowPlace, Fault> {
+pub(crate) fn place_of_new(table: &Table, item: &EncodedItem) -> Result<RowPlace, Fault> {
     let place = key::place_of_item(table, item)?;
-    key::check_index_keys(table, IndexKeyOrigin::Item, |name| key::of_tree(item, name))?;
+    key::check_index_keys(table, IndexKeyOrigin::Item, |name| key::of_encoded(item, name))?;
     Ok(place)
 }
 
@@ -159,6 +161,10 @@ fn enveloped(error: ServiceError) -> ServiceError {
 
 fn wants_item(answer: &WriteAnswer) -> bool {
     answer.return_values_on_condition_check_failure == ReturnValuesOnConditionCheckFailure::AllOld
+}
+
+fn answers_old(answer: &WriteAnswer) -> bool {
+    answer.return_values != ReturnValues::None
 }
 
 async fn single(

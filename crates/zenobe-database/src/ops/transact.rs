@@ -81,19 +81,20 @@ fn item_write(table: &Arc<Table>, action: CompiledTransactAction) -> Result<Item
     let CompiledTransactAction { kind, item, update, condition, .. } = action;
     let place = match kind {
         TransactWriteKind::Put => item::place_of_new(table, &item)?,
-        _ => key::place_of_key(table, &item)?,
+        _ => key::place_of_key(table, &item.to_item())?,
     };
     item::check_condition_paths(table, condition.as_ref())?;
     item::check_update(table, update.as_ref())?;
     let change = match kind {
-        TransactWriteKind::Put => Change::Put(item),
-        TransactWriteKind::Update => Change::Update { key: item, update },
-        TransactWriteKind::Delete => Change::Delete { key: item },
-        TransactWriteKind::ConditionCheck => Change::Check { key: item },
+        TransactWriteKind::Put => Change::Put(item.into()),
+        TransactWriteKind::Update => Change::Update { key: item.to_item(), update },
+        TransactWriteKind::Delete => Change::Delete { key: item.to_item() },
+        TransactWriteKind::ConditionCheck => Change::Check { key: item.to_item() },
     };
     Ok(ItemWrite {
         condition,
         return_item_on_failure: action.return_item_on_failure,
+        answers_old: false,
         ..ItemWrite::new(Arc::clone(table), place, change)
     })
 }
@@ -338,12 +339,12 @@ mod fingerprint {
                 .filter_map(|(key, value)| Some((key.clone(), value.as_ref().ok()?.clone())));
             good.collect::<Item>()
         });
+        let values = values.map(|values| EncodedItem::encode(&values, ItemHeader::default()));
         add_item(hash, values.as_ref());
     }
 
-    fn add_item(hash: &mut Xxh3, item: Option<&Item>) {
-        let encoded = item.map(|item| EncodedItem::encode(item, ItemHeader::default()));
-        add(hash, encoded.as_ref().map(|item| &item.bytes()[..]));
+    fn add_item(hash: &mut Xxh3, item: Option<&EncodedItem>) {
+        add(hash, item.map(|item| &item.bytes()[..]));
     }
 
     /// Adds bytes so that they cannot be taken for a part of what comes before or after.

@@ -232,7 +232,7 @@ pub(crate) async fn put(db: &Database, table: &str, text: &str) -> Result<(), Se
 pub(crate) async fn put_item(db: &Database, table: &str, item: Item) -> Result<(), ServiceError> {
     let request = PutItemRequest {
         table_name: table.to_owned(),
-        item: Ok(item),
+        item: Ok(item.into()),
         options: WriteOptions::default(),
     };
     db.execute(Request::PutItem(Box::new(request))).await.map(drop)

@@ -66,7 +66,7 @@ async fn a_batch_is_recorded_item_by_item_and_a_refused_write_not_at_all() {
     let arn = streamed(&db, "Music", StreamViewType::KeysOnly).await;
     create_table(&db, create("Plain", "pk:S", "H:pk")).await.unwrap();
     put(&db, "Music", "pk=7 sk=1").await.unwrap();
-    let puts = (0..6).map(|n| WriteRequest::Put(Ok(item(&format!("pk={} sk={n}", n % 3)))));
+    let puts = (0..6).map(|n| WriteRequest::Put(Ok(item(&format!("pk={} sk={n}", n % 3)).into())));
     let request = BatchWriteItemRequest {
         request_items: [
             ("Music".to_owned(), {
@@ -75,7 +75,7 @@ async fn a_batch_is_recorded_item_by_item_and_a_refused_write_not_at_all() {
                 writes.push(WriteRequest::Delete(Ok(item("pk=8 sk=1"))));
                 writes
             }),
-            ("Plain".to_owned(), vec![WriteRequest::Put(Ok(item("pk=1")))]),
+            ("Plain".to_owned(), vec![WriteRequest::Put(Ok(item("pk=1").into()))]),
         ]
         .into(),
         ..BatchWriteItemRequest::default()
@@ -83,7 +83,7 @@ async fn a_batch_is_recorded_item_by_item_and_a_refused_write_not_at_all() {
     db.execute(Request::BatchWriteItem(Box::new(request))).await.unwrap();
     let condition = PutItemRequest {
         table_name: "Music".to_owned(),
-        item: Ok(item("pk=0 sk=0 x=1")),
+        item: Ok(item("pk=0 sk=0 x=1").into()),
         options: WriteOptions {
             condition_expression: Some("attribute_not_exists(pk)".to_owned()),
             ..WriteOptions::default()

@@ -55,7 +55,7 @@ fn action(key: u8, value: Option<u8>) -> TransactWriteItem {
     TransactWriteItem {
         kind,
         table_name: "Music".to_owned(),
-        item: Ok(item(&text)),
+        item: Ok(item(&text).into()),
         update_expression: None,
         condition_expression: None,
         expression_attribute_names: None,
@@ -70,7 +70,7 @@ async fn take(db: &Database, environment: &TestEnvironment, step: &Step) {
         Step::Delete(key) => delete(db, "Music", &key_text(*key)).await.unwrap(),
         Step::Batch(writes) => {
             let write = |(key, value): &(u8, Option<u8>)| match value {
-                Some(value) => WriteRequest::Put(Ok(item(&item_text(*key, *value)))),
+                Some(value) => WriteRequest::Put(Ok(item(&item_text(*key, *value)).into())),
                 None => WriteRequest::Delete(Ok(item(&key_text(*key)))),
             };
             let writes = writes.iter().map(write).collect();

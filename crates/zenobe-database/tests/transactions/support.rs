@@ -135,7 +135,7 @@ fn action(name: &str, kind: TransactWriteKind) -> TransactWriteItem {
     TransactWriteItem {
         kind,
         table_name: table.to_owned(),
-        item: Ok(key),
+        item: Ok(key.into()),
         update_expression: None,
         condition_expression: None,
         expression_attribute_names: None,
@@ -307,7 +307,7 @@ pub(crate) async fn found(db: &Database) {
         }
         let request = PutItemRequest {
             table_name: table.to_owned(),
-            item: Ok(item),
+            item: Ok(item.into()),
             options: WriteOptions::default(),
         };
         db.execute(Request::PutItem(Box::new(request))).await.unwrap();

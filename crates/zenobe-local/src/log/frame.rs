@@ -22,7 +22,7 @@
 //! A commit's payload is: mutation count u32, record count u32; for each mutation key length u16,
 //! value length u32 (`u32::MAX` deletes), key, value; for each record shard u64, length u32, bytes.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use zenobe_storage::{LogRecord, ShardId};
 
@@ -36,6 +36,9 @@ pub const ALIGN_BYTES: usize = 8;
 const SEGMENT_MAGIC: &[u8; 8] = b"ZNBLOG01";
 const FRAME_MAGIC: u32 = 0x464e_425a;
 const DELETED: u32 = u32::MAX;
+/// What is before the key of a row, and before the bytes of a record.
+const ROW_HEAD_BYTES: usize = 6;
+const RECORD_HEAD_BYTES: usize = 12;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,90 +182,101 @@ pub fn is_segment_header(bytes: &[u8], id: u64) -> bool {
         && read_u64(bytes, 24) == Some(xxh3_64(head))
 }
 
-/// A commit as it goes into the log: its payload, and where keys and values lie in it.
-#[derive(Clone, Debug)]
+/// What a commit writes.
+#[derive(Clone, Debug, Default)]
 pub struct Payload {
-    /// The encoded bytes.
-    pub bytes: Bytes,
-    /// Slices of `bytes`: the rows to write.
+    /// The rows: their keys, and their values unless they are deleted.
     pub rows: Vec<(Bytes, Option<Bytes>)>,
+    /// The records of the change log.
+    pub records: Vec<LogRecord>,
+}
+
+impl Payload {
+    /// How many bytes the encoded payload has.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        let row = |(key, value): &(Bytes, Option<Bytes>)| {
+            ROW_HEAD_BYTES + key.len() + value.as_ref().map_or(0, Bytes::len)
+        };
+        let rows: usize = self.rows.iter().map(row).sum();
+        let record = |record: &LogRecord| RECORD_HEAD_BYTES + record.payload.len();
+        8 + rows + self.records.iter().map(record).sum::<usize>()
+    }
+
     /// The shards that get records, each once.
-    pub shards: Vec<u64>,
+    #[must_use]
+    pub fn shards(&self) -> Vec<u64> {
+        let mut shards: Vec<u64> = Vec::new();
+        for record in &self.records {
+            if !shards.contains(&record.shard.0) {
+                shards.push(record.shard.0);
+            }
+        }
+        shards
+    }
+
+    /// Appends the encoded payload. The caller has checked that lengths fit.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.put_u32_le(u32::try_from(self.rows.len()).unwrap_or(u32::MAX));
+        out.put_u32_le(u32::try_from(self.records.len()).unwrap_or(u32::MAX));
+        for (key, value) in &self.rows {
+            out.put_u16_le(u16::try_from(key.len()).unwrap_or(u16::MAX));
+            let length = |value: &Bytes| u32::try_from(value.len()).unwrap_or(DELETED);
+            out.put_u32_le(value.as_ref().map_or(DELETED, length));
+            out.extend_from_slice(key);
+            out.extend_from_slice(value.as_deref().unwrap_or_default());
+        }
+        for record in &self.records {
+            out.put_u64_le(record.shard.0);
+            out.put_u32_le(u32::try_from(record.payload.len()).unwrap_or(u32::MAX));
+            out.extend_from_slice(&record.payload);
+        }
+    }
+
+    /// Decodes a payload; `None` when it is malformed. What it holds are slices of `bytes`.
+    #[must_use]
+    pub fn decode(bytes: &Bytes) -> Option<Self> {
+        let rows_count = read_u32(bytes, 0)?;
+        let records_count = read_u32(bytes, 4)?;
+        let mut at = 8_usize;
+        let mut payload = Self::default();
+        for _ in 0..rows_count {
+            let key_bytes = usize::from(read_u16(bytes, at)?);
+            let length = read_u32(bytes, at + 2)?;
+            at += ROW_HEAD_BYTES;
+            let key = take(bytes, &mut at, key_bytes)?;
+            let value =
+                if length == DELETED { None } else { Some(take(bytes, &mut at, length as usize)?) };
+            payload.rows.push((key, value));
+        }
+        for _ in 0..records_count {
+            let shard = ShardId(read_u64(bytes, at)?);
+            let length = read_u32(bytes, at + 8)?;
+            at += RECORD_HEAD_BYTES;
+            let record = take(bytes, &mut at, length as usize)?;
+            payload.records.push(LogRecord { shard, payload: record });
+        }
+        (at == bytes.len()).then_some(payload)
+    }
 }
 
-/// Encodes a commit. The caller has checked that lengths fit.
-#[must_use]
-pub fn encode_payload(rows: &[(Bytes, Option<Bytes>)], records: &[LogRecord]) -> Payload {
-    let rows_bytes: usize =
-        rows.iter().map(|(k, v)| 6 + k.len() + v.as_ref().map_or(0, Bytes::len)).sum();
-    let records_bytes: usize = records.iter().map(|r| 12 + r.payload.len()).sum();
-    let mut out = BytesMut::with_capacity(8 + rows_bytes + records_bytes);
-    out.put_u32_le(u32::try_from(rows.len()).unwrap_or(u32::MAX));
-    out.put_u32_le(u32::try_from(records.len()).unwrap_or(u32::MAX));
-    let mut places = Vec::with_capacity(rows.len());
-    for (key, value) in rows {
-        out.put_u16_le(u16::try_from(key.len()).unwrap_or(u16::MAX));
-        let length = value.as_ref().map_or(DELETED, |v| u32::try_from(v.len()).unwrap_or(DELETED));
-        out.put_u32_le(length);
-        let start = out.len();
-        out.extend_from_slice(key);
-        if let Some(value) = value {
-            out.extend_from_slice(value);
-        }
-        places.push((start, key.len(), out.len()));
-    }
-    let mut shards: Vec<u64> = Vec::new();
-    for record in records {
-        if !shards.contains(&record.shard.0) {
-            shards.push(record.shard.0);
-        }
-        out.put_u64_le(record.shard.0);
-        out.put_u32_le(u32::try_from(record.payload.len()).unwrap_or(u32::MAX));
-        out.extend_from_slice(&record.payload);
-    }
-    let bytes = out.freeze();
-    let rows = places
-        .into_iter()
-        .zip(rows)
-        .map(|((start, key_bytes, end), (_, value))| {
-            let key = bytes.slice(start..start + key_bytes);
-            (key, value.as_ref().map(|_| bytes.slice(start + key_bytes..end)))
-        })
-        .collect();
-    Payload { bytes, rows, shards }
-}
-
-/// Decodes a commit's payload; `None` when it is malformed.
-#[must_use]
-pub fn decode_payload(bytes: &Bytes) -> Option<(Payload, Vec<LogRecord>)> {
-    let rows_count = read_u32(bytes, 0)?;
-    let records_count = read_u32(bytes, 4)?;
-    let mut at = 8_usize;
-    let mut rows = Vec::new();
-    for _ in 0..rows_count {
-        let key_bytes = usize::from(read_u16(bytes, at)?);
-        let length = read_u32(bytes, at + 2)?;
-        at += 6;
-        let key = take(bytes, &mut at, key_bytes)?;
-        let value =
-            if length == DELETED { None } else { Some(take(bytes, &mut at, length as usize)?) };
-        rows.push((key, value));
-    }
-    let mut shards = Vec::new();
-    let mut records = Vec::new();
-    for _ in 0..records_count {
-        let shard = read_u64(bytes, at)?;
-        let length = read_u32(bytes, at + 8)?;
-        at += 12;
-        if !shards.contains(&shard) {
-            shards.push(shard);
-        }
-        records.push(LogRecord {
-            shard: ShardId(shard),
-            payload: take(bytes, &mut at, length as usize)?,
-        });
-    }
-    (at == bytes.len()).then(|| (Payload { bytes: bytes.clone(), rows, shards }, records))
+/// Appends the frame of a commit, with the zeros behind it.
+pub fn push_commit(payload: &Payload, lsn: u64, synced: u64, seed: u64, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + FRAME_HEADER_BYTES, 0);
+    payload.encode(out);
+    let (_, encoded) = out.split_at(start + FRAME_HEADER_BYTES);
+    let header = Header {
+        kind: Kind::Commit,
+        payload_bytes: u32::try_from(encoded.len()).unwrap_or(u32::MAX),
+        lsn,
+        synced,
+        payload_hash: payload_hash(encoded),
+    };
+    let mut head = Vec::with_capacity(FRAME_HEADER_BYTES);
+    header.encode(seed, &mut head);
+    out.iter_mut().skip(start).zip(head).for_each(|(to, from)| *to = from);
+    out.resize(out.len().next_multiple_of(ALIGN_BYTES), 0);
 }
 
 /// The records that a commit's payload has for a shard, in order; `None` when it is malformed.

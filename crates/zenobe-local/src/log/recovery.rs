@@ -177,12 +177,12 @@ pub fn sum_up(segment: &Segment) -> EngineResult<Option<Summary>> {
     let mut next_lsn = first_lsn;
     let walked = walk(segment, &bytes, &mut next_lsn, &mut |found| {
         let place = Point { lsn: found.lsn, segment: found.segment, offset: found.offset };
-        let (payload, _) = frame::decode_payload(&Bytes::copy_from_slice(found.payload))
-            .ok_or_else(|| {
+        let payload =
+            frame::Payload::decode(&Bytes::copy_from_slice(found.payload)).ok_or_else(|| {
                 let at = usize::try_from(found.offset).unwrap_or(usize::MAX);
                 damaged(segment, at, "malformed commit")
             })?;
-        payload.shards.iter().for_each(|&shard| records.add(shard, place));
+        payload.shards().into_iter().for_each(|shard| records.add(shard, place));
         Ok(())
     })?;
     let whole = matches!(walked, Walk::Ended) && next_lsn > first_lsn;

@@ -56,10 +56,7 @@ impl ItemBuilder {
     pub fn with_capacity(header: ItemHeader, size_bytes: usize) -> Self {
         // Lengths and tags add a few bytes per attribute.
         let mut bytes = Vec::with_capacity(HEADER_BYTES + size_bytes + size_bytes / 8 + 64);
-        bytes.push(FORMAT_VERSION);
-        bytes.extend_from_slice(&header.timestamp.to_le_bytes());
-        bytes.extend_from_slice(&header.region.to_le_bytes());
-        bytes.extend_from_slice(&[0; 8]);
+        push_header(&mut bytes, header);
         Self { bytes, size: 0, count: 0, open: Vec::new() }
     }
 
@@ -158,6 +155,14 @@ impl ItemBuilder {
     }
 }
 
+/// Writes the header of an item whose size and count are not known yet.
+pub(super) fn push_header(out: &mut Vec<u8>, header: ItemHeader) {
+    out.push(FORMAT_VERSION);
+    out.extend_from_slice(&header.timestamp.to_le_bytes());
+    out.extend_from_slice(&header.region.to_le_bytes());
+    out.extend_from_slice(&[0; 8]);
+}
+
 /// Encodes a tree, counting its size once.
 pub(super) fn encode(item: &Item, header: ItemHeader) -> EncodedItem {
     let size = crate::size::item_size(item);
@@ -237,19 +242,19 @@ fn push_set<T: Ord>(out: &mut Vec<u8>, set: &[T], push: impl Fn(&mut Vec<u8>, &T
 }
 
 /// Leaves room for length and count; returns where.
-fn begin_container(out: &mut Vec<u8>) -> usize {
+pub(super) fn begin_container(out: &mut Vec<u8>) -> usize {
     let start = out.len();
     out.extend_from_slice(&[0; 8]);
     start
 }
 
-fn finish_container(out: &mut [u8], start: usize, count: u32) {
+pub(super) fn finish_container(out: &mut [u8], start: usize, count: u32) {
     let length = out.len() - start - 8;
     patch_u32(out, start, length);
     patch_u32(out, start + 4, count as usize);
 }
 
-fn patch_u32(out: &mut [u8], offset: usize, value: usize) {
+pub(super) fn patch_u32(out: &mut [u8], offset: usize, value: usize) {
     if let Some(slot) = out.get_mut(offset..).and_then(|bytes| bytes.first_chunk_mut::<4>()) {
         *slot = count(value).to_le_bytes();
     }
@@ -257,11 +262,11 @@ fn patch_u32(out: &mut [u8], offset: usize, value: usize) {
 
 /// Requests are limited to some megabytes, so that nothing in an item comes near 4 GB. A larger
 /// item would be found corrupt when it is read, not read wrongly.
-fn count(value: usize) -> u32 {
+pub(super) fn count(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     match bytes.len() {
         length @ 0..0xFE => out.extend(u8::try_from(length)),
         length => match u16::try_from(length) {
@@ -279,7 +284,7 @@ fn push_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the biased exponent has 9 bits")]
-fn push_number(out: &mut Vec<u8>, number: Number) {
+pub(super) fn push_number(out: &mut Vec<u8>, number: Number) {
     if number.is_zero() {
         out.push(0);
         return;

@@ -18,16 +18,22 @@ type Checked<'a> = Result<(usize, &'a [u8]), Broken<'a>>;
 /// A part and the bytes behind it.
 type Split<'a, T> = Result<(T, &'a [u8]), Broken<'a>>;
 
+/// Checks the version of the layout.
+pub(super) fn version(bytes: &[u8]) -> Result<(), CorruptItem> {
+    let malformed = |reason| CorruptItem::Malformed { offset: 0, reason };
+    match bytes.first() {
+        None => Err(malformed("empty")),
+        Some(&FORMAT_VERSION) => Ok(()),
+        Some(0) => Err(malformed("no format version")),
+        Some(&version) => Err(CorruptItem::Version(version)),
+    }
+}
+
 /// Checks a whole item.
 pub(super) fn item<const TEXTS: bool>(bytes: &[u8]) -> Result<(), CorruptItem> {
     let malformed =
         |reason, rest: &[u8]| CorruptItem::Malformed { offset: bytes.len() - rest.len(), reason };
-    match bytes.first() {
-        None => return Err(malformed("empty", bytes)),
-        Some(&FORMAT_VERSION) => {}
-        Some(0) => return Err(malformed("no format version", bytes)),
-        Some(&version) => return Err(CorruptItem::Version(version)),
-    }
+    version(bytes)?;
     let Some((header, attributes)) = bytes.split_at_checked(HEADER_BYTES) else {
         return Err(malformed("the header is cut off", &[]));
     };

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
+use crate::codec::EncodedItem;
 use crate::error::ServiceError;
 use crate::expression::ExpressionKind;
 use crate::limits::{EXPRESSION_VALUES_BYTES_MAX, ITEM_SIZE_BYTES_MAX};
 use crate::number::Number;
 use crate::operation::{ExpressionAttributeValues, Parsed};
-use crate::size::{item_size, value_size};
+use crate::size::value_size;
 use crate::value::{AttributeValue, Item};
 
 /// Which parameters a request has, in the order in which DynamoDB lists them.
@@ -97,8 +98,8 @@ pub(super) fn starting_key(key: Option<Parsed<Item>>) -> Result<Option<Item>, Se
 }
 
 /// Checks that an item to be put is not larger than items may be.
-pub(super) fn check_item_size(item: &Item) -> Result<(), ServiceError> {
-    if item_size(item) > ITEM_SIZE_BYTES_MAX {
+pub(super) fn check_item_size(item: &EncodedItem) -> Result<(), ServiceError> {
+    if item.size_bytes() > ITEM_SIZE_BYTES_MAX {
         return Err(ServiceError::validation("Item size has exceeded the maximum allowed size"));
     }
     Ok(())

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::codec::ItemHeader;
 use crate::limits::ITEM_SIZE_BYTES_MAX;
 use crate::operation::{
     AttributeValueUpdate, ComparisonOperator, Condition as LegacyCondition, ConditionalOperator,
@@ -20,6 +21,14 @@ fn key() -> Item {
 }
 
 /// An item of this size.
+fn encoded(item: &Item) -> EncodedItem {
+    EncodedItem::encode(item, ItemHeader::default())
+}
+
+fn encoded_of_bytes(size: usize) -> EncodedItem {
+    encoded(&of_bytes(size))
+}
+
 fn of_bytes(size: usize) -> Item {
     Item::from([("p".to_owned(), s(&"x".repeat(size - 1)))])
 }
@@ -86,7 +95,7 @@ const ONE_ELEMENT: &str =
     "ConditionalOperator can only be used when Filter or Expected has two or more elements";
 
 fn put() -> PutItemRequest {
-    PutItemRequest { table_name: "table".to_owned(), item: Ok(key()), options: options() }
+    PutItemRequest { table_name: "table".to_owned(), item: Ok(encoded(&key())), options: options() }
 }
 
 fn options() -> WriteOptions {
@@ -120,12 +129,12 @@ fn put_item_checks_in_the_order_of_the_service() {
             ("ExpressionAttributeValues can only be specified when using expressions", |r| {
                 r.options.expression_attribute_values = None
             }),
-            (EMPTY_VALUE, |r| r.item = Ok(of_bytes(ITEM_SIZE_BYTES_MAX + 1))),
+            (EMPTY_VALUE, |r| r.item = Ok(encoded_of_bytes(ITEM_SIZE_BYTES_MAX + 1))),
             ("ReturnValues can only be ALL_OLD or NONE", |r| {
                 r.options.return_values = ReturnValues::AllOld;
             }),
             ("Item size has exceeded the maximum allowed size", |r| {
-                r.item = Ok(of_bytes(ITEM_SIZE_BYTES_MAX));
+                r.item = Ok(encoded_of_bytes(ITEM_SIZE_BYTES_MAX));
             }),
             (
                 "One or more parameter values were invalid: Value must be provided when Exists is null for Attribute: a",
@@ -507,11 +516,12 @@ fn batch_write_item_checks_in_the_order_of_the_service() {
                 r.request_items.get_mut("a").expect("a").pop();
             }),
             (EMPTY_VALUE, |r| {
-                let large = WriteRequest::Put(Ok(of_bytes(ITEM_SIZE_BYTES_MAX + 1)));
+                let large = WriteRequest::Put(Ok(encoded_of_bytes(ITEM_SIZE_BYTES_MAX + 1)));
                 r.request_items.insert("a".to_owned(), vec![large]);
             }),
             ("Item size has exceeded the maximum allowed size", |r| {
-                let writes = vec![WriteRequest::Put(Ok(key())), WriteRequest::Delete(Ok(key()))];
+                let writes =
+                    vec![WriteRequest::Put(Ok(encoded(&key()))), WriteRequest::Delete(Ok(key()))];
                 r.request_items.insert("a".to_owned(), writes);
             }),
         ],

@@ -6,6 +6,7 @@
 
 use super::parameters::{self, raise};
 use super::{compile_condition, compiler, projection};
+use crate::codec::EncodedItem;
 use crate::error::ServiceError;
 use crate::expression::{Condition, ExpressionKind, Projection, Update};
 use crate::limits::TRANSACTION_BYTES_MAX;
@@ -13,7 +14,7 @@ use crate::operation::{
     ReturnConsumedCapacity, ReturnItemCollectionMetrics, ReturnValuesOnConditionCheckFailure,
     TransactGetItemsRequest, TransactWriteItem, TransactWriteItemsRequest, TransactWriteKind,
 };
-use crate::size::{item_size, value_size};
+use crate::size::value_size;
 use crate::value::Item;
 
 /// A checked `TransactWriteItems`.
@@ -37,7 +38,7 @@ pub struct CompiledTransactAction {
     /// A table name or an ARN.
     pub table_name: String,
     /// The item of a Put, the key of the others; neither is checked against the schema yet.
-    pub item: Item,
+    pub item: EncodedItem,
     /// `UpdateExpression`, of an Update.
     pub update: Option<Update>,
     /// `ConditionExpression`
@@ -109,7 +110,7 @@ fn compile_action(
     if action.kind == TransactWriteKind::Put {
         parameters::check_item_size(&item)?;
     }
-    *bytes += item_size(&item)
+    *bytes += item.size_bytes()
         + action.update_expression.as_ref().map_or(0, String::len)
         + action.condition_expression.as_ref().map_or(0, String::len)
         + values

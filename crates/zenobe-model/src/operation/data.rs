@@ -178,7 +178,7 @@ pub struct PutItemRequest {
     /// `TableName`: a name or an ARN.
     pub table_name: String,
     /// `Item`
-    pub item: Parsed<Item>,
+    pub item: Parsed<EncodedItem>,
     /// The rest.
     pub options: WriteOptions,
 }
@@ -294,7 +294,7 @@ pub struct BatchGetItemRequest {
 #[derive(Clone, Debug)]
 pub enum WriteRequest {
     /// `PutRequest` with its `Item`.
-    Put(Parsed<Item>),
+    Put(Parsed<EncodedItem>),
     /// `DeleteRequest` with its `Key`.
     Delete(Parsed<Item>),
     /// Neither or both were given: the operation raises the error.

@@ -41,7 +41,7 @@ pub struct TransactWriteItem {
     /// `TableName`: a name or an ARN.
     pub table_name: String,
     /// `Item` of a Put, `Key` of the others.
-    pub item: Parsed<Item>,
+    pub item: Parsed<EncodedItem>,
     /// `UpdateExpression` of an Update.
     pub update_expression: Option<String>,
     /// `ConditionExpression`

@@ -225,8 +225,9 @@ fn plan_write(table: Arc<Table>, compiled: Compiled) -> Result<ItemWrite, Misfit
     let return_item_on_failure = compiled.return_item_on_failure;
     let write = match compiled.statement {
         CompiledStatement::Insert(insert) => {
-            let place = place_of_new(&table, &insert.item)?;
-            return Ok(write::insert_write(table, place, insert.item));
+            let item = EncodedItem::from(insert.item);
+            let place = place_of_new(&table, &item)?;
+            return Ok(write::insert_write(table, place, item));
         }
         CompiledStatement::Update(update) => {
             check_returning(update.returning.is_some())?;

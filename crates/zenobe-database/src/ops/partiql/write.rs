@@ -64,8 +64,9 @@ fn plan_insert(db: &Inner, insert: Insert) -> Result<PlannedWrite, ServiceError>
             return Err(key_type_mismatch(&attribute.name));
         }
     }
-    let place = place_of_new(&table, &insert.item)?;
-    Ok(PlannedWrite { write: insert_write(table, place, insert.item), returning: None })
+    let item = EncodedItem::from(insert.item);
+    let place = place_of_new(&table, &item)?;
+    Ok(PlannedWrite { write: insert_write(table, place, item), returning: None })
 }
 
 fn plan_update(
@@ -108,9 +109,12 @@ fn plan_delete(
 }
 
 /// The put of an item that must not exist.
-pub(super) fn insert_write(table: Arc<Table>, place: RowPlace, item: Item) -> ItemWrite {
+pub(super) fn insert_write(table: Arc<Table>, place: RowPlace, item: EncodedItem) -> ItemWrite {
     let condition = Condition::AttributeNotExists(partition_path(&table));
-    ItemWrite { condition: Some(condition), ..ItemWrite::new(table, place, Change::Put(item)) }
+    ItemWrite {
+        condition: Some(condition),
+        ..ItemWrite::new(table, place, Change::Put(item.into()))
+    }
 }
 
 /// A change, or check, of an item that must exist and satisfy conditions.

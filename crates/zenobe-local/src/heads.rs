@@ -1,0 +1,182 @@
+//! Of many rows their version and how their value begins.
+//!
+//! Who replaces a row whatever it holds still wants to know its version, and how large it was. With what
+//! is kept here that takes no read of the row, which for most keys of a large database is a read of the
+//! tree. An entry takes 32 bytes where a row takes a thousand.
+//!
+//! An entry is that of the newest version of its key, kept up like an entry of [`crate::cache`]: commits
+//! write it before they become visible, readers under the key's latch if nothing was written since.
+//! Keys are told apart by some eighty bits of a seeded hash of 128. Should two ever be taken for each
+//! other, then a version is compared with that of another row: a needless conflict, no lost update.
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+use zenobe_storage::{Row, Version};
+
+/// How many bytes of a value are kept.
+pub(crate) const HEAD_BYTES: usize = 15;
+const SHARDS: usize = 256;
+/// Entries that a key may be in: two lines of the processor's cache.
+const WAYS: usize = 4;
+const BUCKET_BYTES: u64 = 128;
+/// The length that stands for no row.
+const NO_ROW: u8 = u8::MAX;
+
+/// What is known of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// The version.
+    pub(crate) lsn: u64,
+    length: u8,
+    bytes: [u8; HEAD_BYTES],
+}
+
+impl Head {
+    /// The head of a version.
+    pub(crate) fn of(lsn: u64, value: Option<&[u8]>) -> Self {
+        let mut bytes = [0; HEAD_BYTES];
+        let Some(value) = value else { return Self { lsn, length: NO_ROW, bytes } };
+        bytes.iter_mut().zip(value).for_each(|(to, from)| *to = *from);
+        let length = u8::try_from(value.len().min(HEAD_BYTES)).unwrap_or(0);
+        Self { lsn, length, bytes }
+    }
+
+    /// Whether there is a row.
+    pub(crate) fn is_row(&self) -> bool {
+        self.length != NO_ROW
+    }
+
+    /// The row with the first `bytes` bytes of its value.
+    pub(crate) fn row(&self, bytes: usize) -> Option<Row> {
+        let head = self.bytes()?;
+        let value = Bytes::copy_from_slice(head.get(..bytes).unwrap_or(head));
+        Some(Row { version: Version(self.lsn), value })
+    }
+
+    /// How the value begins; `None` without a row.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        if self.is_row() { self.bytes.get(..usize::from(self.length)) } else { None }
+    }
+}
+
+/// A tag of 0 is an empty place.
+#[derive(Clone, Copy)]
+struct Entry {
+    tag: u64,
+    head: Head,
+}
+
+type Bucket = [Entry; WAYS];
+
+const EMPTY: Bucket =
+    [Entry { tag: 0, head: Head { lsn: 0, length: 0, bytes: [0; HEAD_BYTES] } }; WAYS];
+
+/// The heads.
+pub(crate) struct Heads {
+    /// A shard takes its memory when it is first written to.
+    shards: Box<[Mutex<Vec<Bucket>>]>,
+    buckets: usize,
+    seed: u64,
+}
+
+impl Heads {
+    pub(crate) fn new(capacity_bytes: u64, seed: u64) -> Self {
+        // Little room is a bucket in each shard; none is none.
+        let least = u64::from(capacity_bytes > 0);
+        let buckets = (capacity_bytes / BUCKET_BYTES / SHARDS as u64).max(least);
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            buckets: usize::try_from(buckets).unwrap_or(0),
+            seed,
+        }
+    }
+
+    /// The tag of a key, its shard, and its bucket there.
+    #[expect(clippy::cast_possible_truncation, reason = "parts of a hash")]
+    fn place(&self, key: &[u8]) -> Option<(u64, &Mutex<Vec<Bucket>>, usize)> {
+        let hash = xxh3_128_with_seed(key, self.seed);
+        let (tag, place) = ((hash >> 64) as u64 | 1, hash as u64 as usize);
+        let bucket = (place / SHARDS).checked_rem(self.buckets)?;
+        Some((tag, self.shards.get(place % SHARDS)?, bucket))
+    }
+
+    /// What is known of a key, if it is not too new for a reader at `lsn`.
+    pub(crate) fn get(&self, key: &[u8], lsn: u64) -> Option<Head> {
+        let (tag, shard, bucket) = self.place(key)?;
+        let shard = shard.lock();
+        let entry = shard.get(bucket)?.iter().find(|entry| entry.tag == tag)?;
+        (entry.head.lsn <= lsn).then_some(entry.head)
+    }
+
+    /// Keeps the newest head of a key. The caller holds the key's latch.
+    pub(crate) fn put(&self, key: &[u8], head: Head) {
+        let Some((tag, shard, bucket)) = self.place(key) else { return };
+        let mut shard = shard.lock();
+        if shard.is_empty() {
+            shard.resize(self.buckets, EMPTY);
+        }
+        let Some(bucket) = shard.get_mut(bucket) else { return };
+        let known = bucket.iter().position(|entry| entry.tag == tag);
+        let place = known.or_else(|| bucket.iter().position(|entry| entry.tag == 0));
+        // The numbers of commits choose evenly enough whom to forget.
+        let place = place.unwrap_or(usize::try_from(head.lsn % WAYS as u64).unwrap_or(0));
+        if let Some(entry) = bucket.get_mut(place) {
+            *entry = Entry { tag, head };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_takes_a_quarter_of_its_bucket() {
+        assert_eq!(size_of::<Bucket>() as u64, BUCKET_BYTES);
+    }
+
+    #[test]
+    fn heads_are_those_put_last_or_forgotten() {
+        let heads = Heads::new(1 << 20, 7);
+        let key = |n: u32| n.to_be_bytes();
+        for round in 1..=2_u64 {
+            for n in 0..100_000 {
+                let value = [u8::try_from(round).unwrap(); 40];
+                let head = Head::of(u64::from(n) + round * 1_000_000, Some(&value));
+                heads.put(&key(n), head);
+            }
+        }
+        let found: Vec<(u32, Head)> =
+            (0..100_000).filter_map(|n| Some((n, heads.get(&key(n), u64::MAX)?))).collect();
+        assert!(found.len() > 25_000 && found.len() <= 32_768, "{}", found.len());
+        for (n, head) in found {
+            assert_eq!(head.lsn, u64::from(n) + 2_000_000);
+            assert_eq!(head.bytes(), Some(&[2; HEAD_BYTES][..]));
+        }
+    }
+
+    #[test]
+    fn what_is_short_empty_or_no_row_is_told_apart() {
+        for value in [None, Some(&b""[..]), Some(b"abc"), Some(b"0123456789abcde")] {
+            let head = Head::of(1, value);
+            assert_eq!((head.bytes(), head.is_row()), (value, value.is_some()));
+        }
+        assert_eq!(Head::of(1, Some(&[1; 99])).bytes(), Some(&[1; HEAD_BYTES][..]));
+    }
+
+    #[test]
+    fn a_head_too_new_for_its_reader_is_not_given() {
+        let heads = Heads::new(1 << 20, 7);
+        heads.put(b"key", Head::of(5, None));
+        assert_eq!(heads.get(b"key", 4), None);
+        assert!(heads.get(b"key", 5).is_some_and(|head| !head.is_row()));
+    }
+
+    #[test]
+    fn without_room_nothing_is_kept() {
+        let heads = Heads::new(0, 7);
+        heads.put(b"key", Head::of(5, None));
+        assert_eq!(heads.get(b"key", 9), None);
+    }
+}
