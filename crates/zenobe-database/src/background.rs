@@ -55,6 +55,7 @@ use std::time::Duration;
 use zenobe_model::ServiceError;
 use zenobe_storage::{EngineError, Figure, SpaceId};
 
+pub(crate) use self::backfill::can_be_in;
 use self::figures::Recount;
 pub(crate) use self::late::{make_good, make_item_good};
 use crate::catalog::{BEAT, Edit, Fence, Figures, IndexState, Table};
@@ -138,7 +139,7 @@ impl Database {
     }
 
     /// Keeps in touch with the processes that share the store, where there may be any.
-    async fn run_agreement(&self) {
+    pub(crate) async fn run_agreement(&self) {
         let db = &self.inner;
         while db.catalog.is_shared() {
             if let Err(error) = db.catalog.beat(db).await {

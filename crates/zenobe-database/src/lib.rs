@@ -20,6 +20,7 @@
 
 pub mod background;
 pub mod catalog;
+pub mod check;
 pub mod environment;
 mod fault;
 pub mod index;

@@ -21,7 +21,8 @@ Examples:
   zenobe --listen 0.0.0.0:8000 --tls-cert cert.pem --tls-key key.pem --config zenobe.toml
       For others to reach: needs access keys and TLS.
 
-Exit codes: 0 stopped as asked, 1 failed, 2 wrong settings, 3 cannot listen, 4 cannot open the data.";
+Exit codes: 0 stopped as asked, 1 failed, 2 wrong settings, 3 cannot listen, 4 cannot open the data, \
+5 `check` found what does not fit.";
 
 /// A database that speaks the Amazon DynamoDB API.
 #[derive(Debug, Parser)]
@@ -38,6 +39,20 @@ enum Command {
     /// Serves the API; the same as no command
     #[command(after_help = EXAMPLES)]
     Serve(ServeArgs),
+    /// Compares every index with its table and says what does not fit
+    ///
+    /// Takes the settings of `serve`. Where files keep the data the server must be stopped; a cluster may be
+    /// in use. Ends with 0 if everything agrees, 5 if not.
+    Check(ServeArgs),
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Serves the API.
+    Serve,
+    /// Compares indexes with tables.
+    Check,
 }
 
 /// What `serve` takes.
@@ -51,11 +66,12 @@ pub(crate) struct ServeArgs {
 }
 
 impl Cli {
-    /// The settings to serve with.
-    pub(crate) fn serve(self) -> ServeArgs {
+    /// What to do, and with which settings.
+    pub(crate) fn task(self) -> (Task, ServeArgs) {
         match self.command {
-            Some(Command::Serve(args)) => args,
-            None => self.serve,
+            Some(Command::Serve(args)) => (Task::Serve, args),
+            Some(Command::Check(args)) => (Task::Check, args),
+            None => (Task::Serve, self.serve),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 use zenobe_auth::{Credential, SecretString};
-use zenobe_cassandra::Credentials;
+use zenobe_cassandra::{ClientCertificate, Credentials, Tls};
 use zenobe_database::stream::StreamConfig;
 
 use crate::logging::{LogFormat, LogLevel};
@@ -96,7 +96,7 @@ pub(crate) struct Settings {
     memtable_mb: Option<u64>,
 
     /// What keeps the data: files of this process (embedded), or an Apache Cassandra cluster (cassandra),
-    /// which is a preview: one process at a time on a keyspace, no TLS to the cluster [default: embedded]
+    /// which any number of processes may use at once [default: embedded]
     #[arg(long, env = "ZENOBE_ENGINE", value_name = "ENGINE", help_heading = "Data")]
     engine: Option<EngineKind>,
     /// Nodes of the cluster to ask first, separated by commas, with ports other than 9042
@@ -137,6 +137,20 @@ pub(crate) struct Settings {
     /// The password; only in the file and the environment.
     #[arg(skip)]
     cassandra_password: Option<Secret>,
+    /// Encrypts connections to the cluster: the authorities that may sign its nodes' certificates, PEM
+    #[arg(long, env = "ZENOBE_CASSANDRA_TLS_CA", value_name = "FILE", help_heading = "Cassandra")]
+    cassandra_tls_ca: Option<PathBuf>,
+    /// What to show to nodes that ask for a certificate, PEM; needs the key, too
+    #[arg(
+        long,
+        env = "ZENOBE_CASSANDRA_TLS_CERT",
+        value_name = "FILE",
+        help_heading = "Cassandra"
+    )]
+    cassandra_tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, PEM
+    #[arg(long, env = "ZENOBE_CASSANDRA_TLS_KEY", value_name = "FILE", help_heading = "Cassandra")]
+    cassandra_tls_key: Option<PathBuf>,
 
     /// How long a shard of a stream takes records before a child takes its place
     /// [default: 14400000, four hours]
@@ -259,6 +273,8 @@ pub(crate) struct CassandraConfig {
     pub(crate) datacenter: Option<String>,
     /// Who to connect as.
     pub(crate) credentials: Option<Credentials>,
+    /// How connections are encrypted.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// How the data is kept on disk.
@@ -368,6 +384,9 @@ impl Settings {
             cassandra_datacenter: self.cassandra_datacenter.or(below.cassandra_datacenter),
             cassandra_user: self.cassandra_user.or(below.cassandra_user),
             cassandra_password: self.cassandra_password.or(below.cassandra_password),
+            cassandra_tls_ca: self.cassandra_tls_ca.or(below.cassandra_tls_ca),
+            cassandra_tls_cert: self.cassandra_tls_cert.or(below.cassandra_tls_cert),
+            cassandra_tls_key: self.cassandra_tls_key.or(below.cassandra_tls_key),
             stream_shard_duration_ms: self
                 .stream_shard_duration_ms
                 .or(below.stream_shard_duration_ms),
@@ -465,7 +484,26 @@ impl Settings {
             replication,
             datacenter: self.cassandra_datacenter.clone(),
             credentials,
+            tls: self.cassandra_tls()?,
         })
+    }
+
+    fn cassandra_tls(&self) -> Result<Option<Tls>, ConfigError> {
+        let client = match (self.cassandra_tls_cert.clone(), self.cassandra_tls_key.clone()) {
+            (Some(certificates), Some(key)) => Some(ClientCertificate { certificates, key }),
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(wrong("--cassandra-tls-cert needs --cassandra-tls-key, too"));
+            }
+            (None, Some(_)) => {
+                return Err(wrong("--cassandra-tls-key needs --cassandra-tls-cert, too"));
+            }
+        };
+        match (self.cassandra_tls_ca.clone(), client) {
+            (Some(authorities), client) => Ok(Some(Tls { authorities, client })),
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(wrong("--cassandra-tls-cert needs --cassandra-tls-ca, too")),
+        }
     }
 
     fn data(&self) -> Result<Option<DataConfig>, ConfigError> {

@@ -21,6 +21,8 @@ use crate::service::{ApiRequest, ApiResponse, Service};
 
 /// Most answers are shorter than this, in bytes; longer ones make the buffer grow.
 const ANSWER_BYTES: usize = 256;
+/// How often long work says how far it is.
+const PROGRESS_INTERVAL_MS: u64 = 1000;
 /// How long background work rests after a defect.
 const BACKGROUND_RESTART_DELAY: Duration = Duration::from_secs(1);
 
@@ -44,6 +46,40 @@ impl DatabaseService {
             .await
             .map_err(|error| format!("cannot open the database: {error}"))?;
         Ok(Self { database })
+    }
+
+    /// Compares every index with its table; says on standard error what is being looked at, and on standard
+    /// output what was found. Whether everything agrees.
+    pub(crate) async fn check(self) -> Result<bool, String> {
+        let mut said_ms = 0;
+        let looking = |what: &str, count: u64| {
+            let now_ms = clock::uptime_ms();
+            if now_ms >= said_ms + PROGRESS_INTERVAL_MS {
+                said_ms = now_ms;
+                eprintln!("{what}: {count} looked at");
+            }
+        };
+        let checks = tokio::select! {
+            checks = self.database.check_indexes(looking) => {
+                checks.map_err(|error| format!("cannot check the data: {error}"))?
+            }
+            () = self.database.keep_in_touch() => Vec::new(),
+        };
+        for check in &checks {
+            let (table, index) = (&check.table, &check.index);
+            let (entries, missing, extra) = (check.entries, check.missing, check.extra);
+            println!(
+                "{table}/{index}: {entries} entries, {missing} missing or different, {extra} without an item"
+            );
+            check.named.iter().for_each(|fault| println!("  {fault}"));
+        }
+        println!("{} indexes checked", checks.len());
+        if let Err(error) = self.database.leave().await {
+            tracing::warn!(%error, "the other processes find out in time that this one has stopped");
+        }
+        let closed = self.database.engine().close().await;
+        closed.map_err(|error| format!("cannot close the data: {error}"))?;
+        Ok(checks.iter().all(zenobe_database::check::IndexCheck::agrees))
     }
 
     /// The database behind this service.
@@ -134,6 +170,7 @@ async fn open_cassandra(cluster: &CassandraConfig) -> Result<Arc<dyn Engine>, St
     options.replication = Replication::EachDatacenter(cluster.replication);
     options.local_datacenter.clone_from(&cluster.datacenter);
     options.credentials.clone_from(&cluster.credentials);
+    options.tls.clone_from(&cluster.tls);
     match CassandraEngine::open(options).await {
         Ok(engine) => Ok(Arc::new(engine)),
         Err(error) => {

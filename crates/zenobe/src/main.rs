@@ -20,7 +20,8 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     memory::keep_for_reuse();
-    let config = match cli::Cli::parse().serve().config() {
+    let (task, args) = cli::Cli::parse().task();
+    let config = match args.config() {
         Ok(config) => config,
         Err(error) => {
             eprintln!("zenobe: {error}");
@@ -28,7 +29,11 @@ fn main() -> ExitCode {
         }
     };
     logging::start(config.log_format, config.log_level);
-    match server::run(config) {
+    let done = match task {
+        cli::Task::Serve => server::run(config),
+        cli::Task::Check => server::check(&config),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");

@@ -147,7 +147,7 @@ pub(super) async fn read_page(
 }
 
 /// Whether the key attributes of an item that has them can be a key: neither empty nor too long.
-fn can_be_in(index: &GlobalIndex, item: &EncodedItem) -> bool {
+pub(crate) fn can_be_in(index: &GlobalIndex, item: &EncodedItem) -> bool {
     let fits = |name: &str, longest: usize| {
         let Some(raw) = item.get(name) else { return true };
         match raw.value() {

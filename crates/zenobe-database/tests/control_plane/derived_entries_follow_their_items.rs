@@ -67,7 +67,7 @@ fn transact(g: u8, other: u8) -> Request {
     let put = |pk: u8| TransactWriteItem {
         kind: TransactWriteKind::Put,
         table_name: "orders".to_owned(),
-        item: Ok(item(&format!("pk={pk} sk=0 g={g} other={other}"))),
+        item: Ok(item(&format!("pk={pk} sk=0 g={g} other={other}")).into()),
         update_expression: None,
         condition_expression: None,
         expression_attribute_names: None,

@@ -60,6 +60,9 @@ pub(crate) enum StartError {
     /// The data did not close well. What was acknowledged is safe all the same.
     #[error("cannot close the data: {0}")]
     Close(String),
+    /// `check` found indexes that do not agree with their tables.
+    #[error("indexes do not agree with their tables; delete them and make them again")]
+    Disagreement,
     /// The system refused something that the server cannot do without.
     #[error("{what}: {cause}")]
     System {
@@ -93,6 +96,7 @@ impl StartError {
             Self::Settings(_) => Self::WRONG_SETTINGS,
             Self::Listen { .. } => 3,
             Self::Data(_) => 4,
+            Self::Disagreement => 5,
         }
     }
 }
@@ -102,9 +106,21 @@ fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError 
     |cause| StartError::System { what, cause }
 }
 
-/// Serves until told to stop.
-pub(crate) fn run(config: Config) -> Result<(), StartError> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+/// Opens the data, compares every index with its table, and closes it.
+pub(crate) fn check(config: &Config) -> Result<(), StartError> {
+    let agrees = runtime()?.block_on(async {
+        let service = DatabaseService::open(config, &[]).await.map_err(StartError::Data)?;
+        service.check().await.map_err(StartError::Data)
+    })?;
+    if agrees { Ok(()) } else { Err(StartError::Disagreement) }
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
+    let threads = threads();
     // On one core there is nobody to share work with: no queues between threads, no wake-ups.
     let mut builder = if threads == 1 {
         tokio::runtime::Builder::new_current_thread()
@@ -113,12 +129,17 @@ pub(crate) fn run(config: Config) -> Result<(), StartError> {
         builder.worker_threads(threads);
         builder
     };
-    let runtime = builder
+    builder
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .enable_all()
         .build()
-        .map_err(system("cannot start the runtime"))?;
-    let result = runtime.block_on(start(config, threads));
+        .map_err(system("cannot start the runtime"))
+}
+
+/// Serves until told to stop.
+pub(crate) fn run(config: Config) -> Result<(), StartError> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(start(config, threads()));
     // Whatever still runs now was told to stop and did not.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result

@@ -1,0 +1,63 @@
+//! `check_indexes` finds entries that are missing, that hold something else and that have no item.
+
+use std::sync::Arc;
+
+use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
+use zenobe_storage::{
+    Commit, Engine, HashInterval, Key, Lane, Mutation, Outcome, PageLimit, Read, ScanRead, SpaceId,
+};
+
+use super::support::*;
+
+async fn entries(engine: &dyn Engine, space: SpaceId) -> Vec<(Key, bytes::Bytes)> {
+    let scan = ScanRead {
+        space,
+        lane: Lane::ITEM,
+        interval: HashInterval::ALL,
+        after: None,
+        limit: PageLimit { rows: 100, bytes: 1 << 20 },
+    };
+    let page = engine.scan(scan, Read::Strong).await.unwrap();
+    let entry = |(place, row): (zenobe_storage::RowPlace, zenobe_storage::Row)| {
+        let key = Key { space, partition: place.partition, lane: Lane::ITEM, sort: place.sort };
+        (key, row.value)
+    };
+    page.rows.into_iter().map(entry).collect()
+}
+
+async fn set(engine: &dyn Engine, key: &Key, value: Option<bytes::Bytes>) {
+    let mutations = vec![Mutation { key: key.clone(), value }];
+    let outcome = engine.commit(Commit { mutations, ..Commit::default() }).await.unwrap();
+    assert!(matches!(outcome, Outcome::Committed { .. }));
+}
+
+#[tokio::test]
+async fn missing_different_and_extra_entries() {
+    let engine = Arc::new(MemoryEngine::new(MemoryOptions::default()));
+    let db = open(&(engine.clone() as Arc<dyn Engine>)).await;
+    let mut request = create("Music", "pk:S g:S", "H:pk");
+    request.global_secondary_indexes = Some(vec![gsi("ByG", "H:g", "ALL")]);
+    create_table(&db, request).await.unwrap();
+    for pk in 0..10 {
+        put(&db, "Music", &format!("pk={pk} g=x other={pk}")).await.unwrap();
+    }
+    put(&db, "Music", "pk=without").await.unwrap();
+    let mut looked = 0;
+    let found = db.check_indexes(|_, count| looked = looked.max(count)).await.unwrap();
+    assert_eq!((found.len(), found[0].entries, found[0].agrees()), (1, 10, true), "{found:?}");
+    assert_eq!(looked, 11);
+
+    // The index's space comes after the table's.
+    let space = SpaceId(17);
+    let all = entries(engine.as_ref(), space).await;
+    assert_eq!(all.len(), 10);
+    // One is gone, one holds another's value, one is of an item that is not in the index.
+    set(engine.as_ref(), &all[0].0, None).await;
+    set(engine.as_ref(), &all[1].0, Some(all[2].1.clone())).await;
+    let stray = Key { partition: bytes::Bytes::from_static(b"\x01stray\x00"), ..all[3].0.clone() };
+    set(engine.as_ref(), &stray, Some(all[3].1.clone())).await;
+    let found = db.check_indexes(|_, _| ()).await.unwrap();
+    let check = &found[0];
+    assert_eq!((check.missing, check.extra), (2, 2), "{check:?}");
+    assert!(!check.agrees() && check.named.len() == 4, "{check:?}");
+}
