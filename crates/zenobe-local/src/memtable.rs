@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use crossbeam_skiplist::SkipMap;
+use crossbeam_skiplist::map::Entry;
 
 use crate::filter::KeyFilter;
 use crate::layout::Interval;
@@ -27,6 +28,10 @@ pub(crate) struct VersionKey {
 }
 
 impl VersionKey {
+    fn is_of_same_row(&self, other: &Self) -> bool {
+        self.head == other.head && self.key == other.key
+    }
+
     fn new(key: Bytes, lsn: u64) -> Self {
         let head = key.first_chunk().map_or_else(
             || {
@@ -37,6 +42,24 @@ impl VersionKey {
             |head: &[u8; 16]| *head,
         );
         Self { head: u128::from_be_bytes(head), key, lsn: Reverse(lsn) }
+    }
+}
+
+/// The newest version of a row in a memtable.
+pub(crate) struct NewestEntry<'a>(Entry<'a, VersionKey, Option<Bytes>>);
+
+impl NewestEntry<'_> {
+    pub(crate) fn key(&self) -> &Bytes {
+        &self.0.key().key
+    }
+
+    pub(crate) fn lsn(&self) -> u64 {
+        self.0.key().lsn.0
+    }
+
+    /// `None` is a deletion.
+    pub(crate) fn value(&self) -> Option<&Bytes> {
+        self.0.value().as_ref()
     }
 }
 
@@ -97,14 +120,15 @@ impl Memtable {
         self.rows.range((low, high)).map(|entry| (entry.key().clone(), entry.value().clone()))
     }
 
-    /// The newest version of every key.
-    pub(crate) fn newest(&self) -> impl Iterator<Item = (VersionKey, Option<Bytes>)> + '_ {
+    /// The newest version of every key. Nothing is cloned: rows of a large memtable are in no cache of the
+    /// processor, and to count one more owner of key and value is two more trips to memory.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = NewestEntry<'_>> + '_ {
         let mut entries = self.rows.iter();
         let mut newest = entries.next();
         std::iter::from_fn(move || {
             let entry = newest.take()?;
-            newest = entries.by_ref().find(|next| next.key().key != entry.key().key);
-            Some((entry.key().clone(), entry.value().clone()))
+            newest = entries.by_ref().find(|next| !next.key().is_of_same_row(entry.key()));
+            Some(NewestEntry(entry))
         })
     }
 

@@ -37,8 +37,10 @@ const ANY_LSN: SeqNo = 0x7fff_ffff_ffff_ffff;
 /// The library's name for the file that names the current version, and for the tables' directory.
 const CURRENT: &str = "current";
 pub(crate) const TABLES: &str = "tables";
-/// Table files kept open.
-const OPEN_TABLES_MAX: usize = 256;
+/// Table files kept open: a quarter of what the process may open, within these bounds. Ten million rows of
+/// 1 KB are some 350 tables; a read of one that is not open takes two more calls of the system.
+const OPEN_TABLES_MIN: u64 = 64;
+const OPEN_TABLES_MAX: u64 = 4096;
 /// Four rows of 1 KB to a block: small enough for point reads.
 const BLOCK_BYTES: u32 = 4 << 10;
 /// About the length of a table, in bytes.
@@ -130,7 +132,7 @@ impl DiskTree {
             lsm_tree::SequenceNumberCounter::default(),
         )
         .use_cache(Arc::new(Cache::with_capacity_bytes(cache_bytes)))
-        .use_descriptor_table(Some(Arc::new(DescriptorTable::new(OPEN_TABLES_MAX))))
+        .use_descriptor_table(Some(Arc::new(DescriptorTable::new(open_tables()))))
         .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
         .data_block_restart_interval_policy(RestartIntervalPolicy::all(WHOLE_KEYS))
         .data_block_hash_ratio_policy(HashRatioPolicy::all(0.0))
@@ -209,20 +211,20 @@ impl DiskTree {
     /// Writes a memtable, whose commits must be durable, into new tables.
     pub(crate) fn flush(&self, memtable: &Memtable, spaces: &Spaces) -> EngineResult<()> {
         let live = |key: &[u8]| spaces.is_live(layout::space_of(key));
-        let mut rows = memtable.newest().filter(|(key, _)| live(&key.key)).peekable();
+        let mut rows = memtable.newest().filter(|row| live(row.key())).peekable();
         if rows.peek().is_none() {
             return Ok(());
         }
-        let stream = rows.map(|(key, value)| {
-            let lsn = key.lsn.0;
-            Ok(match value {
+        let stream = rows.map(|row| {
+            let (key, lsn) = (Slice::from(&row.key()[..]), row.lsn());
+            Ok(match row.value() {
                 Some(value) => InternalValue::from_components(
-                    Slice::from(key.key),
-                    Slice::from(layout::stored_value(lsn, &value)),
+                    key,
+                    Slice::from(layout::stored_value(lsn, value)),
                     lsn,
                     ValueType::Value,
                 ),
-                None => InternalValue::new_tombstone(Slice::from(key.key), lsn),
+                None => InternalValue::new_tombstone(key, lsn),
             })
         });
         let _writing = self.writing.read();
@@ -319,6 +321,13 @@ impl DiskTree {
         };
         version.iter_tables().map(bytes).sum()
     }
+}
+
+/// How many table files to keep open.
+fn open_tables() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let part = limit.map_or(OPEN_TABLES_MAX, |files| files / 4);
+    usize::try_from(part.clamp(OPEN_TABLES_MIN, OPEN_TABLES_MAX)).unwrap_or(0)
 }
 
 /// The id and hash of the version that the library opens; `None` when the file is too short.
