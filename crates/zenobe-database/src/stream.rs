@@ -130,8 +130,7 @@ fn shard_ids(stream: &Stream) -> Vec<ShardId> {
 /// The streams of the tables that a commit writes to, held until it is ordered.
 pub(crate) struct Entered<'a> {
     /// By the address of the writer, in ascending order: nobody waits in a circle.
-    writers: Vec<(&'a Arc<Writer>, Option<Arc<OpenStream>>)>,
-    _gates: Vec<RwLockReadGuard<'a, ()>>,
+    writers: Vec<(&'a Arc<Writer>, Option<Arc<OpenStream>>, RwLockReadGuard<'a, ()>)>,
 }
 
 impl<'a> Entered<'a> {
@@ -144,12 +143,12 @@ impl<'a> Entered<'a> {
             }
         }
         wanted.sort_unstable_by_key(|writer| Arc::as_ptr(writer));
-        let mut entered = Self { writers: Vec::with_capacity(wanted.len()), _gates: Vec::new() };
+        let mut writers = Vec::with_capacity(wanted.len());
         for writer in wanted {
-            entered._gates.push(writer.gate.read().await);
-            entered.writers.push((writer, writer.open.load_full()));
+            let gate = writer.gate.read().await;
+            writers.push((writer, writer.open.load_full(), gate));
         }
-        entered
+        Self { writers }
     }
 
     /// The records of what was planned, in the order of the writes.
@@ -179,8 +178,8 @@ impl<'a> Entered<'a> {
         (old, new): (Option<&EncodedItem>, Option<&EncodedItem>),
         now_ms: u64,
     ) -> Option<LogRecord> {
-        let is_own = |(writer, _): &&(&Arc<Writer>, _)| Arc::ptr_eq(writer, &table.writer);
-        let (_, open) = self.writers.iter().find(is_own)?;
+        let is_own = |(writer, ..): &&(&Arc<Writer>, _, _)| Arc::ptr_eq(writer, &table.writer);
+        let (_, open, _) = self.writers.iter().find(is_own)?;
         let open = open.as_ref()?;
         let payload = record::encode((open.view, &open.key), old, new, origin, now_ms)?;
         let shard = open.shard(db.engine.partition_hash(partition))?;
