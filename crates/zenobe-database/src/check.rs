@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use zenobe_model::{EncodedItem, ServiceError};
-use zenobe_storage::{HashInterval, Key, Lane, PageLimit, Read, RowPlace, ScanRead};
+use zenobe_storage::{HashInterval, Key, Lane, Page, PageLimit, Read, RowPlace, ScanRead, SpaceId};
 
 use crate::background::can_be_in;
 use crate::catalog::{GlobalIndex, IndexState, LocalIndex, Table};
@@ -133,6 +133,20 @@ impl Database {
     }
 }
 
+/// The rows of a lane after a place, which moves on.
+async fn next_page(
+    db: &Inner,
+    space: SpaceId,
+    lane: Lane,
+    after: &mut Option<RowPlace>,
+) -> Result<Page, ServiceError> {
+    let (interval, from) = (HashInterval::ALL, after.take());
+    let scan = ScanRead { space, lane, interval, after: from, limit: PAGE };
+    let page = db.engine.scan(scan, Read::Strong).await.map_err(|error| engine_failure(&error))?;
+    *after = page.rows.last().map(|(place, _)| place.clone());
+    Ok(page)
+}
+
 /// Looks for the entry of each item.
 async fn check_items(
     db: &Inner,
@@ -143,10 +157,7 @@ async fn check_items(
 ) -> Result<(), ServiceError> {
     let (mut after, mut count) = (None, 0);
     loop {
-        let interval = HashInterval::ALL;
-        let scan = ScanRead { space: table.space, lane: Lane::ITEM, interval, after, limit: PAGE };
-        let page = db.engine.scan(scan, Read::Strong).await.map_err(|e| engine_failure(&e))?;
-        after = page.rows.last().map(|(place, _)| place.clone());
+        let page = next_page(db, table.space, Lane::ITEM, &mut after).await?;
         count += page.rows.len() as u64;
         for (place, row) in page.rows {
             let item = write::decode(row.value)?;
@@ -213,10 +224,7 @@ async fn check_entries(
     };
     let mut after = None;
     loop {
-        let interval = HashInterval::ALL;
-        let scan = ScanRead { space, lane: checked.lane(), interval, after, limit: PAGE };
-        let page = db.engine.scan(scan, Read::Strong).await.map_err(|e| engine_failure(&e))?;
-        after = page.rows.last().map(|(place, _)| place.clone());
+        let page = next_page(db, space, checked.lane(), &mut after).await?;
         check.entries += page.rows.len() as u64;
         for (RowPlace { partition, sort }, row) in page.rows {
             let entry = Key { space, partition, lane: checked.lane(), sort };

@@ -130,7 +130,14 @@ fn shard_ids(stream: &Stream) -> Vec<ShardId> {
 /// The streams of the tables that a commit writes to, held until it is ordered.
 pub(crate) struct Entered<'a> {
     /// By the address of the writer, in ascending order: nobody waits in a circle.
-    writers: Vec<(&'a Arc<Writer>, Option<Arc<OpenStream>>, RwLockReadGuard<'a, ()>)>,
+    writers: Vec<EnteredOne<'a>>,
+}
+
+/// A table's writer, what is open behind it, and the gate.
+struct EnteredOne<'a> {
+    writer: &'a Arc<Writer>,
+    open: Option<Arc<OpenStream>>,
+    _gate: RwLockReadGuard<'a, ()>,
 }
 
 impl<'a> Entered<'a> {
@@ -146,7 +153,7 @@ impl<'a> Entered<'a> {
         let mut writers = Vec::with_capacity(wanted.len());
         for writer in wanted {
             let gate = writer.gate.read().await;
-            writers.push((writer, writer.open.load_full(), gate));
+            writers.push(EnteredOne { writer, open: writer.open.load_full(), _gate: gate });
         }
         Self { writers }
     }
@@ -178,9 +185,8 @@ impl<'a> Entered<'a> {
         (old, new): (Option<&EncodedItem>, Option<&EncodedItem>),
         now_ms: u64,
     ) -> Option<LogRecord> {
-        let is_own = |(writer, ..): &&(&Arc<Writer>, _, _)| Arc::ptr_eq(writer, &table.writer);
-        let (_, open, _) = self.writers.iter().find(is_own)?;
-        let open = open.as_ref()?;
+        let is_own = |one: &&EnteredOne<'_>| Arc::ptr_eq(one.writer, &table.writer);
+        let open = self.writers.iter().find(is_own)?.open.as_ref()?;
         let payload = record::encode((open.view, &open.key), old, new, origin, now_ms)?;
         let shard = open.shard(db.engine.partition_hash(partition))?;
         db.catalog.streams.written.fetch_add(1, Ordering::Relaxed);

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use zenobe_database::Database;
-use zenobe_model::ErrorCode;
 use zenobe_model::operation::*;
 
 use super::processes::*;
@@ -14,39 +12,6 @@ use super::reading::*;
 use super::support::*;
 
 const WRITES: u64 = 150;
-const ITEMS: u64 = 5;
-
-async fn count_up(db: Database, seed: u64) {
-    let one = zenobe_model::AttributeValue::N(zenobe_model::Number::from(1_i64));
-    for n in 0..WRITES {
-        let key = (seed * 7 + n) % ITEMS;
-        let request = UpdateItemRequest {
-            table_name: "Music".to_owned(),
-            key: Ok(item(&format!("pk={key} sk=1"))),
-            attribute_updates: None,
-            update_expression: Some("ADD n :one".to_owned()),
-            options: WriteOptions {
-                expression_attribute_values: Some([(":one".to_owned(), Ok(one.clone()))].into()),
-                ..WriteOptions::default()
-            },
-        };
-        let request = Request::UpdateItem(Box::new(request));
-        while let Err(error) = db.execute(request.clone()).await {
-            // The clocks here run so fast that a process may be late with its row.
-            assert_eq!(error.code, ErrorCode::ServiceUnavailable);
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
-fn counter(record: &StreamRecord) -> u64 {
-    let item = record.new_image.as_ref().unwrap().to_item();
-    match &item["n"] {
-        zenobe_model::AttributeValue::N(number) => number.to_string().parse().unwrap(),
-        other => panic!("{other:?}"),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn exactly_once_and_in_order() {
     let engine = shared_engine(false);
@@ -84,7 +49,7 @@ async fn exactly_once_and_in_order() {
     let mut writers = Vec::new();
     for (number, process) in (0..).zip(&processes) {
         for writer in 0..2 {
-            writers.push(tokio::spawn(count_up(process.db.clone(), number * 2 + writer)));
+            writers.push(tokio::spawn(count_up(process.db.clone(), number * 2 + writer, WRITES)));
         }
     }
     for writer in writers {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use zenobe_database::Database;
 use zenobe_model::operation::*;
-use zenobe_model::{EncodedItem, ServiceError};
+use zenobe_model::{EncodedItem, ErrorCode, ServiceError};
 
 use super::support::*;
 
@@ -180,4 +180,40 @@ pub(crate) fn words(item: &EncodedItem) -> String {
         })
         .collect();
     words.join(" ")
+}
+
+/// How many counters [`count_up`] knows.
+const COUNTERS: u64 = 5;
+
+/// Adds 1 to one counter after the other in the table `Music`.
+pub(crate) async fn count_up(db: Database, seed: u64, writes: u64) {
+    let one = zenobe_model::AttributeValue::N(zenobe_model::Number::from(1_i64));
+    for n in 0..writes {
+        let key = (seed * 7 + n) % COUNTERS;
+        let request = UpdateItemRequest {
+            table_name: "Music".to_owned(),
+            key: Ok(item(&format!("pk={key} sk=1"))),
+            attribute_updates: None,
+            update_expression: Some("ADD n :one".to_owned()),
+            options: WriteOptions {
+                expression_attribute_values: Some([(":one".to_owned(), Ok(one.clone()))].into()),
+                ..WriteOptions::default()
+            },
+        };
+        let request = Request::UpdateItem(Box::new(request));
+        while let Err(error) = db.execute(request.clone()).await {
+            // Where several processes are tested, clocks run so fast that one may be late with its row.
+            assert_eq!(error.code, ErrorCode::ServiceUnavailable);
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// What the counter in an image says.
+pub(crate) fn counter(record: &StreamRecord) -> u64 {
+    let item = record.new_image.as_ref().unwrap().to_item();
+    match &item["n"] {
+        zenobe_model::AttributeValue::N(number) => number.to_string().parse().unwrap(),
+        other => panic!("{other:?}"),
+    }
 }

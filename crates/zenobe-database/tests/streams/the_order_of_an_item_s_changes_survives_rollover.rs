@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use zenobe_database::Database;
 use zenobe_model::operation::*;
 
 use super::reading::*;
@@ -13,39 +12,6 @@ use super::support::*;
 
 const WRITERS: u64 = 8;
 const WRITES: u64 = 300;
-const ITEMS: u64 = 5;
-
-async fn count_up(db: Database, seed: u64) {
-    for n in 0..WRITES {
-        let key = (seed * 7 + n) % ITEMS;
-        let request = UpdateItemRequest {
-            table_name: "Music".to_owned(),
-            key: Ok(item(&format!("pk={key} sk=1"))),
-            attribute_updates: None,
-            update_expression: Some("ADD n :one".to_owned()),
-            options: WriteOptions {
-                expression_attribute_values: Some(
-                    [(
-                        ":one".to_owned(),
-                        Ok(zenobe_model::AttributeValue::N(zenobe_model::Number::from(1_i64))),
-                    )]
-                    .into(),
-                ),
-                ..WriteOptions::default()
-            },
-        };
-        db.execute(Request::UpdateItem(Box::new(request))).await.unwrap();
-    }
-}
-
-/// What the counter in an image says.
-fn counter(record: &StreamRecord) -> u64 {
-    let item = record.new_image.as_ref().unwrap().to_item();
-    match &item["n"] {
-        zenobe_model::AttributeValue::N(number) => number.to_string().parse().unwrap(),
-        other => panic!("{other:?}"),
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn exactly_once_and_in_order() {
@@ -69,7 +35,8 @@ async fn exactly_once_and_in_order() {
             }
         }
     });
-    let writers: Vec<_> = (0..WRITERS).map(|n| tokio::spawn(count_up(db.clone(), n))).collect();
+    let writers: Vec<_> =
+        (0..WRITERS).map(|n| tokio::spawn(count_up(db.clone(), n, WRITES))).collect();
     for writer in writers {
         writer.await.unwrap();
     }
