@@ -130,7 +130,7 @@ impl Core {
         let anchors = Box::pin(Table::prepare(&client, keyspace, TableName::ANCHORS))
             .await
             .map_err(Failure::error)?;
-        let lease = Lease::claim(&client, &own, options.exclusive).await?;
+        let lease = Lease::claim(&client, &own).await?;
         let room = usize::try_from(room_of(options.unfinished_bytes_max)).unwrap_or(1);
         Ok(Self {
             clock: HybridClock::new(Arc::clone(&options.clock)),

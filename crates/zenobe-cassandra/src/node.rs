@@ -19,44 +19,22 @@ use crate::core::{Core, Verdict, verdict};
 use crate::figures::Kind;
 use crate::schema::OwnTables;
 
-/// How node numbers are claimed.
-#[derive(Clone, Copy, Debug)]
-struct Terms {
-    /// The numbers to choose from: the first, and how many.
-    numbers: (u16, u16),
-    /// How long a claim lasts without renewal.
-    claim_s: u16,
-    /// How often it is renewed.
-    renewal: Duration,
-    /// How long after a renewal was sent the number is used.
-    use_max: Duration,
-}
+/// The numbers to choose from: the first, and how many.
+const NUMBERS: (u16, u16) = (1, (1 << NODE_BITS) - 1);
+/// How long a claim lasts without renewal.
+const CLAIM_S: u16 = 600;
+/// How often it is renewed.
+const RENEWAL: Duration = Duration::from_secs(60);
+/// How long after a renewal was sent the number is used.
+const USE_MAX: Duration = Duration::from_secs(300);
 
-/// For any number of processes.
-const SHARED: Terms = Terms {
-    numbers: (1, (1 << NODE_BITS) - 1),
-    claim_s: 600,
-    renewal: Duration::from_secs(60),
-    use_max: Duration::from_secs(300),
-};
-/// For the only process: one number, and claims that end soon after a crash.
-const EXCLUSIVE: Terms = Terms {
-    numbers: (0, 1),
-    claim_s: 30,
-    renewal: Duration::from_secs(4),
-    use_max: Duration::from_secs(20),
-};
-
-/// How often the terms are looked at, and how soon a claim is renewed when the cluster does not answer.
+/// How often it is looked whether that is due, and how soon a claim is renewed when the cluster does not answer.
 const TICK: Duration = Duration::from_secs(2);
-/// How often the claim of another process is looked at.
-const WAIT: Duration = Duration::from_millis(500);
 /// How many numbers are tried before giving up.
 const CLAIMS_MAX: u16 = 128;
 
 /// A node number, as long as it lasts.
 pub(crate) struct Lease {
-    terms: Terms,
     instance: Bytes,
     state: Mutex<State>,
 }
@@ -78,32 +56,26 @@ async fn try_claim(
     client: &Client,
     own: &OwnTables,
     instance: &Bytes,
-    terms: Terms,
     node: u16,
 ) -> Result<bool, Failure> {
     let values = vec![
         Bind::Int(i32::from(node)),
         Bind::Blob(instance.clone()),
-        Bind::Int(i32::from(terms.claim_s)),
+        Bind::Int(i32::from(CLAIM_S)),
     ];
     let answer = client.conditional(Kind::Registry, vec![(&own.node_claim, values)]).await?;
     Ok(matches!(verdict(answer)?, Verdict::Applied))
 }
 
-async fn claim_any(
-    client: &Client,
-    own: &OwnTables,
-    instance: &Bytes,
-    terms: Terms,
-) -> EngineResult<State> {
+async fn claim_any(client: &Client, own: &OwnTables, instance: &Bytes) -> EngineResult<State> {
     let mix = |sum: u16, byte: &u8| sum.wrapping_mul(31).wrapping_add(u16::from(*byte));
     let start = instance.iter().fold(0, mix);
     let mut last = None;
-    let (first, count) = terms.numbers;
+    let (first, count) = NUMBERS;
     for step in 0..CLAIMS_MAX.min(count) {
         let node = first + start.wrapping_add(step) % count;
         let renewed = Instant::now();
-        match try_claim(client, own, instance, terms, node).await {
+        match try_claim(client, own, instance, node).await {
             Ok(true) => return Ok(State { node, renewed }),
             Ok(false) => {}
             // Perhaps claimed and perhaps not; nobody uses it until the claim ends.
@@ -121,28 +93,17 @@ async fn claim_any(
 }
 
 impl Lease {
-    /// Claims a number. `exclusive` is how long to wait for the claim of another exclusive process to end.
-    pub(crate) async fn claim(
-        client: &Client,
-        own: &OwnTables,
-        exclusive: Option<Duration>,
-    ) -> EngineResult<Self> {
-        let terms = if exclusive.is_some() { EXCLUSIVE } else { SHARED };
+    /// Claims a number.
+    pub(crate) async fn claim(client: &Client, own: &OwnTables) -> EngineResult<Self> {
         let instance = any_instance();
-        let patient_until = Instant::now() + exclusive.unwrap_or_default();
-        loop {
-            match claim_any(client, own, &instance, terms).await {
-                Ok(state) => return Ok(Self { terms, instance, state: Mutex::new(state) }),
-                Err(error) if Instant::now() >= patient_until => return Err(error),
-                Err(_) => tokio::time::sleep(WAIT).await,
-            }
-        }
+        let state = claim_any(client, own, &instance).await?;
+        Ok(Self { instance, state: Mutex::new(state) })
     }
 
     /// The number, if it is surely this process's still.
     pub(crate) fn node(&self) -> EngineResult<u16> {
         let state = *self.state.lock();
-        if state.renewed.elapsed() < self.terms.use_max {
+        if state.renewed.elapsed() < USE_MAX {
             Ok(state.node)
         } else {
             Err(EngineError::Unavailable("the node number could not be renewed".to_owned()))
@@ -153,7 +114,7 @@ impl Lease {
         let node = self.state.lock().node;
         let renewed = Instant::now();
         let values = vec![
-            Bind::Int(i32::from(self.terms.claim_s)),
+            Bind::Int(i32::from(CLAIM_S)),
             Bind::Blob(self.instance.clone()),
             Bind::Int(i32::from(node)),
             Bind::Blob(self.instance.clone()),
@@ -162,7 +123,7 @@ impl Lease {
         match answer.and_then(verdict).map_err(Failure::error)? {
             Verdict::Applied => self.state.lock().renewed = renewed,
             Verdict::Refused(_) => {
-                let state = claim_any(client, own, &self.instance, self.terms).await?;
+                let state = claim_any(client, own, &self.instance).await?;
                 *self.state.lock() = state;
             }
         }
@@ -190,7 +151,7 @@ pub(crate) async fn keep_lease(core: std::sync::Weak<Core>) {
         if core.check_open().is_err() {
             return;
         }
-        if last.elapsed() >= core.lease.terms.renewal || !core.client.is_answering() {
+        if last.elapsed() >= RENEWAL || !core.client.is_answering() {
             last = Instant::now();
             renew_once(&core).await;
         }

@@ -83,9 +83,6 @@ pub struct CassandraOptions {
     pub unfinished_bytes_max: u32,
     /// How long a reader of the change log waits for a commit under way before it decides what became of it.
     pub log_patience: Duration,
-    /// Makes this process the only one on the keyspace that says so, and says how long to wait for the claim of
-    /// another one to end. For callers that keep state of their own which others would not see.
-    pub exclusive: Option<Duration>,
     /// The time of day.
     pub clock: WallClock,
 }
@@ -110,7 +107,6 @@ impl CassandraOptions {
             commits_waiting_max: 4096,
             unfinished_bytes_max: 64 << 20,
             log_patience: Duration::from_secs(2),
-            exclusive: None,
             clock,
         }
     }

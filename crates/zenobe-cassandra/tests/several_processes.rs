@@ -17,11 +17,10 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use scylla::value::CqlValue;
 use support::{Cluster, now_ms, options, space_table};
-use zenobe_cassandra::CassandraEngine;
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
-    Commit, Engine, EngineError, Expect, Key, Lane, LogRecord, Mutation, Outcome, PageLimit,
-    Precondition, Read, ShardId, SpaceId, Version,
+    Commit, Engine, Expect, Key, Lane, LogRecord, Mutation, Outcome, PageLimit, Precondition, Read,
+    ShardId, SpaceId, Version,
 };
 
 const SPACE: SpaceId = SpaceId(3);
@@ -211,30 +210,6 @@ async fn abandon(cluster: &Cluster, name: &str, position: i64, payload: &[u8]) {
     values.extend([CqlValue::Blob(b"p".to_vec()), CqlValue::Blob(records)]);
     let prepared = session.prepare(reserve).await.unwrap();
     session.execute_unpaged(&prepared, values).await.unwrap();
-}
-
-#[test]
-fn the_only_process_keeps_others_out_until_it_closes() {
-    let cluster = Cluster::new();
-    cluster.block_on(Box::pin(async {
-        let mut alone = options(&cluster.keyspace("only"));
-        alone.exclusive = Some(Duration::ZERO);
-        let one = cluster.open_with(alone.clone()).await;
-        let refused = CassandraEngine::open(alone.clone()).await;
-        assert!(matches!(refused, Err(EngineError::Unavailable(_))));
-        one.close().await.unwrap();
-        let two = cluster.open_with(alone.clone()).await;
-        // One that waits gets in once the other closes.
-        alone.exclusive = Some(Duration::from_secs(20));
-        let closing = async {
-            tokio::time::sleep(Duration::from_millis(600)).await;
-            two.close().await
-        };
-        let (three, closed) =
-            futures_util::future::join(CassandraEngine::open(alone), closing).await;
-        closed.unwrap();
-        three.unwrap().close().await.unwrap();
-    }));
 }
 
 #[test]
