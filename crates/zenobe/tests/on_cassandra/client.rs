@@ -1,6 +1,7 @@
 //! A client whose server may be killed: it tells what was refused from what nobody knows.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,11 @@ use crate::support::{Answer, Connection, Server, as_pairs, signed_headers};
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Nothing happened; the code says why.
-    Refused { code: String, text: String },
+    Refused {
+        code: String,
+        #[expect(dead_code, reason = "shown when a test fails")]
+        answer: Value,
+    },
     /// It may have happened: a status of 500 and above, or no answer.
     Unknown(String),
 }
@@ -57,7 +62,8 @@ impl Client {
             400..500 => {
                 let error: Value = serde_json::from_str(text).unwrap();
                 let code = error["__type"].as_str().unwrap().rsplit('#').next().unwrap();
-                Err(Failure::Refused { code: code.to_owned(), text: text.to_owned() })
+                let code = code.to_owned();
+                Err(Failure::Refused { code, answer: error })
             }
             status => Err(Failure::Unknown(format!("{status}: {text}"))),
         }
@@ -124,6 +130,17 @@ impl Client {
         table["TableStatus"] == "ACTIVE"
             && found.iter().all(|index| index["IndexStatus"] == "ACTIVE")
             && names == indexes.iter().copied().map(Some).collect::<Vec<_>>()
+    }
+
+    /// Waits until a table and these, and only these, global indexes of it are active.
+    #[track_caller]
+    pub(crate) fn await_active(&mut self, table: &str, indexes: &[&str]) {
+        let mut tries = 0;
+        while !self.is_active(table, indexes) {
+            assert!(tries < 600, "not {indexes:?}: {}", self.describe(table));
+            tries += 1;
+            std::thread::sleep(Duration::from_millis(125));
+        }
     }
 
     /// The records of a table's stream, a shard's after its parent's.

@@ -55,18 +55,18 @@ fn two_processes_make_change_and_delete_a_table_at_once() {
             let item = json!({key: {"S": "x"}, "g": {"S": "y"}});
             client.call("PutItem", &json!({"TableName": "music", "Item": item}));
         }
-        let (a, b) = (add_index("a"), add_index("b"));
+        let (a, b) = (add_index("one"), add_index("two"));
         let updates = [("UpdateTable", &a), ("UpdateTable", &b)];
         let busy = ["ResourceInUseException", "LimitExceededException"];
         let added = at_once(&mut clients, updates, &busy);
-        let names: Vec<_> = ["a", "b"]
+        let names: Vec<_> = ["one", "two"]
             .into_iter()
             .zip(added)
             .filter_map(|(name, won)| won.then_some(name))
             .collect();
         assert!(!names.is_empty());
         for client in &mut clients {
-            within(PATIENCE, "the index that was added", || client.is_active("music", &names));
+            client.await_active("music", &names);
             for name in &names {
                 within(PATIENCE, "its entry", || client.index("music", name).len() == 1);
             }
@@ -76,15 +76,18 @@ fn two_processes_make_change_and_delete_a_table_at_once() {
             let won = at_once(&mut clients, [("DeleteTable", &delete); 2], &gone);
             assert!(won == [true, false] || won == [false, true], "{won:?}");
         } else {
-            let c = add_index("c");
-            let calls = [("DeleteTable", &delete), ("UpdateTable", &c)];
+            let add = add_index("third");
+            let calls = [("DeleteTable", &delete), ("UpdateTable", &add)];
             let [deleted, _] = at_once(&mut clients, calls, &gone);
             within(PATIENCE, "the table's end", || {
                 deleted || clients[0].try_call("DeleteTable", &delete).is_ok()
             });
         }
         for client in &mut clients {
-            client.refused("DescribeTable", &delete, "ResourceNotFoundException");
+            let gone = |failure: Failure| failure.is("ResourceNotFoundException");
+            within(PATIENCE, "the table's end", || {
+                client.try_call("DescribeTable", &delete).is_err_and(gone)
+            });
         }
     }
     for client in &mut clients {

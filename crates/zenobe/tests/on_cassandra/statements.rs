@@ -118,19 +118,27 @@ fn make_tables(client: &mut Client) {
 }
 
 fn writes(prices: &mut Prices<'_>) {
-    for (table, new, old) in [
+    let relayed = &[("commit", 1), ("forget", 1), ("get", 2), ("mark", 1), ("relay", 1)];
+    let recorded = &[("commit", 1), ("forget", 1), ("get", 2), ("log_mark", 1), ("log_reserve", 1)];
+    // The old entry goes, the new one comes.
+    let moved = &[("commit", 1), ("forget", 1), ("get", 2), ("relay", 2)];
+    for (table, new, replaced) in [
         ("plain", &[("commit", 1), ("get", 2)][..], &[("commit", 1), ("get", 2)][..]),
         ("local", &[("commit", 1), ("get", 3)], &[("commit", 1), ("get", 3)]),
-        ("global", &[("commit", 1), ("get", 2)], &[("commit", 1), ("get", 2)]),
-        ("streamed", &[("commit", 1), ("get", 2)], &[("commit", 1), ("get", 2)]),
+        ("global", relayed, moved),
+        ("streamed", recorded, recorded),
     ] {
         let name = |what: &str| format!("PutItem, {table}, {what}");
         prices.one(&name("new"), new, "PutItem", |n| put(table, &format!("new-{n}"), 0));
-        prices.one(&name("replaced"), old, "PutItem", |n| put(table, &format!("old-{n}"), 0));
+        prices.one(&name("replaced"), replaced, "PutItem", |n| {
+            let mut request = put(table, &format!("old-{n}"), 0);
+            request["Item"]["g"] = json!({"S": "h"});
+            request
+        });
     }
     let one = &[("commit", 1), ("get", 2)];
     prices.one("UpdateItem", one, "UpdateItem", |n| update("plain", &format!("old-{n}")));
-    prices.of("PutItem, condition fails", &[("get", 2)], |client, n| {
+    prices.of("PutItem, condition fails", &[("get", 4)], |client, n| {
         let mut request = put("plain", &format!("old-{n}"), 0);
         request["ConditionExpression"] = json!("attribute_not_exists(pk)");
         client.refused("PutItem", &request, "ConditionalCheckFailedException");
@@ -179,7 +187,9 @@ fn reads(prices: &mut Prices<'_>) {
 }
 
 fn transactions(prices: &mut Prices<'_>) {
-    for (count, expected) in [(1, &[("commit", 4)]), (4, &[("commit", 10)])] {
+    for (count, expected) in
+        [(1, &[("commit", 5), ("get", 4)]), (4, &[("commit", 11), ("get", 16)])]
+    {
         let name = format!("TransactWriteItems of {count}");
         prices.one(&name, expected, "TransactWriteItems", |n| {
             let put = |at| json!({"Put": put("plain", &format!("txn-{n}-{count}-{at}"), 0)});
@@ -210,7 +220,7 @@ fn stream_reads(prices: &mut Prices<'_>) {
     let (records, nothing) = (start("TRIM_HORIZON"), start("LATEST"));
     for (name, place, expected) in [
         ("GetRecords of some", records, &[("log_read", 2)][..]),
-        ("GetRecords, nothing new", nothing, &[("log_read", 1)]),
+        ("GetRecords, nothing new", nothing, &[("log_read", 2)]),
     ] {
         prices.one(name, expected, "GetRecords", |_| json!({"ShardIterator": place}));
     }

@@ -175,6 +175,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the log of the server at {}:\n{}", self.address, self.log());
+        }
     }
 }
 
@@ -365,8 +368,9 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// The time of day.
 #[expect(clippy::disallowed_methods, reason = "a real server checks a real time")]
-fn unix_seconds() -> UnixSeconds {
+pub fn unix_seconds() -> UnixSeconds {
     let now = std::time::SystemTime::now();
     UnixSeconds(now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs())
 }
