@@ -10,7 +10,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses what it needs")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -175,6 +175,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the log of the server at {}:\n{}", self.address, self.log());
+        }
     }
 }
 
@@ -229,10 +232,15 @@ pub struct Connection {
 impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream: BufReader::new(stream) }
+        Self::try_open(address).unwrap()
+    }
+
+    /// Connects to a server that may be gone.
+    pub fn try_open(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream) })
     }
 
     /// Writes bytes as they are.
@@ -247,6 +255,17 @@ impl Connection {
 
     /// Sends a request with a length and, where `headers` has none, a host.
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
+        self.try_send(method, path, headers, body).unwrap();
+    }
+
+    /// Sends a request to a server that may be gone.
+    pub fn try_send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> std::io::Result<()> {
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             head.push_str("host: localhost\r\n");
@@ -257,19 +276,26 @@ impl Connection {
         head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(body);
-        self.write(&bytes);
+        self.try_write(&bytes)
     }
 
     /// Receives an answer with a length.
     pub fn receive(&mut self, method: &str) -> Answer {
+        self.try_receive(method).unwrap()
+    }
+
+    /// Receives an answer with a length of a server that may be gone.
+    pub fn try_receive(&mut self, method: &str) -> std::io::Result<Answer> {
         let mut line = String::new();
-        self.stream.read_line(&mut line).unwrap();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
         let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("no status: {line:?}"));
         let status = status.parse().unwrap();
         let mut headers = HeaderMap::new();
         loop {
             let mut line = String::new();
-            self.stream.read_line(&mut line).unwrap();
+            self.stream.read_line(&mut line)?;
             let Some((name, value)) = line.trim_end().split_once(':') else {
                 break;
             };
@@ -282,8 +308,8 @@ impl Connection {
             .get("content-length")
             .map_or(0, |value| value.to_str().unwrap().parse::<usize>().unwrap());
         let mut body = vec![0; if method == "HEAD" { 0 } else { length }];
-        self.stream.read_exact(&mut body).unwrap();
-        Answer { status, headers, body }
+        self.stream.read_exact(&mut body)?;
+        Ok(Answer { status, headers, body })
     }
 
     /// Waits until the server closes; true if it sent nothing before.
@@ -297,7 +323,9 @@ pub fn signed_headers(address: SocketAddr, operation: &str, body: &[u8]) -> Head
     let mut headers = HeaderMap::new();
     headers.insert("host", address.to_string().parse().unwrap());
     headers.insert("content-type", HeaderValue::from_static("application/x-amz-json-1.0"));
-    headers.insert("x-amz-target", format!("DynamoDB_20120810.{operation}").parse().unwrap());
+    let of_streams = ["DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"];
+    let api = if of_streams.contains(&operation) { "DynamoDBStreams" } else { "DynamoDB" };
+    headers.insert("x-amz-target", format!("{api}_20120810.{operation}").parse().unwrap());
     sign_headers(&mut headers, "POST", "/", body);
     headers
 }
@@ -322,10 +350,15 @@ pub fn write_file(dir: &Path, name: &str, contents: &str) -> PathBuf {
 }
 
 /// Waits until `done` says so.
-pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+pub fn eventually(what: &str, done: impl FnMut() -> bool) {
+    within(PATIENCE, what, done);
+}
+
+/// Waits until `done` says so, for this long at most.
+pub fn within(patience: Duration, what: &str, mut done: impl FnMut() -> bool) {
     let started = now();
     while !done() {
-        assert!(started.elapsed() < PATIENCE, "{what} does not happen");
+        assert!(started.elapsed() < patience, "{what} does not happen");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -335,8 +368,9 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// The time of day.
 #[expect(clippy::disallowed_methods, reason = "a real server checks a real time")]
-fn unix_seconds() -> UnixSeconds {
+pub fn unix_seconds() -> UnixSeconds {
     let now = std::time::SystemTime::now();
     UnixSeconds(now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs())
 }
