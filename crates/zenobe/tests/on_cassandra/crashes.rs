@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Failure, create, definitions, index, sorted};
 use crate::keyspace::{Keyspace, clients, statements};
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Ledger, Writing};
 use crate::support::{Server, within};
 
 /// A dead process is waited for for half a minute; the rest is for slow machines.
@@ -24,23 +24,23 @@ fn a_process_killed_in_the_middle_of_writes_loses_nothing() {
     let Some(keyspace) = Keyspace::new(&[]) else { return };
     let mut servers = keyspace.start_all::<3>();
     Client::of(&servers[0]).call("CreateTable", &ledger::create("music"));
-    let stop = AtomicBool::new(false);
+    let writing = Writing::default();
     let mut client = Client::of(&servers[1]);
     let ledgers = std::thread::scope(|scope| {
-        let writing = |writer: usize| {
+        let start = |writer: usize| {
             let server = Client::of(&servers[writer % 3]);
-            let stop = &stop;
-            scope.spawn(move || Ledger::write("music", server, writer, stop))
+            let writing = &writing;
+            scope.spawn(move || Ledger::write("music", server, writer, writing))
         };
-        let writers: Vec<_> = (0..6).map(writing).collect();
+        let writers: Vec<_> = (0..6).map(start).collect();
         let changes = scope.spawn(|| {
-            std::thread::sleep(Duration::from_secs(3));
+            writing.await_each(&[0, 1, 2, 3, 4, 5]);
             servers[2].kill();
             client.call("UpdateTable", &add_index("music"));
             client.await_active("music", &["by-g", "later"]);
         });
         let changed = changes.join();
-        stop.store(true, Ordering::Relaxed);
+        writing.stop.store(true, Ordering::Relaxed);
         let ledgers: Vec<_> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
         changed.unwrap();
         ledgers

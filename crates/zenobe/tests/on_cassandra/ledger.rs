@@ -4,6 +4,7 @@
 //! unknown outcome happened or did not, and not after a later one that was acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -33,6 +34,24 @@ struct Change {
     acknowledged: bool,
 }
 
+/// What writers are told, and what they have done so far.
+#[derive(Default)]
+pub(crate) struct Writing {
+    /// That they are to end.
+    pub(crate) stop: AtomicBool,
+    acknowledged: Mutex<BTreeMap<usize, usize>>,
+}
+
+impl Writing {
+    /// Waits until each of these writers was acknowledged something.
+    pub(crate) fn await_each(&self, writers: &[usize]) {
+        within(PATIENCE, "something of each writer", || {
+            let acknowledged = self.acknowledged.lock().unwrap();
+            writers.iter().all(|writer| acknowledged.contains_key(writer))
+        });
+    }
+}
+
 /// The changes of each item, in order.
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -43,14 +62,14 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// Writes items of its own until told to stop or until the process does not answer.
-    pub(crate) fn write(table: &str, mut client: Client, writer: usize, stop: &AtomicBool) -> Self {
+    pub(crate) fn write(table: &str, mut client: Client, writer: usize, writing: &Writing) -> Self {
         let mut ledger = Self::default();
         for n in 1.. {
-            if stop.load(Ordering::Relaxed) {
+            if writing.stop.load(Ordering::Relaxed) {
                 break;
             }
-            // Two partitions a writer shares with the others, five items of its own in each.
-            let key = (format!("p{}", n % 2), format!("{writer}-{}", n % 5));
+            // Four partitions a writer shares with the others, items of its own in each.
+            let key = (format!("p{}", n % 4), format!("{writer}-{}", n % 5));
             let deletes = n % 7 == 0;
             let outcome = client.try_call(
                 if deletes { "DeleteItem" } else { "PutItem" },
@@ -60,7 +79,10 @@ impl Ledger {
             let change = Change { n: (!deletes).then_some(n), acknowledged };
             ledger.items.entry(key).or_default().push(change);
             match outcome {
-                Ok(_) => {}
+                Ok(_) => {
+                    let mut acknowledged = writing.acknowledged.lock().unwrap();
+                    *acknowledged.entry(writer).or_default() += 1;
+                }
                 Err(Failure::Unknown(text)) => {
                     ledger.unknown.push(text);
                     break;

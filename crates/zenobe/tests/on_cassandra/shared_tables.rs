@@ -1,13 +1,13 @@
 //! What one process of a keyspace does, the others go by.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::client::{Client, Failure, create, definitions, index};
 use crate::keyspace::{Keyspace, clients};
-use crate::ledger::{self, Ledger};
+use crate::ledger::{self, Ledger, Writing};
 use crate::support::{Server, eventually, unix_seconds, within};
 
 /// For what another process may have to see to first.
@@ -144,17 +144,17 @@ fn change_indexes(servers: &[Server; 3], round: usize) {
 fn check_under_writers(keyspace: &Keyspace) {
     let servers = keyspace.start_all::<3>();
     Client::of(&servers[0]).call("CreateTable", &ledger::create("music"));
-    let stop = AtomicBool::new(false);
+    let writing = Writing::default();
     let ledger = std::thread::scope(|scope| {
-        let writing = |writer| {
-            let (client, stop) = (Client::of(&servers[writer]), &stop);
-            scope.spawn(move || Ledger::write("music", client, writer, stop))
+        let start = |writer| {
+            let (client, writing) = (Client::of(&servers[writer]), &writing);
+            scope.spawn(move || Ledger::write("music", client, writer, writing))
         };
-        let writers: Vec<_> = (0..3).map(writing).collect();
+        let writers: Vec<_> = (0..3).map(start).collect();
         // Writers end also if this fails.
         let changes = scope.spawn(|| (0..2).for_each(|round| change_indexes(&servers, round)));
         let changed = changes.join();
-        stop.store(true, Ordering::Relaxed);
+        writing.stop.store(true, Ordering::Relaxed);
         let mut ledger = Ledger::default();
         writers.into_iter().for_each(|writer| ledger.merge(writer.join().unwrap()));
         changed.unwrap();
