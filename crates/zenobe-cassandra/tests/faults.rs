@@ -52,6 +52,8 @@ const FAULT: Duration = Duration::from_secs(6);
 const SERVED_MAX: Duration = Duration::from_secs(60);
 /// How long it may take until everything that was left is finished.
 const FINISHED_MAX: Duration = Duration::from_secs(60);
+/// How long a node may take to start, on a machine that has other things to do.
+const NODES_UP_MAX: Duration = Duration::from_secs(240);
 
 fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
@@ -240,7 +242,7 @@ fn replace(processes: &mut [Mortal], number: usize, keyspace: &str, oracle: &Arc
 async fn all_up(cluster: &Cluster, keyspace: &str) {
     let mut select = Statement::new(format!("SELECT * FROM {keyspace}.nodes WHERE id = 1"));
     select.set_consistency(Consistency::All);
-    let until = monotonic() + FINISHED_MAX;
+    let until = monotonic() + NODES_UP_MAX;
     let mut in_a_row = 0;
     // The nodes take turns in answering.
     while in_a_row < 12 {

@@ -515,6 +515,6 @@ fn unknown_outcome() -> ServiceError {
     engine_failure(&EngineError::Unavailable("the outcome of a commit is unknown".to_owned()))
 }
 
-fn contended() -> ServiceError {
+pub(crate) fn contended() -> ServiceError {
     engine_failure(&EngineError::Unavailable("the catalogue changes too often".to_owned()))
 }

@@ -45,7 +45,9 @@ use parking_lot::Mutex;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use zenobe_model::operation::{BillingMode, StreamViewType};
 use zenobe_model::{EncodedItem, ServiceError};
-use zenobe_storage::{BoxFuture, Figure, LogRecord, Mutation, Outcome, Position, ShardId};
+use zenobe_storage::{
+    BoxFuture, EngineError, Figure, LogRecord, Mutation, Outcome, Position, ShardId,
+};
 
 use crate::catalog::{Catalog, KeySchema, Marks, Stream, Table};
 use crate::write::{ItemWrite, Origin, Written};
@@ -475,16 +477,18 @@ pub(crate) async fn adopt(db: &Inner) -> Result<(), ServiceError> {
         let switch = Switch::begin(db, &table.writer).await;
         if let Some(draft) = Draft::opening(db, &table, db.environment.now_ms()) {
             let stream = draft.cut(db).await?;
-            upkeep::store(db, &changer, &stream).await?;
+            upkeep::store(db, &changer, None, &stream).await?;
             switch.finish(stream);
         }
     }
     Ok(())
 }
 
-/// How often to look whether a cut that was met has come into the catalogue, and how long to wait between.
-const CUT_LOOKS_MAX: usize = 20;
+/// How often to look whether a cut that was met has come into the catalogue, how long to wait between, and
+/// from which look on whoever made it is taken for dead.
+const CUT_LOOKS_MAX: usize = 100;
 const CUT_POLL: Duration = Duration::from_millis(50);
+const CUT_LOOKS_OF_THE_DEAD: usize = 40;
 
 /// Meets a shard that another process has closed: returns when this process knows what came after it. If that
 /// does not come, whoever closed it died before the catalogue had its children, and others take their place.
@@ -495,17 +499,25 @@ pub(crate) fn meet_cut(db: &Inner, shard: ShardId) -> BoxFuture<'_, Result<(), S
 
 async fn wait_for_children(db: &Inner, shard: ShardId) -> Result<(), ServiceError> {
     let is_open = |stream: &Arc<Stream>| shard_ids(stream).contains(&shard);
-    for _ in 0..CUT_LOOKS_MAX {
-        db.catalog.reload(db).await?;
-        if !db.catalog.streams.all().iter().any(is_open) {
+    db.catalog.reload(db).await?;
+    for look in 0..CUT_LOOKS_MAX {
+        let Some(stream) = db.catalog.streams.all().into_iter().find(is_open) else {
             return Ok(());
+        };
+        // Nobody waits here for who changes the catalogue: they may be waiting for this write.
+        if look >= CUT_LOOKS_OF_THE_DEAD
+            && let Some(changer) = db.catalog.try_change(db)
+            && let Err(error) =
+                upkeep::roll_over_as(db, &changer, &stream, db.environment.now_ms()).await
+        {
+            tracing::debug!(%error, "another process may have opened the children of a shard");
         }
         db.environment.sleep(CUT_POLL).await;
+        db.catalog.refresh(db).await?;
     }
-    match db.catalog.streams.all().into_iter().find(is_open) {
-        Some(stream) => upkeep::roll_over(db, &stream, db.environment.now_ms()).await,
-        None => Ok(()),
-    }
+    Err(engine_failure(&EngineError::Unavailable(
+        "a shard was closed, and its children did not come".to_owned(),
+    )))
 }
 
 /// Whether a write was made by the service itself.

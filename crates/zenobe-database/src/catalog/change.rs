@@ -2,7 +2,7 @@
 //!
 //! Where processes share the catalogue every change also expects that there was no other since this process
 //! read it, and a table is changed again only when all processes follow its last change
-//! ([`super::agreement`]).
+//! ([`super::agreement`]). Shards of streams are not among what that is about: writes do not plan with them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -72,7 +72,15 @@ impl Drop for Changer<'_> {
 impl Catalog {
     /// Waits for the right to change the catalogue.
     pub(crate) async fn change<'a>(&'a self, db: &'a Inner) -> Changer<'a> {
-        let alone = self.changing.lock().await;
+        self.changer(db, self.changing.lock().await)
+    }
+
+    /// The right to change the catalogue, if nobody in this process has it.
+    pub(crate) fn try_change<'a>(&'a self, db: &'a Inner) -> Option<Changer<'a>> {
+        self.changing.try_lock().ok().map(|alone| self.changer(db, alone))
+    }
+
+    fn changer<'a>(&'a self, db: &'a Inner, alone: MutexGuard<'a, ()>) -> Changer<'a> {
         let allocated = Mutex::default();
         Changer { catalog: self, db, owing: self.is_unsettled(), allocated, _alone: alone }
     }
@@ -160,6 +168,23 @@ impl Changer<'_> {
             let edit = change(&before)?;
             if let Some(after) = self.commit(name, Some(&before), edit).await? {
                 return Ok(Changed { before, after });
+            }
+        }
+        Err(contended())
+    }
+
+    /// Changes what no write of the table is planned with: so nobody need follow the last change first.
+    /// `change` may run again, and refuses then if what it was made from is no more.
+    pub(crate) async fn update_beside(
+        &self,
+        name: &str,
+        change: impl Fn(&Table) -> Result<Edit, ServiceError>,
+    ) -> Result<(), ServiceError> {
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let before = self.catalog.find(name).ok_or_else(|| table_not_found(name))?;
+            let edit = change(&before)?;
+            if self.commit(name, Some(&before), edit).await?.is_some() {
+                return Ok(());
             }
         }
         Err(contended())

@@ -20,7 +20,7 @@ use zenobe_model::ServiceError;
 use zenobe_storage::{EngineError, Position};
 
 use super::{Draft, Switch};
-use crate::catalog::{Catalog, Changer, Edit, Stream, Table};
+use crate::catalog::{Catalog, Changer, Edit, Stream, Table, contended};
 use crate::{Database, Inner, engine_failure};
 
 /// How often to look, as a part of the shorter of the two durations, within bounds.
@@ -137,7 +137,7 @@ async fn expire(db: &Inner, stream: &Stream, now_ms: u64) -> Result<bool, Servic
         changer.put_rows(vec![Catalog::stream_gone(&stream)]).await?;
         db.catalog.streams.remove(&stream);
     } else {
-        store(db, &changer, &after).await?;
+        store(db, &changer, Some(&stream), &after).await?;
         db.catalog.streams.put(Arc::new(after));
     }
     drop(changer);
@@ -156,12 +156,17 @@ fn is_due(db: &Inner, stream: &Stream, now_ms: u64) -> bool {
 }
 
 /// Closes the open shards of a stream and opens a child in the place of each.
-pub(super) async fn roll_over(
+async fn roll_over(db: &Inner, stream: &Stream, now_ms: u64) -> Result<(), ServiceError> {
+    roll_over_as(db, &db.catalog.change(db).await, stream, now_ms).await
+}
+
+/// The same for who has the right to change the catalogue.
+pub(super) async fn roll_over_as(
     db: &Inner,
+    changer: &Changer<'_>,
     stream: &Stream,
     now_ms: u64,
 ) -> Result<(), ServiceError> {
-    let changer = db.catalog.change(db).await;
     let Some(table) = db.catalog.find(&stream.table_name) else { return Ok(()) };
     // As it is now: the table may have been changed meanwhile, or be another one.
     let Some(stream) = db.catalog.streams.of_table(&table).filter(|now| now.label == stream.label)
@@ -170,16 +175,17 @@ pub(super) async fn roll_over(
     };
     let switch = Switch::begin(db, &table.writer).await;
     let next = Draft::rolling(db, Stream::clone(&stream), now_ms).cut(db).await?;
-    store(db, &changer, &next).await?;
+    store(db, changer, Some(&stream), &next).await?;
     switch.finish(next);
     Ok(())
 }
 
-/// Stores a stream. While it takes records its table's row is written with it, which expects its
+/// Stores a stream that was `before`, unless another process has changed it since. While it takes records its table's row is written with it, which expects its
 /// version: so a commit of unknown outcome cannot happen after another one has taken its place.
 pub(super) async fn store(
     db: &Inner,
     changer: &Changer<'_>,
+    before: Option<&Stream>,
     stream: &Stream,
 ) -> Result<(), ServiceError> {
     let row = Catalog::stream_row(stream);
@@ -187,8 +193,16 @@ pub(super) async fn store(
     if !stream.is_enabled() || table.is_none() {
         return changer.put_rows(vec![row]).await;
     }
-    let edit = |table: &Table| Ok(Edit { rows: vec![row.clone()], ..Edit::from(table.clone()) });
-    changer.update(&stream.table_name, edit).await.map(drop)
+    let edit = |table: &Table| {
+        // A process that has the store to itself meets only a change of its own, whose outcome it did not
+        // learn and whose shards nobody has written to.
+        let now = db.catalog.streams.find(&stream.table_name, &stream.label);
+        if db.catalog.is_shared() && now.as_deref() != before {
+            return Err(contended());
+        }
+        Ok(Edit { rows: vec![row.clone()], ..Edit::from(table.clone()) })
+    };
+    changer.update_beside(&stream.table_name, edit).await
 }
 
 /// Forgets again what a crash may have brought back, and records of shards that nobody knows.

@@ -170,3 +170,9 @@ fn indexes_come_and_go_while_all_write() {
     let Some(keyspace) = Keyspace::new(&[]) else { return };
     check_under_writers(&keyspace);
 }
+
+#[test]
+fn shards_are_cut_and_indexes_come_and_go_while_all_write() {
+    let Some(keyspace) = Keyspace::new(&["--stream-shard-duration-ms", "3000"]) else { return };
+    check_under_writers(&keyspace);
+}
