@@ -246,10 +246,10 @@ async fn all_up(cluster: &Cluster, keyspace: &str) {
     let mut in_a_row = 0;
     // The nodes take turns in answering.
     while in_a_row < 12 {
-        assert!(monotonic() < until, "the nodes are not up");
         match cluster.session().query_unpaged(select.clone(), ()).await {
             Ok(_) => in_a_row += 1,
-            Err(_) => {
+            Err(error) => {
+                assert!(monotonic() < until, "the nodes are not up: {error}");
                 in_a_row = 0;
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
