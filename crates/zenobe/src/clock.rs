@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
 use zenobe_auth::UnixSeconds;
 
 /// A moment of the monotonic clock.
@@ -30,6 +31,19 @@ pub(crate) fn uptime_ms() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     let start = *START.get_or_init(now);
     u64::try_from(now().duration_since(start).as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since some moment, those included during which the machine was suspended: what another
+/// machine may have measured in the meantime.
+pub(crate) fn elapsed_ms() -> u64 {
+    #[cfg(target_os = "linux")]
+    const CLOCK: ClockId = ClockId::Boottime;
+    // Elsewhere this one goes on during a suspension, where any clock does.
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+    let time = clock_gettime(CLOCK);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    seconds.unwrap_or(0).saturating_mul(1000).saturating_add(nanos.unwrap_or(0) / 1_000_000)
 }
 
 static COARSE_MS: AtomicU64 = AtomicU64::new(0);

@@ -235,7 +235,7 @@ impl Environment for Host {
     }
 
     fn elapsed_ms(&self) -> u64 {
-        clock::uptime_ms()
+        clock::elapsed_ms()
     }
 
     fn random(&self) -> u128 {
