@@ -58,13 +58,14 @@ fn prepare(commit: &mut Commit, live: &Spaces) -> EngineResult<Prepared> {
     let mut rows = Vec::with_capacity(commit.mutations.len());
     let mut size = 0_usize;
     for mutation in &commit.mutations {
-        let key = layout::physical_key(live.get(mutation.key.space)?, &mutation.key)?;
         let value_bytes = mutation.value.as_ref().map_or(0, Bytes::len);
         if value_bytes > VALUE_BYTES_MAX {
             return Err(EngineError::TooLarge(format!("a value of {value_bytes} bytes")));
         }
-        size = size.saturating_add(key.len() + value_bytes);
-        rows.push((key, mutation.value.clone()));
+        let space = live.get(mutation.key.space)?;
+        let row = layout::physical_row(space, &mutation.key, mutation.value.as_ref())?;
+        size = size.saturating_add(row.0.len() + value_bytes);
+        rows.push(row);
     }
     size = commit.records.iter().fold(size, |sum, record| sum.saturating_add(record.payload.len()));
     if size > COMMIT_BYTES_MAX {
@@ -236,8 +237,8 @@ impl Core {
             Err(why) => return Ok(Tried::Wait(why)),
         }
         let lsn = sequencer.next_lsn;
+        sequencer.active.insert(&payload.rows, lsn);
         for (key, value) in &payload.rows {
-            sequencer.active.insert(key.clone(), lsn, value.clone());
             self.cache.replace(key, lsn, value.as_ref());
             self.heads.put(key, Head::of(lsn, value.as_deref()));
         }

@@ -69,6 +69,29 @@ pub(crate) fn physical_key(space: Incarnation, key: &Key) -> EngineResult<Bytes>
     Ok(physical(space, key.lane, &key.partition, &key.sort))
 }
 
+/// Values up to this length lie behind their key: one allocation for both, and one way to memory for who
+/// comes later. Longer ones are not copied for that.
+const JOINED_BYTES_MAX: usize = 4 << 10;
+
+/// The physical key of a row that is to be written, and its value.
+pub(crate) fn physical_row(
+    space: Incarnation,
+    key: &Key,
+    value: Option<&Bytes>,
+) -> EngineResult<(Bytes, Option<Bytes>)> {
+    let physical = physical_key(space, key)?;
+    Ok(match value {
+        Some(value) if value.len() <= JOINED_BYTES_MAX => {
+            let mut row = BytesMut::with_capacity(physical.len() + value.len());
+            row.extend_from_slice(&physical);
+            row.extend_from_slice(value);
+            let row = row.freeze();
+            (row.slice(..physical.len()), Some(row.slice(physical.len()..)))
+        }
+        value => (physical, value.cloned()),
+    })
+}
+
 /// The first key that does not start with `prefix`.
 fn after_prefix(prefix: &[u8]) -> Bound<Bytes> {
     let mut end = prefix.to_vec();

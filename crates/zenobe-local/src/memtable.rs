@@ -1,27 +1,33 @@
 //! Recent rows in memory, all versions of each, until they are in the tree.
 //!
-//! Most reads of a memtable ask for what it does not have; the filter answers those without a walk
-//! through the list.
+//! A B-tree under a lock: writers come one at a time anyway, and eleven rows to a node are far fewer trips to
+//! memory than a node each, when a row is put in and when all are flushed. Readers hold the lock for a few rows
+//! at a time. Most reads of a memtable ask for what it does not have; the filter answers those without the lock.
 
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use crossbeam_skiplist::SkipMap;
-use crossbeam_skiplist::map::Entry;
+use parking_lot::{RwLock, RwLockReadGuard};
 
 use crate::filter::KeyFilter;
 use crate::layout::Interval;
 
 /// What an entry costs beside its key and value.
 const ENTRY_OVERHEAD_BYTES: usize = 176;
+/// How many versions a range takes at first while it holds the lock, and at most.
+const STRIDE_FIRST: usize = 16;
+const STRIDE_MAX: usize = 128;
+/// How many rows one who reads all fetches at a time.
+const ROWS_AHEAD: usize = 32;
 
 /// A version of a row: newest first among those of one key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct VersionKey {
-    /// The first bytes of the key, compared first: they lie in the list's node, the key elsewhere.
+    /// The first bytes of the key, compared first: they lie in the tree's node, the key elsewhere.
     head: u128,
     pub(crate) key: Bytes,
     pub(crate) lsn: Reverse<u64>,
@@ -45,39 +51,34 @@ impl VersionKey {
     }
 }
 
-/// The newest version of a row in a memtable.
-pub(crate) struct NewestEntry<'a>(Entry<'a, VersionKey, Option<Bytes>>);
-
-impl NewestEntry<'_> {
-    pub(crate) fn key(&self) -> &Bytes {
-        &self.0.key().key
-    }
-
-    pub(crate) fn lsn(&self) -> u64 {
-        self.0.key().lsn.0
-    }
-
-    /// `None` is a deletion.
-    pub(crate) fn value(&self) -> Option<&Bytes> {
-        self.0.value().as_ref()
-    }
-}
+/// A version of a row and its value; `None` is a deletion.
+type Version = (VersionKey, Option<Bytes>);
+type Rows = BTreeMap<VersionKey, Option<Bytes>>;
 
 /// Rows sorted by key and version. Written under the sequencer's lock, read by anyone.
 #[derive(Debug, Default)]
 pub(crate) struct Memtable {
-    rows: SkipMap<VersionKey, Option<Bytes>>,
+    rows: RwLock<Rows>,
     filter: Arc<KeyFilter>,
     bytes: AtomicU64,
     last_lsn: AtomicU64,
 }
 
 impl Memtable {
-    pub(crate) fn insert(&self, key: Bytes, lsn: u64, value: Option<Bytes>) {
-        let size = key.len() + value.as_ref().map_or(0, Bytes::len) + ENTRY_OVERHEAD_BYTES;
-        self.filter.note(&key);
-        self.rows.insert(VersionKey::new(key, lsn), value);
-        self.bytes.fetch_add(size as u64, Ordering::Relaxed);
+    /// Puts the rows of a commit in.
+    pub(crate) fn insert(&self, commit: &[(Bytes, Option<Bytes>)], lsn: u64) {
+        if commit.is_empty() {
+            return;
+        }
+        let mut bytes = 0;
+        let mut rows = self.rows.write();
+        for (key, value) in commit {
+            bytes += key.len() + value.as_ref().map_or(0, Bytes::len) + ENTRY_OVERHEAD_BYTES;
+            self.filter.note(key);
+            rows.insert(VersionKey::new(key.clone(), lsn), value.clone());
+        }
+        drop(rows);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.last_lsn.fetch_max(lsn, Ordering::Relaxed);
     }
 
@@ -87,8 +88,9 @@ impl Memtable {
             return None;
         }
         let from = VersionKey::new(key.clone(), lsn);
-        let entry = self.rows.lower_bound(Bound::Included(&from))?;
-        (entry.key().key == *key).then(|| (entry.key().lsn.0, entry.value().clone()))
+        let rows = self.rows.read();
+        let (found, value) = rows.range(&from..).next()?;
+        found.is_of_same_row(&from).then(|| (found.lsn.0, value.clone()))
     }
 
     /// Whether there may be rows in an interval; a quick answer for those within one partition.
@@ -101,11 +103,8 @@ impl Memtable {
         &self.filter
     }
 
-    /// All versions in an interval of keys.
-    pub(crate) fn range(
-        &self,
-        interval: &Interval,
-    ) -> impl DoubleEndedIterator<Item = (VersionKey, Option<Bytes>)> + '_ {
+    /// All versions in an interval of keys, in order or in reverse.
+    pub(crate) fn range(&self, interval: &Interval, backward: bool) -> Range<'_> {
         // All versions of a key lie between (key, newest) and (key, oldest).
         let low = match &interval.0 {
             Bound::Included(key) => Bound::Included(VersionKey::new(key.clone(), u64::MAX)),
@@ -117,19 +116,13 @@ impl Memtable {
             Bound::Excluded(key) => Bound::Excluded(VersionKey::new(key.clone(), u64::MAX)),
             Bound::Unbounded => Bound::Unbounded,
         };
-        self.rows.range((low, high)).map(|entry| (entry.key().clone(), entry.value().clone()))
+        let (stride, taken) = (STRIDE_FIRST, Vec::new().into_iter());
+        Range { memtable: self, bounds: Some((low, high)), backward, stride, taken }
     }
 
-    /// The newest version of every key. Nothing is cloned: rows of a large memtable are in no cache of the
-    /// processor, and to count one more owner of key and value is two more trips to memory.
-    pub(crate) fn newest(&self) -> impl Iterator<Item = NewestEntry<'_>> + '_ {
-        let mut entries = self.rows.iter();
-        let mut newest = entries.next();
-        std::iter::from_fn(move || {
-            let entry = newest.take()?;
-            newest = entries.by_ref().find(|next| !next.key().is_of_same_row(entry.key()));
-            Some(NewestEntry(entry))
-        })
+    /// All rows, for one who reads them when none is added any more.
+    pub(crate) fn all(&self) -> AllRows<'_> {
+        AllRows(self.rows.read())
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -141,6 +134,173 @@ impl Memtable {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.last_lsn() == 0
+    }
+}
+
+/// Versions in an interval, a few at a time.
+pub(crate) struct Range<'a> {
+    memtable: &'a Memtable,
+    /// What is left; `None` at the end.
+    bounds: Option<(Bound<VersionKey>, Bound<VersionKey>)>,
+    backward: bool,
+    stride: usize,
+    taken: std::vec::IntoIter<Version>,
+}
+
+impl Range<'_> {
+    fn take_more(&mut self) -> Option<()> {
+        let (low, high) = self.bounds.take()?;
+        if is_empty(&low, &high) {
+            return None;
+        }
+        let rows = self.memtable.rows.read();
+        let range = rows.range((low.as_ref(), high.as_ref()));
+        let own =
+            |(version, value): (&VersionKey, &Option<Bytes>)| (version.clone(), value.clone());
+        let taken: Vec<Version> = if self.backward {
+            range.rev().take(self.stride).map(own).collect()
+        } else {
+            range.take(self.stride).map(own).collect()
+        };
+        drop(rows);
+        if taken.len() == self.stride {
+            let last = Bound::Excluded(taken.last()?.0.clone());
+            self.bounds = Some(if self.backward { (low, last) } else { (last, high) });
+            self.stride = (self.stride * 2).min(STRIDE_MAX);
+        }
+        self.taken = taken.into_iter();
+        Some(())
+    }
+}
+
+/// Whether nothing can lie between two bounds, which the standard library's tree panics on.
+fn is_empty(low: &Bound<VersionKey>, high: &Bound<VersionKey>) -> bool {
+    match (low, high) {
+        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+        (Bound::Included(low), Bound::Included(high)) => low > high,
+        (
+            Bound::Included(low) | Bound::Excluded(low),
+            Bound::Included(high) | Bound::Excluded(high),
+        ) => low >= high,
+    }
+}
+
+impl Iterator for Range<'_> {
+    type Item = Version;
+
+    fn next(&mut self) -> Option<Version> {
+        loop {
+            if let Some(version) = self.taken.next() {
+                return Some(version);
+            }
+            self.take_more()?;
+        }
+    }
+}
+
+/// All rows of a memtable.
+pub(crate) struct AllRows<'a>(RwLockReadGuard<'a, Rows>);
+
+/// The newest version of a row in a memtable.
+pub(crate) struct NewestEntry<'a> {
+    pub(crate) key: &'a Bytes,
+    pub(crate) lsn: u64,
+    /// `None` is a deletion.
+    pub(crate) value: Option<&'a Bytes>,
+}
+
+/// Something of key and value, so that the processor has to fetch them.
+fn first_bytes((version, value): &(&VersionKey, &Option<Bytes>)) -> u8 {
+    let first = |bytes: &Bytes| bytes.first().copied().unwrap_or(0);
+    first(&version.key) ^ value.as_ref().map_or(0, first)
+}
+
+impl AllRows<'_> {
+    /// The newest version of every key. Rows of a large memtable are in no cache of the processor. So nothing
+    /// is cloned, for to count one more owner is one more trip to memory; and a few rows are fetched at a time,
+    /// for the processor makes such trips at once when none depends on another.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = NewestEntry<'_>> + '_ {
+        let mut rows = self.0.iter();
+        let mut last: Option<&VersionKey> = None;
+        let mut fetched = VecDeque::with_capacity(ROWS_AHEAD);
+        std::iter::from_fn(move || {
+            if fetched.is_empty() {
+                fetched.extend(rows.by_ref().take(ROWS_AHEAD));
+                std::hint::black_box(fetched.iter().fold(0, |sum, row| sum ^ first_bytes(row)));
+            }
+            fetched.pop_front()
+        })
+        .filter(move |&(version, _)| {
+            let is_older = last.is_some_and(|last| last.is_of_same_row(version));
+            last = Some(version);
+            !is_older
+        })
+        .map(|(VersionKey { key, lsn, .. }, value)| NewestEntry {
+            key,
+            lsn: lsn.0,
+            value: value.as_ref(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(text: String) -> Bytes {
+        Bytes::from(text)
+    }
+
+    fn filled() -> Memtable {
+        let memtable = Memtable::default();
+        for (lsn, number) in (1..).zip((0..500).chain((0..500).step_by(2))) {
+            let value = (number % 5 > 0).then(|| bytes(format!("v{lsn}")));
+            memtable.insert(&[(bytes(format!("key{number:04}")), value)], lsn);
+        }
+        memtable
+    }
+
+    #[test]
+    fn a_range_has_all_versions_in_both_directions_and_takes_a_few_at_a_time() {
+        let memtable = filled();
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let forward: Vec<_> = memtable.range(&all, false).collect();
+        assert_eq!(forward.len(), 750);
+        assert!(forward.is_sorted_by(|a, b| a.0 < b.0));
+        let mut backward: Vec<_> = memtable.range(&all, true).collect();
+        backward.reverse();
+        assert_eq!(backward, forward);
+        let part =
+            (Bound::Excluded(bytes("key0002".into())), Bound::Included(bytes("key0006".into())));
+        let keys: Vec<_> = memtable.range(&part, false).map(|(version, _)| version.lsn.0).collect();
+        assert_eq!(keys, [4, 503, 5, 6, 504, 7]);
+        let nothing =
+            (Bound::Excluded(bytes("key0002".into())), Bound::Excluded(bytes("key0002".into())));
+        assert_eq!(memtable.range(&nothing, false).count(), 0);
+        let reversed =
+            (Bound::Included(bytes("key0006".into())), Bound::Included(bytes("key0002".into())));
+        assert_eq!(memtable.range(&reversed, true).count(), 0);
+    }
+
+    #[test]
+    fn a_range_goes_on_while_rows_are_added() {
+        let memtable = filled();
+        let mut range = memtable.range(&(Bound::Unbounded, Bound::Unbounded), false);
+        let first = range.next().map(|(version, _)| version.key);
+        memtable.insert(&[(bytes("key0499x".into()), None), (bytes("a".into()), None)], 9999);
+        let rest: Vec<_> = range.map(|(version, _)| version.key).collect();
+        assert_eq!(first.as_deref(), Some(&b"key0000"[..]));
+        assert_eq!(rest.len(), 750);
+        assert_eq!(rest.last().map(|key| &key[..]), Some(&b"key0499x"[..]));
+    }
+
+    #[test]
+    fn the_newest_version_of_each_key_is_flushed() {
+        let memtable = filled();
+        let rows = memtable.all();
+        let newest: Vec<_> = rows.newest().map(|row| (row.lsn, row.value.is_some())).collect();
+        assert_eq!(newest.len(), 500);
+        assert_eq!(newest[..4], [(501, false), (2, true), (502, true), (4, true)]);
     }
 }

@@ -189,9 +189,9 @@ fn replay(
         }
         let live = |key: &[u8]| manifest.spaces.is_live(layout::space_of(key));
         if let Some(active) = memtables.first() {
-            for (key, value) in payload.rows.into_iter().filter(|(key, _)| live(key)) {
-                active.insert(key, found.lsn, value);
-            }
+            let mut rows = payload.rows;
+            rows.retain(|(key, _)| live(key));
+            active.insert(&rows, found.lsn);
             if active.bytes() >= options.memtable_bytes / 8 * 3 {
                 memtables.insert(0, Arc::new(Memtable::default()));
             }

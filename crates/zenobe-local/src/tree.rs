@@ -211,13 +211,14 @@ impl DiskTree {
     /// Writes a memtable, whose commits must be durable, into new tables.
     pub(crate) fn flush(&self, memtable: &Memtable, spaces: &Spaces) -> EngineResult<()> {
         let live = |key: &[u8]| spaces.is_live(layout::space_of(key));
-        let mut rows = memtable.newest().filter(|row| live(row.key())).peekable();
+        let all = memtable.all();
+        let mut rows = all.newest().filter(|row| live(row.key)).peekable();
         if rows.peek().is_none() {
             return Ok(());
         }
         let stream = rows.map(|row| {
-            let (key, lsn) = (Slice::from(&row.key()[..]), row.lsn());
-            Ok(match row.value() {
+            let (key, lsn) = (Slice::from(&row.key[..]), row.lsn);
+            Ok(match row.value {
                 Some(value) => InternalValue::from_components(
                     key,
                     Slice::from(layout::stored_value(lsn, value)),

@@ -7,7 +7,7 @@ use zenobe_storage::{EngineResult, Row, Version};
 
 use crate::heads::Head;
 use crate::layout::Interval;
-use crate::memtable::{Memtable, VersionKey};
+use crate::memtable::{self, Memtable};
 use crate::tree::{self, TreeView};
 
 /// The memtables, newest first (the first is written to), and the tables.
@@ -61,12 +61,8 @@ impl View {
     pub(crate) fn range<'a>(&'a self, interval: &Interval, lsn: u64, backward: bool) -> Merge<'a> {
         let mut sources: Vec<Entries<'a>> = Vec::with_capacity(self.memtables.len() + 1);
         for memtable in self.memtables.iter().filter(|memtable| memtable.may_overlap(interval)) {
-            let versions = memtable.range(interval);
-            sources.push(if backward {
-                Box::new(Visible::new(versions.rev(), lsn, true))
-            } else {
-                Box::new(Visible::new(versions, lsn, false))
-            });
+            let versions = memtable.range(interval, backward).peekable();
+            sources.push(Box::new(Visible { versions, lsn, backward }));
         }
         for run in self.tree.runs(interval) {
             sources.push(if backward {
@@ -85,19 +81,13 @@ impl View {
 }
 
 /// The newest version at an LSN of every key of one memtable.
-struct Visible<I: Iterator> {
-    versions: std::iter::Peekable<I>,
+struct Visible<'a> {
+    versions: std::iter::Peekable<memtable::Range<'a>>,
     lsn: u64,
     backward: bool,
 }
 
-impl<I: Iterator<Item = (VersionKey, Option<Bytes>)>> Visible<I> {
-    fn new(versions: I, lsn: u64, backward: bool) -> Self {
-        Self { versions: versions.peekable(), lsn, backward }
-    }
-}
-
-impl<I: Iterator<Item = (VersionKey, Option<Bytes>)>> Iterator for Visible<I> {
+impl Iterator for Visible<'_> {
     type Item = EngineResult<Entry>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -38,7 +38,7 @@ impl IdleWatch {
 /// For how long the allocator keeps memory that was freed, in milliseconds; for whole regions ten times
 /// as long. By default it gives it back after 10, and a busy database takes it again at once: rows wait
 /// in memory until they are flushed, are freed, and the next ones come.
-const KEPT_MS: std::ffi::c_long = 200;
+const KEPT_MS: std::ffi::c_long = 1000;
 /// The allocator's number of that setting, `mi_option_purge_delay`.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
