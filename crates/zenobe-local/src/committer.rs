@@ -42,8 +42,16 @@ pub(crate) fn run(core: &Core) {
         last_sync: Instant::now(),
         unsynced: None,
     };
+    // Whether the last group was of more than one commit.
+    let mut several = false;
     loop {
-        let (group, stop) = committer.next_group();
+        committer.await_work();
+        if several {
+            // So others may be on their way, on this processor: who joins the group saves a sync.
+            std::thread::yield_now();
+        }
+        let (group, stop) = committer.take_group();
+        several = group.len() > 1;
         if let Err(error) = committer.commit(group, stop) {
             core.refuse(&error);
             return;
@@ -56,14 +64,12 @@ pub(crate) fn run(core: &Core) {
 
 impl Committer<'_> {
     /// Waits for frames, for the time to sync, or for the end.
-    fn next_group(&self) -> (Vec<Pending>, bool) {
+    fn await_work(&self) {
         let mut sequencer = self.core.sequencer.lock();
-        loop {
-            let stop = self.core.stopping.load(Ordering::Acquire);
-            if !sequencer.pending.is_empty() || stop || self.sync_is_due() {
-                sequencer.pending_bytes = 0;
-                return (std::mem::take(&mut sequencer.pending), stop);
-            }
+        while sequencer.pending.is_empty()
+            && !self.core.stopping.load(Ordering::Acquire)
+            && !self.sync_is_due()
+        {
             let patience = match self.core.options.durability {
                 Durability::Interval(interval) if self.unsynced.is_some() => {
                     interval.saturating_sub(self.last_sync.elapsed()).max(Duration::from_millis(1))
@@ -72,6 +78,15 @@ impl Committer<'_> {
             };
             self.core.work.wait_for(&mut sequencer, patience);
         }
+    }
+
+    /// Takes the frames that wait, and says whether the engine stops.
+    fn take_group(&self) -> (Vec<Pending>, bool) {
+        let mut sequencer = self.core.sequencer.lock();
+        // Nothing is queued once the engine stops.
+        let stop = self.core.stopping.load(Ordering::Acquire);
+        sequencer.pending_bytes = 0;
+        (std::mem::take(&mut sequencer.pending), stop)
     }
 
     fn sync_is_due(&self) -> bool {
