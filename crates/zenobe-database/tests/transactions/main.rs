@@ -12,3 +12,4 @@ mod stepwise;
 mod support;
 mod tokens_make_a_transaction_happen_once;
 mod transactions_that_meet_take_turns;
+mod within_a_partition_it_is_one_commit;
