@@ -274,14 +274,9 @@ async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundErro
         return Ok(Step::Done);
     }
     let mut waiting = false;
-    for table in db.catalog.tables() {
-        let global = table.global_indexes.iter().map(|index| (index.space, index.state));
-        let expiry = table.expiry_indexes.iter().map(|index| (index.space, index.state));
-        let Some(unfinished) =
-            global.chain(expiry).find(|(_, index_state)| *index_state != IndexState::Active)
-        else {
-            continue;
-        };
+    // By name: who holds the snapshots of other tables while it waits for agreement is waited for itself.
+    for name in db.catalog.names() {
+        let Some((table, unfinished)) = unfinished_index(db, &name) else { continue };
         let Some(fence) = db.catalog.claim(db, &table.work()).await? else { continue };
         match index_step(db, table, unfinished, state, &fence).await? {
             Step::Done => return Ok(Step::Done),
@@ -301,6 +296,15 @@ async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundErro
         return Ok(Step::Waiting);
     }
     figures::step(db, state).await
+}
+
+/// The table with this name and the first of its indexes that is being created or deleted, if one is.
+fn unfinished_index(db: &Inner, name: &str) -> Option<(Arc<Table>, (SpaceId, IndexState))> {
+    let table = db.catalog.find(name)?;
+    let global = table.global_indexes.iter().map(|index| (index.space, index.state));
+    let expiry = table.expiry_indexes.iter().map(|index| (index.space, index.state));
+    let unfinished = global.chain(expiry).find(|(_, state)| *state != IndexState::Active)?;
+    Some((table, unfinished))
 }
 
 /// Goes on with an index that is being created or deleted.
