@@ -289,8 +289,12 @@ async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundErro
     {
         // After a change under way, which may be about to keep it.
         let _alone = db.catalog.change(db).await;
-        db.catalog.drop_space(db, space).await?;
-        return Ok(Step::Done);
+        // Nor may anybody still write to what is gone.
+        if db.catalog.all_follow_what_is_known(db).await? {
+            db.catalog.drop_space(db, space).await?;
+            return Ok(Step::Done);
+        }
+        waiting = true;
     }
     if waiting {
         return Ok(Step::Waiting);

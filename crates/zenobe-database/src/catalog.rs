@@ -246,10 +246,21 @@ impl Catalog {
         let name = self.table_name(name_or_arn)?;
         match self.tables.load().get(name) {
             Some(table) if matches!(table.status, ResourceStatus::Active) => Ok(Arc::clone(table)),
-            _ => {
-                Err(ServiceError::new(ErrorCode::ResourceNotFound, "Requested resource not found"))
-            }
+            _ => Err(not_found()),
         }
+    }
+
+    /// Looks whether tables are still there, whatever has become of them.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` when one is gone, as far as this process knows.
+    pub(crate) fn check_still_there<'t>(
+        &self,
+        mut tables: impl Iterator<Item = &'t Table>,
+    ) -> Result<(), ServiceError> {
+        let known = self.tables.load();
+        let is_there = |table: &Table| known.get(&table.name).is_some_and(|now| now.id == table.id);
+        if tables.all(is_there) { Ok(()) } else { Err(not_found()) }
     }
 
     /// The table with this name or ARN, for an operation on tables.
@@ -487,6 +498,11 @@ fn share_counters(before: &Table, after: &mut Table) {
             index.due = Arc::clone(&old.due);
         }
     }
+}
+
+/// `ResourceNotFoundException` as the operations on items answer it.
+fn not_found() -> ServiceError {
+    ServiceError::new(ErrorCode::ResourceNotFound, "Requested resource not found")
 }
 
 /// `ResourceNotFoundException` as the operations on tables answer it.

@@ -390,7 +390,10 @@ pub(crate) async fn commit_all(
                 return Ok(written);
             }
             Outcome::Conflict { .. } => {}
-            Outcome::Closed { shard } => stream::meet_cut(db, shard).await?,
+            Outcome::Closed { shard } => {
+                stream::meet_cut(db, shard).await?;
+                db.catalog.check_still_there(writes.iter().map(|write| &*write.table))?;
+            }
             Outcome::Unknown => {
                 // The plan is the same whenever it is made of the same rows and header.
                 let intended =

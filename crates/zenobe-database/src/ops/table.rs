@@ -208,7 +208,10 @@ pub(crate) async fn delete_table(
     let name = db.catalog.table_name(&request.table_name)?;
     let changer = db.catalog.change(db).await;
     let now_ms = db.environment.now_ms();
-    let table = db.catalog.find(name).ok_or_else(|| catalog::table_not_found(name))?;
+    check_deletable(&*db.catalog.describe(name)?)?;
+    // Before its shards are closed, so that no write waits for what this waits for. A copy: nobody is to
+    // wait for who holds the snapshot.
+    let table = Table::clone(&*changer.agreed(name).await?);
     check_deletable(&table)?;
     let stream = match table.stream {
         Some(_) => Some(stream::Change::disable(db, &table, now_ms).await?),

@@ -434,8 +434,8 @@ async fn resolve(
 ) -> Result<(), ServiceError> {
     let intent_key = key::intent_key(item.clone());
     let rolls = committed && intent.effect != Effect::Check;
-    let Some(table) = table_of(db, item.space) else { return Ok(()) };
     for _ in 0..CONFLICT_RETRIES_MAX {
+        let Some(table) = table_of(db, item.space) else { return Ok(()) };
         let mut commit = Commit {
             preconditions: vec![as_read(intent_key.clone(), Some(&row))],
             mutations: vec![Mutation { key: intent_key.clone(), value: None }],
