@@ -11,7 +11,7 @@
 //!    backfilling. Every write that looks the table up from now on removes entries that become wrong,
 //!    and adds none: writes that looked it up before hold an older snapshot, do not know the index and
 //!    would leave an entry behind.
-//! 2. When the last older snapshot is gone ([`crate::catalog::Catalog::is_superseded`]), a snapshot is
+//! 2. When the last older snapshot is gone ([`crate::catalog::Catalog::nobody_is_behind`]), a snapshot is
 //!    published that has the index as backfilling. Writes under it keep the index in full, changed
 //!    entry or not; those under the one before still remove what they make wrong.
 //! 3. When that one is gone, too, the backfill reads the table page by page. For each item it commits
@@ -352,7 +352,7 @@ async fn index_step(
 
 /// Whether nobody works by an older snapshot of this table, in this process or another one.
 async fn is_settled(db: &Inner, table: &Table) -> Result<bool, ServiceError> {
-    Ok(db.catalog.is_superseded(&table.id) && db.catalog.is_followed(db, table.row_version).await?)
+    Ok(db.catalog.nobody_is_behind() && db.catalog.is_followed(db, table.row_version).await?)
 }
 
 /// Changes the table that has an index in this space, if it still has.

@@ -307,6 +307,9 @@ impl Catalog {
     }
 
     pub(super) fn snapshot(&self, mut table: Table, version: Version) -> Arc<Table> {
+        if table.row_version.is_none() {
+            table.created = Some(version);
+        }
         table.row_version = Some(version);
         table.arn = self.arn(&table.name);
         table.epoch = self.epoch();

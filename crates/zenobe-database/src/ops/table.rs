@@ -144,6 +144,7 @@ fn new_table(
         tags,
         expiry_indexes: Vec::new(),
         row_version: None,
+        created: None,
         epoch: 0,
         counters: Arc::default(),
         restored: Arc::default(),
@@ -170,7 +171,7 @@ fn new_throughput(
     }
 }
 
-/// `DescribeTable`. A table whose last change not all processes follow yet is being updated still.
+/// `DescribeTable`. A table whose last change not all processes follow yet is being created or updated still.
 pub(crate) async fn describe_table(
     db: &Inner,
     request: &DescribeTableRequest,
@@ -180,7 +181,9 @@ pub(crate) async fn describe_table(
     if description.table_status == ResourceStatus::Active
         && !db.catalog.is_followed(db, table.row_version).await?
     {
-        description.table_status = ResourceStatus::Updating;
+        let is_new = table.created.is_some() && table.created == table.row_version;
+        description.table_status =
+            if is_new { ResourceStatus::Creating } else { ResourceStatus::Updating };
     }
     Ok(description)
 }
