@@ -11,7 +11,7 @@
 //!    backfilling. Every write that looks the table up from now on removes entries that become wrong,
 //!    and adds none: writes that looked it up before hold an older snapshot, do not know the index and
 //!    would leave an entry behind.
-//! 2. When the last older snapshot is gone ([`crate::catalog::Catalog::is_superseded`]), a snapshot is
+//! 2. When the last older snapshot is gone ([`crate::catalog::Catalog::nobody_is_behind`]), a snapshot is
 //!    published that has the index as backfilling. Writes under it keep the index in full, changed
 //!    entry or not; those under the one before still remove what they make wrong.
 //! 3. When that one is gone, too, the backfill reads the table page by page. For each item it commits
@@ -45,7 +45,7 @@ mod figures;
 mod late;
 mod sweep;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -274,14 +274,9 @@ async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundErro
         return Ok(Step::Done);
     }
     let mut waiting = false;
-    for table in db.catalog.tables() {
-        let global = table.global_indexes.iter().map(|index| (index.space, index.state));
-        let expiry = table.expiry_indexes.iter().map(|index| (index.space, index.state));
-        let Some(unfinished) =
-            global.chain(expiry).find(|(_, index_state)| *index_state != IndexState::Active)
-        else {
-            continue;
-        };
+    // By name: who holds the snapshots of other tables while it waits for agreement is waited for itself.
+    for name in db.catalog.names() {
+        let Some((table, unfinished)) = unfinished_index(db, &name) else { continue };
         let Some(fence) = db.catalog.claim(db, &table.work()).await? else { continue };
         match index_step(db, table, unfinished, state, &fence).await? {
             Step::Done => return Ok(Step::Done),
@@ -294,13 +289,26 @@ async fn step(db: &Arc<Inner>, state: &mut State) -> Result<Step, BackgroundErro
     {
         // After a change under way, which may be about to keep it.
         let _alone = db.catalog.change(db).await;
-        db.catalog.drop_space(db, space).await?;
-        return Ok(Step::Done);
+        // Nor may anybody still write to what is gone.
+        if db.catalog.all_follow_what_is_known(db).await? {
+            db.catalog.drop_space(db, space).await?;
+            return Ok(Step::Done);
+        }
+        waiting = true;
     }
     if waiting {
         return Ok(Step::Waiting);
     }
     figures::step(db, state).await
+}
+
+/// The table with this name and the first of its indexes that is being created or deleted, if one is.
+fn unfinished_index(db: &Inner, name: &str) -> Option<(Arc<Table>, (SpaceId, IndexState))> {
+    let table = db.catalog.find(name)?;
+    let global = table.global_indexes.iter().map(|index| (index.space, index.state));
+    let expiry = table.expiry_indexes.iter().map(|index| (index.space, index.state));
+    let unfinished = global.chain(expiry).find(|(_, state)| *state != IndexState::Active)?;
+    Some((table, unfinished))
 }
 
 /// Goes on with an index that is being created or deleted.
@@ -344,7 +352,7 @@ async fn index_step(
 
 /// Whether nobody works by an older snapshot of this table, in this process or another one.
 async fn is_settled(db: &Inner, table: &Table) -> Result<bool, ServiceError> {
-    Ok(db.catalog.is_superseded(&table.id) && db.catalog.is_followed(db, table.row_version).await?)
+    Ok(db.catalog.nobody_is_behind() && db.catalog.is_followed(db, table.row_version).await?)
 }
 
 /// Changes the table that has an index in this space, if it still has.

@@ -4,7 +4,7 @@
 //!
 //! [`Catalog::table`] is on the path of every request: it is a lookup in an immutable map, without
 //! a lock. A caller holds the `Arc<Table>` until its commit is ordered. A change publishes a new
-//! snapshot; [`Catalog::is_superseded`] says when nobody works under an older one any more, which is
+//! snapshot; [`Catalog::nobody_is_behind`] says when nobody works under an older one any more, which is
 //! what index backfill and the dropping of an index's space wait for.
 //!
 //! # Storing
@@ -95,6 +95,15 @@ const CONFLICT_RETRIES_MAX: usize = 16;
 /// The tables by name.
 type Tables = HashMap<String, Arc<Table>>;
 
+/// What a table is that was not known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// There when this process began.
+    Before,
+    /// Made by another process since.
+    Coming,
+}
+
 /// The tables.
 pub struct Catalog {
     tables: ArcSwap<Tables>,
@@ -102,8 +111,8 @@ pub struct Catalog {
     account_id: String,
     /// Held by whoever changes the catalogue: one change at a time in this process.
     changing: tokio::sync::Mutex<()>,
-    /// Older snapshots that somebody may still work under, by table id.
-    superseded: Mutex<HashMap<String, Vec<Weak<Table>>>>,
+    /// Older snapshots that somebody may still work under.
+    superseded: Mutex<Vec<Weak<Table>>>,
     /// Spaces that nothing refers to any more.
     dropped: Mutex<BTreeSet<SpaceId>>,
     /// Held while what the tables are is read or changed, and then published.
@@ -148,7 +157,7 @@ impl Catalog {
             work: Notify::new(),
             figures_lost: loaded.figures_lost,
         };
-        let (streams, fresh) = catalog.apply(loaded);
+        let (streams, fresh) = catalog.apply(loaded, Seen::Before);
         catalog.follow_streams(&streams, &fresh).await;
         Ok(catalog)
     }
@@ -175,12 +184,12 @@ impl Catalog {
             OpenError::Engine(error) => failed(error),
             OpenError::CorruptCatalog(what) | OpenError::Streams(what) => corrupt_row(what),
         })?;
-        Ok(self.apply(loaded))
+        Ok(self.apply(loaded, Seen::Coming))
     }
 
     /// Makes what was read what everybody sees. Answers the streams before and the tables that were not
     /// known.
-    fn apply(&self, loaded: Loaded) -> (Vec<Arc<Stream>>, Vec<Arc<Table>>) {
+    fn apply(&self, loaded: Loaded, unknown: Seen) -> (Vec<Arc<Stream>>, Vec<Arc<Table>>) {
         let Loaded { generation, tables, figures, streams, marks, dropped, allocated, .. } = loaded;
         let before = self.streams.all();
         self.streams.restore(streams, marks);
@@ -196,9 +205,11 @@ impl Catalog {
                 }
                 Some(known) => {
                     share_counters(known, &mut table);
+                    table.created = known.created;
                     table.writer = Arc::clone(&known.writer);
                 }
                 None => {
+                    table.created = table.row_version.filter(|_| unknown == Seen::Coming);
                     if let Some(figures) = figures.get(&table.id) {
                         figures.restore(&table);
                         table.restored = Arc::new(figures.clone());
@@ -246,10 +257,21 @@ impl Catalog {
         let name = self.table_name(name_or_arn)?;
         match self.tables.load().get(name) {
             Some(table) if matches!(table.status, ResourceStatus::Active) => Ok(Arc::clone(table)),
-            _ => {
-                Err(ServiceError::new(ErrorCode::ResourceNotFound, "Requested resource not found"))
-            }
+            _ => Err(not_found()),
         }
+    }
+
+    /// Looks whether tables are still there, whatever has become of them.
+    ///
+    /// # Errors
+    /// `ResourceNotFoundException` when one is gone, as far as this process knows.
+    pub(crate) fn check_still_there<'t>(
+        &self,
+        mut tables: impl Iterator<Item = &'t Table>,
+    ) -> Result<(), ServiceError> {
+        let known = self.tables.load();
+        let is_there = |table: &Table| known.get(&table.name).is_some_and(|now| now.id == table.id);
+        if tables.all(is_there) { Ok(()) } else { Err(not_found()) }
     }
 
     /// The table with this name or ARN, for an operation on tables.
@@ -307,21 +329,6 @@ impl Catalog {
         &self.account_id
     }
 
-    /// Whether nobody works under an older snapshot of this table any more. What this process
-    /// commits from then on follows the present one.
-    pub(crate) fn is_superseded(&self, table_id: &str) -> bool {
-        let mut superseded = self.superseded.lock();
-        let Some(older) = superseded.get_mut(table_id) else { return true };
-        older.retain(|snapshot| snapshot.strong_count() > 0);
-        if !older.is_empty() {
-            return false;
-        }
-        superseded.remove(table_id);
-        // Pairs with the release of the last reference: what its holder committed is visible here.
-        fence(Ordering::Acquire);
-        true
-    }
-
     /// Adds what changed since `before` to the figures of a table that processes share; what they are then.
     /// `None` if another process was quicker.
     pub(crate) async fn merge_figures(
@@ -358,13 +365,12 @@ impl Catalog {
         }
     }
 
-    /// Whether nobody in this process works under an older snapshot of any table.
-    fn nobody_is_behind(&self) -> bool {
+    /// Whether nobody in this process works under an older snapshot of a table any more. What it commits
+    /// from then on follows the present ones.
+    pub(crate) fn nobody_is_behind(&self) -> bool {
         let mut superseded = self.superseded.lock();
-        superseded.retain(|_, older| {
-            older.retain(|snapshot| snapshot.strong_count() > 0);
-            !older.is_empty()
-        });
+        superseded.retain(|snapshot| snapshot.strong_count() > 0);
+        // Pairs with the release of the last reference: what its holder committed is visible here.
         fence(Ordering::Acquire);
         superseded.is_empty()
     }
@@ -450,17 +456,14 @@ impl Catalog {
         }
         let mut tables = Tables::clone(&self.tables.load());
         let mut superseded = self.superseded.lock();
+        superseded.retain(|snapshot| snapshot.strong_count() > 0);
         for (name, after) in changes {
             let before = match after {
                 Some(table) => tables.insert(name, table),
                 None => tables.remove(&name),
             };
             // Known as superseded before anybody can see that it is.
-            if let Some(before) = before {
-                let older = superseded.entry(before.id.clone()).or_default();
-                older.retain(|snapshot| snapshot.strong_count() > 0);
-                older.push(Arc::downgrade(&before));
-            }
+            superseded.extend(before.iter().map(Arc::downgrade));
         }
         self.tables.store(Arc::new(tables));
         drop(superseded);
@@ -487,6 +490,11 @@ fn share_counters(before: &Table, after: &mut Table) {
             index.due = Arc::clone(&old.due);
         }
     }
+}
+
+/// `ResourceNotFoundException` as the operations on items answer it.
+fn not_found() -> ServiceError {
+    ServiceError::new(ErrorCode::ResourceNotFound, "Requested resource not found")
 }
 
 /// `ResourceNotFoundException` as the operations on tables answer it.

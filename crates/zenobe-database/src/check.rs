@@ -1,128 +1,84 @@
-//! Comparing indexes with their tables.
+//! Whether what follows from the items of the tables fits them: the entries of indexes, the records of streams.
 //!
-//! Every item is looked at, and every entry of every index that can be read: is each entry there that should be,
-//! with what it should hold, and no other? Others may write meanwhile, and where entries are relayed they come a
-//! moment later: so whatever does not fit is looked at again, and counts only if it still does not fit after
-//! [`LOOKS_MAX`] looks at an item that did not change.
+//! Nothing is changed, and others may write meanwhile: what does not fit counts only if it stays so while its item
+//! does not change.
 
+mod indexes;
+
+use std::fmt;
 use std::time::Duration;
 
-use zenobe_model::{EncodedItem, ServiceError};
-use zenobe_storage::{HashInterval, Key, Lane, Page, PageLimit, Read, RowPlace, ScanRead, SpaceId};
+use zenobe_model::ServiceError;
 
-use crate::background::can_be_in;
-use crate::catalog::{GlobalIndex, IndexState, LocalIndex, Table};
-use crate::index::{self, IndexEntry};
-use crate::{Database, Inner, engine_failure, key, write};
+pub use self::indexes::IndexCheck;
+use crate::Database;
+use crate::catalog::Table;
+pub use crate::stream::StreamCheck;
 
-const PAGE: PageLimit = PageLimit { rows: 500, bytes: 1 << 20 };
 /// How often what does not fit is looked at, and how long to wait between.
-const LOOKS_MAX: usize = 10;
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// How many faults of an index are named; the rest are counted.
+pub(crate) const LOOKS_MAX: usize = 10;
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How many faults of an index or of a stream are named; the rest are counted.
 const NAMED_MAX: usize = 10;
 
-/// What was found of an index.
+/// Is told what is looked at, and how much of it was.
+pub(crate) type Progress<'a> = dyn FnMut(&str, u64) + Send + 'a;
+
+/// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct IndexCheck {
-    /// `TableName`
-    pub table: String,
-    /// `IndexName`
-    pub index: String,
-    /// Entries that were looked at.
-    pub entries: u64,
-    /// Entries that should be there and are not, or hold something else.
-    pub missing: u64,
-    /// Entries that should not be there.
-    pub extra: u64,
-    /// The first of those that do not fit, for a person.
-    pub named: Vec<String>,
+pub struct Checks {
+    /// Of each index.
+    pub indexes: Vec<IndexCheck>,
+    /// Of each stream.
+    pub streams: Vec<StreamCheck>,
 }
 
-impl IndexCheck {
-    /// Whether the index agrees with its table.
+impl Checks {
+    /// Whether everything fits.
     #[must_use]
-    pub const fn agrees(&self) -> bool {
-        self.missing == 0 && self.extra == 0
-    }
-
-    fn fault(&mut self, what: &str, key: &Key) {
-        if self.named.len() < NAMED_MAX {
-            let (partition, sort) = (key.partition.escape_ascii(), key.sort.escape_ascii());
-            self.named.push(format!("{what}: {partition} {sort}"));
-        }
+    pub fn agree(&self) -> bool {
+        self.indexes.iter().all(IndexCheck::agrees) && self.streams.iter().all(StreamCheck::agrees)
     }
 }
 
-/// An index that is checked.
-#[derive(Clone, Copy)]
-enum Checked<'a> {
-    Local(&'a LocalIndex),
-    Global(&'a GlobalIndex),
+impl fmt::Display for Checks {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { indexes, streams } = self;
+        indexes.iter().try_for_each(|check| write!(out, "{check}"))?;
+        streams.iter().try_for_each(|check| write!(out, "{check}"))?;
+        write!(out, "{} indexes and {} streams checked", indexes.len(), streams.len())
+    }
 }
 
-impl Checked<'_> {
-    fn name(self) -> String {
-        match self {
-            Self::Local(index) => index.name.clone(),
-            Self::Global(index) => index.name.clone(),
-        }
-    }
-
-    fn entry(self, table: &Table, item: &EncodedItem) -> Option<IndexEntry> {
-        match self {
-            Self::Local(index) => index::local_entry(table, index, item),
-            // Older items whose attributes cannot be a key are left out when an index is filled.
-            Self::Global(index) => {
-                can_be_in(index, item).then(|| index::global_entry(table, index, item)).flatten()
-            }
-        }
-    }
-
-    const fn lane(self) -> Lane {
-        match self {
-            Self::Local(index) => index.lane(),
-            Self::Global(_) => Lane::ITEM,
-        }
+/// Names a fault, if there is still room for names.
+pub(crate) fn name(named: &mut Vec<String>, fault: impl FnOnce() -> String) {
+    if named.len() < NAMED_MAX {
+        named.push(fault());
     }
 }
 
 impl Database {
-    /// Compares every index of every table with its table. `progress` is told what is looked at and how many
-    /// items or entries of it were.
+    /// Compares every index and every stream with its table. `progress` is told what is looked at and how many
+    /// items, entries or records of it were.
     ///
     /// # Errors
-    /// What the engine answered, or that stored bytes do not decode.
-    pub async fn check_indexes(
+    /// What the engine answered, or that stored bytes of a table or an index do not decode.
+    pub async fn check(
         &self,
         mut progress: impl FnMut(&str, u64) + Send,
-    ) -> Result<Vec<IndexCheck>, ServiceError> {
+    ) -> Result<Checks, ServiceError> {
         let db = &self.inner;
-        let mut names = db.catalog.names();
-        names.sort_unstable();
-        let mut found = Vec::new();
-        for name in names {
+        let mut checks = Checks::default();
+        for name in db.catalog.names() {
             // A copy: others wait for whoever holds on to the snapshot itself.
             let table = db.catalog.find(&name).map(|table| Table::clone(&table));
             let Some(table) = table else { continue };
-            let is_active = |index: &&GlobalIndex| index.state == IndexState::Active;
-            let local = table.local_indexes.iter().map(Checked::Local);
-            let global = table.global_indexes.iter().filter(is_active).map(Checked::Global);
-            for checked in local.chain(global).collect::<Vec<_>>() {
-                let mut check = IndexCheck {
-                    table: name.clone(),
-                    index: checked.name(),
-                    ..IndexCheck::default()
-                };
-                let what = format!("{name}/{}", check.index);
-                check_items(db, &table, checked, &mut check, &mut |count| progress(&what, count))
-                    .await?;
-                check_entries(db, &table, checked, &mut check, &mut |count| progress(&what, count))
-                    .await?;
-                found.push(check);
-            }
+            checks.indexes.extend(indexes::check(db, &table, &mut progress).await?);
         }
-        Ok(found)
+        for stream in db.catalog.streams.all() {
+            checks.streams.push(crate::stream::check(db, &stream, &mut progress).await?);
+        }
+        Ok(checks)
     }
 
     /// Keeps in touch with the processes that share the store for as long as the future is polled, and does no
@@ -131,139 +87,4 @@ impl Database {
         self.run_agreement().await;
         std::future::pending().await
     }
-}
-
-/// The rows of a lane after a place, which moves on.
-async fn next_page(
-    db: &Inner,
-    space: SpaceId,
-    lane: Lane,
-    after: &mut Option<RowPlace>,
-) -> Result<Page, ServiceError> {
-    let (interval, from) = (HashInterval::ALL, after.take());
-    let scan = ScanRead { space, lane, interval, after: from, limit: PAGE };
-    let page = db.engine.scan(scan, Read::Strong).await.map_err(|error| engine_failure(&error))?;
-    *after = page.rows.last().map(|(place, _)| place.clone());
-    Ok(page)
-}
-
-/// Looks for the entry of each item.
-async fn check_items(
-    db: &Inner,
-    table: &Table,
-    checked: Checked<'_>,
-    check: &mut IndexCheck,
-    progress: &mut (impl FnMut(u64) + Send),
-) -> Result<(), ServiceError> {
-    let (mut after, mut count) = (None, 0);
-    loop {
-        let page = next_page(db, table.space, Lane::ITEM, &mut after).await?;
-        count += page.rows.len() as u64;
-        for (place, row) in page.rows {
-            let item = write::decode(row.value)?;
-            if let Some(entry) = checked.entry(table, &item)
-                && !fits(db, table, checked, &place, entry).await?
-            {
-                check.missing += 1;
-                check.fault("missing or different for the item", &key::item_key(table, place));
-            }
-        }
-        progress(count);
-        if page.end {
-            return Ok(());
-        }
-    }
-}
-
-/// Whether an item's entry is there, as soon as the item rests.
-async fn fits(
-    db: &Inner,
-    table: &Table,
-    checked: Checked<'_>,
-    place: &RowPlace,
-    entry: IndexEntry,
-) -> Result<bool, ServiceError> {
-    let mut expected = Some(entry);
-    for look in 0..LOOKS_MAX {
-        let Some(entry) = &expected else { return Ok(true) };
-        let row = db.engine.get(entry.key.clone(), Read::Strong).await;
-        let row = row.map_err(|error| engine_failure(&error))?;
-        let held = row.map(|row| write::decode(row.value)).transpose()?;
-        if held.is_some_and(|held| held.as_map() == entry.value.as_map()) {
-            return Ok(true);
-        }
-        if look + 1 < LOOKS_MAX {
-            db.environment.sleep(LOOK_AGAIN).await;
-        }
-        expected = item_at(db, table, place).await?.and_then(|item| checked.entry(table, &item));
-    }
-    Ok(false)
-}
-
-async fn item_at(
-    db: &Inner,
-    table: &Table,
-    place: &RowPlace,
-) -> Result<Option<EncodedItem>, ServiceError> {
-    let key = key::item_key(table, place.clone());
-    let row = db.engine.get(key, Read::Strong).await.map_err(|error| engine_failure(&error))?;
-    row.map(|row| write::decode(row.value)).transpose()
-}
-
-/// Looks for the item of each entry.
-async fn check_entries(
-    db: &Inner,
-    table: &Table,
-    checked: Checked<'_>,
-    check: &mut IndexCheck,
-    progress: &mut (impl FnMut(u64) + Send),
-) -> Result<(), ServiceError> {
-    let space = match checked {
-        Checked::Local(_) => table.space,
-        Checked::Global(index) => index.space,
-    };
-    let mut after = None;
-    loop {
-        let page = next_page(db, space, checked.lane(), &mut after).await?;
-        check.entries += page.rows.len() as u64;
-        for (RowPlace { partition, sort }, row) in page.rows {
-            let entry = Key { space, partition, lane: checked.lane(), sort };
-            let held = write::decode(row.value)?;
-            if !has_item(db, table, checked, &entry, held).await? {
-                check.extra += 1;
-                check.fault("without an item", &entry);
-            }
-        }
-        progress(check.entries);
-        if page.end {
-            return Ok(());
-        }
-    }
-}
-
-/// Whether an entry follows from an item, or is gone as soon as it rests.
-async fn has_item(
-    db: &Inner,
-    table: &Table,
-    checked: Checked<'_>,
-    entry: &Key,
-    held: EncodedItem,
-) -> Result<bool, ServiceError> {
-    // An entry holds the key of its item.
-    let Some(place) = key::place_of_item(table, &held).ok() else { return Ok(false) };
-    for look in 0..LOOKS_MAX {
-        let item = item_at(db, table, &place).await?;
-        let expected = item.and_then(|item| checked.entry(table, &item));
-        if expected.is_some_and(|expected| expected.key == *entry) {
-            return Ok(true);
-        }
-        if look + 1 < LOOKS_MAX {
-            db.environment.sleep(LOOK_AGAIN).await;
-        }
-        let row = db.engine.get(entry.clone(), Read::Strong).await;
-        if row.map_err(|error| engine_failure(&error))?.is_none() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -14,7 +14,7 @@ use zenobe_model::value::ValueType;
 use zenobe_model::{AttributeValue, EncodedItem, Item, ServiceError};
 use zenobe_storage::{Key, Lane, RowPlace};
 
-use crate::catalog::{GlobalIndex, KeyAttribute, LocalIndex, Table};
+use crate::catalog::{GlobalIndex, KeyAttribute, KeySchema, LocalIndex, Table};
 use crate::fault::Fault;
 
 /// The lane of the row that counts the bytes of an item collection, in tables with local secondary
@@ -279,9 +279,9 @@ fn key_values<'a>(
 }
 
 /// The place of an item in its table.
-pub(crate) fn place_of_encoded(table: &Table, item: &EncodedItem) -> Option<RowPlace> {
-    let partition = key_values(std::iter::once(&table.key.partition), item)?;
-    let sort = match &table.key.sort {
+pub(crate) fn place_of_encoded(key: &KeySchema, item: &EncodedItem) -> Option<RowPlace> {
+    let partition = key_values(std::iter::once(&key.partition), item)?;
+    let sort = match &key.sort {
         None => Bytes::new(),
         Some(sort) => encoding::encode_composite(&key_values(std::iter::once(sort), item)?),
     };

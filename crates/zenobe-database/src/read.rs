@@ -319,7 +319,7 @@ async fn decode_chunk(
     let entries: Vec<EncodedItem> = entries.collect::<Result<_, _>>()?;
     let keys: Vec<Key> = entries
         .iter()
-        .filter_map(|entry| key::place_of_encoded(request.table, entry))
+        .filter_map(|entry| key::place_of_encoded(&request.table.key, entry))
         .map(|place| key::item_key(request.table, place))
         .collect();
     let items = db.engine.multi_get(keys, read.clone()).await;

@@ -30,6 +30,7 @@
 //! [`upkeep`] closes shards in time and opens their children, forgets what is older than the
 //! retention, and last the streams themselves.
 
+mod check;
 pub(crate) mod position;
 pub(crate) mod reading;
 mod record;
@@ -49,6 +50,8 @@ use zenobe_storage::{
     BoxFuture, EngineError, Figure, LogRecord, Mutation, Outcome, Position, ShardId,
 };
 
+pub use self::check::StreamCheck;
+pub(crate) use self::check::check;
 use crate::catalog::{Catalog, KeySchema, Marks, Stream, Table};
 use crate::write::{ItemWrite, Origin, Written};
 use crate::{Inner, engine_failure};

@@ -7,6 +7,9 @@
 //!
 //! # Without
 //!
+//! A transaction within one partition is such a commit, too, as long as that can hold it: like any write it
+//! expects that no other transaction has an intent beside its items, and is refused as a conflict if one keeps
+//! it. The row of a token is in a partition of its own. So with a token, and over several partitions,
 //! [`two_phase`] does the same with commits that stay within a partition each, and tells how.
 //!
 //! # Tokens
@@ -34,7 +37,7 @@ use zenobe_storage::{Key, Read, Row, SpaceId};
 pub(crate) use self::purge::purge;
 use self::record::{Participant, Record, State};
 pub(crate) use self::snapshot::read;
-pub(crate) use self::two_phase::{meet, settle_interval, settle_items, settle_partition};
+pub(crate) use self::two_phase::{meet_for, settle_interval, settle_items, settle_partition};
 use crate::write::{self, ItemWrite, Refusal, Rider, Written};
 use crate::{Inner, engine_failure};
 
@@ -109,19 +112,15 @@ pub(crate) async fn write(
     writes: &[ItemWrite],
     token: Option<&Token>,
 ) -> Result<Done, ServiceError> {
-    let global = db.engine.capabilities().global_commit;
     let Some(token) = token else {
-        let refused = if global {
-            write::commit_all(db, writes, None).await
-        } else {
-            two_phase::write(db, writes, Begin::untokened(db)).await
-        };
-        return refused.map(Done::Written).map_err(cancelled);
+        let made = write_once(db, writes).await;
+        return made.map(Done::Written).map_err(|refusal| cancelled(refusal, writes));
     };
+    let global = db.engine.capabilities().global_commit;
     let _claim = db.tokens.claim(&token.name)?;
     for _ in 0..TOKEN_RETRIES_MAX {
         let Some(begin) = Begin::tokened(db, token).await? else { return Ok(Done::Replayed) };
-        let result = if global {
+        let made = if global {
             let rider = Rider {
                 key: begin.key,
                 before: begin.before,
@@ -131,24 +130,48 @@ pub(crate) async fn write(
         } else {
             two_phase::write(db, writes, begin).await
         };
-        match result {
+        match made {
             Err(Refusal::Rider) => {}
-            result => return result.map(Done::Written).map_err(cancelled),
+            made => {
+                return made.map(Done::Written).map_err(|refusal| cancelled(refusal, writes));
+            }
         }
     }
     tracing::warn!("the row of a token met too many conflicts");
     Err(in_progress())
 }
 
+/// Makes all writes or none, without a token.
+async fn write_once(db: &Inner, writes: &[ItemWrite]) -> Result<Vec<Written>, Refusal> {
+    let partition = |write: &ItemWrite| (write.table.space, write.place.partition.clone());
+    let is_one =
+        writes.windows(2).all(|pair| matches!(pair, [a, b] if partition(a) == partition(b)));
+    let global = db.engine.capabilities().global_commit;
+    if global || is_one {
+        let made = write::commit_all(db, writes, None).await;
+        if global || !matches!(made, Err(Refusal::TooLarge)) {
+            return made;
+        }
+    }
+    two_phase::write(db, writes, Begin::untokened(db)).await
+}
+
 fn expiry(db: &Inner) -> u64 {
     db.environment.now_ms().saturating_add(TOKEN_LIFE_MS)
 }
 
-fn cancelled(refusal: Refusal) -> ServiceError {
+fn cancelled(refusal: Refusal, writes: &[ItemWrite]) -> ServiceError {
     match refusal {
         Refusal::Request(error) => error,
         Refusal::Actions(actions) => ServiceError::cancelled(actions),
         Refusal::Rider => in_progress(),
+        Refusal::Contended => {
+            ServiceError::cancelled(writes.iter().map(|_| Some(conflict())).collect())
+        }
+        Refusal::TooLarge => {
+            tracing::error!("a transaction is too large for a commit of the engine");
+            ServiceError::internal()
+        }
     }
 }
 

@@ -11,8 +11,9 @@
 //!    quicker) start again at 1.
 //!
 //! A transaction is the same with more items, and with a [`Rider`] in the commit: its token. On an
-//! engine that does not commit across partitions `transact` takes these steps apart into two phases;
-//! there, every write also expects that no transaction has left an intent beside its item.
+//! engine that does not commit across partitions `transact` takes these steps apart into two phases
+//! if they concern several; there, every write also expects that no transaction has left an intent
+//! beside its item.
 //!
 //! Example: a counter is at version 7 with `n = 4`. Two clients add 1. The first takes the latch,
 //! reads version 7, commits `n = 5` expecting version 7, and drops the latch; its answer waits for
@@ -168,6 +169,10 @@ pub(crate) enum Refusal {
     Actions(Vec<Option<ServiceError>>),
     /// Somebody else has written the rider's row.
     Rider,
+    /// Other processes have changed the items all the time.
+    Contended,
+    /// One commit of the engine cannot hold them all.
+    TooLarge,
 }
 
 impl Refusal {
@@ -178,7 +183,7 @@ impl Refusal {
             Self::Actions(actions) => {
                 actions.into_iter().flatten().next().unwrap_or_else(ServiceError::internal)
             }
-            Self::Rider => ServiceError::internal(),
+            Self::Rider | Self::Contended | Self::TooLarge => ServiceError::internal(),
         }
     }
 }
@@ -346,7 +351,7 @@ pub(crate) async fn commit_all(
         }
         if let Some(intent) = keys.first_intent(&rows) {
             drop(latches);
-            transact::meet(db, intent).await?;
+            transact::meet_for(db, writes, intent).await?;
             continue;
         }
         let header = header(db);
@@ -363,7 +368,10 @@ pub(crate) async fn commit_all(
         let begun_ms = db.environment.elapsed_ms();
         db.catalog.check_may_commit(db, writes.iter().map(|write| &*write.table))?;
         let commit = Commit { records, ..plan.take_commit(&keys, &rows, rider) };
-        let outcome = db.engine.commit(commit).await.map_err(|e| engine_failure(&e))?;
+        let outcome = match db.engine.commit(commit).await {
+            Err(EngineError::TooLarge(_)) if writes.len() > 1 => return Err(Refusal::TooLarge),
+            outcome => outcome.map_err(|error| engine_failure(&error))?,
+        };
         drop(streams);
         drop(latches);
         match outcome {
@@ -382,7 +390,10 @@ pub(crate) async fn commit_all(
                 return Ok(written);
             }
             Outcome::Conflict { .. } => {}
-            Outcome::Closed { shard } => stream::meet_cut(db, shard).await?,
+            Outcome::Closed { shard } => {
+                stream::meet_cut(db, shard).await?;
+                db.catalog.check_still_there(writes.iter().map(|write| &*write.table))?;
+            }
             Outcome::Unknown => {
                 // The plan is the same whenever it is made of the same rows and header.
                 let intended =
@@ -393,7 +404,7 @@ pub(crate) async fn commit_all(
         }
     }
     tracing::warn!("a write met too many conflicts");
-    Err(ServiceError::internal().into())
+    Err(Refusal::Contended)
 }
 
 /// The header of what is written now.
@@ -703,7 +714,8 @@ struct Doubt {
     intended: Vec<Mutation>,
     written: Vec<Written>,
     /// Whether somebody else's commit can look the same: a deletion leaves nothing that says whose it
-    /// was. Whatever else is written carries a timestamp that is never given twice.
+    /// was, which matters to whoever saw or did more. Whatever else is written carries a timestamp that is
+    /// never given twice.
     anonymous: bool,
 }
 
@@ -715,7 +727,8 @@ impl Doubt {
         writes: &[ItemWrite],
     ) -> Self {
         let anonymous = written.iter().zip(writes).all(|(written, write)| {
-            write.is_check() || (written.new.is_none() && write.condition.is_some())
+            let did_more = write.condition.is_some() || writes.len() > 1;
+            write.is_check() || (written.new.is_none() && did_more)
         });
         Self { before, intended, written, anonymous }
     }

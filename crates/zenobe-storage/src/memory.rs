@@ -97,6 +97,8 @@ struct State {
     gone: BTreeMap<Key, Version>,
     /// The shards that take no more records.
     closed_shards: BTreeSet<ShardId>,
+    /// Where readers of shards do not get on.
+    held_shards: BTreeMap<ShardId, Position>,
 }
 
 #[derive(Debug)]
@@ -135,6 +137,16 @@ impl MemoryEngine {
             state.relay(version, mutation);
         }
         count
+    }
+
+    /// Makes readers of a shard stop before this position, as before a commit that is under way: they see no
+    /// record from there on, and do not reach it. `None` lets them go on.
+    pub fn hold_log(&self, shard: ShardId, at: Option<Position>) {
+        let held = &mut self.state.write().held_shards;
+        match at {
+            Some(at) => held.insert(shard, at),
+            None => held.remove(&shard),
+        };
     }
 
     fn admit(&self, call: Call) -> EngineResult<()> {
@@ -475,7 +487,10 @@ impl Engine for MemoryEngine {
         Box::pin(async move {
             self.with_state(Call::LogRead, |state| {
                 let records = state.shards.get(&shard);
-                let page = records.map_or_else(Vec::new, |records| log_page(records, after, limit));
+                let mut page =
+                    records.map_or_else(Vec::new, |records| log_page(records, after, limit));
+                let held = state.held_shards.get(&shard);
+                page.retain(|record| held.is_none_or(|held| record.position < *held));
                 let more = |last: &LoggedRecord| {
                     records.and_then(VecDeque::back).is_some_and(|end| place(end) > place(last))
                 };
@@ -483,6 +498,8 @@ impl Engine for MemoryEngine {
                     Some(last) if more(last) => Position(last.position.0.saturating_sub(1)),
                     _ => state.position,
                 };
+                let before = |held: &Position| Position(held.0.saturating_sub(1));
+                let reached = held.map(before).map_or(reached, |before| reached.min(before));
                 Ok(LogPage { records: page, reached })
             })
         })

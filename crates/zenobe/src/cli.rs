@@ -39,7 +39,10 @@ enum Command {
     /// Serves the API; the same as no command
     #[command(after_help = EXAMPLES)]
     Serve(ServeArgs),
-    /// Compares every index with its table and says what does not fit
+    /// Compares indexes and streams with their tables and says what does not fit
+    ///
+    /// Each entry of an index must follow from its item, and be there; a stream's records must be readable to the
+    /// end, in order, and the newest of each key must say what the item is.
     ///
     /// Takes the settings of `serve`. Where files keep the data the server must be stopped; a cluster may be
     /// in use. Ends with 0 if everything agrees, 5 if not.
@@ -51,7 +54,7 @@ enum Command {
 pub(crate) enum Task {
     /// Serves the API.
     Serve,
-    /// Compares indexes with tables.
+    /// Compares indexes and streams with their tables.
     Check,
 }
 

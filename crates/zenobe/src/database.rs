@@ -7,6 +7,7 @@ use std::time::Duration;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::JoinHandle;
 use zenobe_cassandra::{CassandraEngine, CassandraOptions, Replication};
+use zenobe_database::check::Checks;
 use zenobe_database::environment::Environment;
 use zenobe_database::{Database, DatabaseConfig};
 use zenobe_local::{LocalEngine, LocalOptions};
@@ -48,8 +49,8 @@ impl DatabaseService {
         Ok(Self { database })
     }
 
-    /// Compares every index with its table; says on standard error what is being looked at, and on standard
-    /// output what was found. Whether everything agrees.
+    /// Compares indexes and streams with their tables; says on standard error what is being looked at, and on
+    /// standard output what was found. Whether everything agrees.
     pub(crate) async fn check(self) -> Result<bool, String> {
         let mut said_ms = 0;
         let looking = |what: &str, count: u64| {
@@ -60,26 +61,18 @@ impl DatabaseService {
             }
         };
         let checks = tokio::select! {
-            checks = self.database.check_indexes(looking) => {
+            checks = self.database.check(looking) => {
                 checks.map_err(|error| format!("cannot check the data: {error}"))?
             }
-            () = self.database.keep_in_touch() => Vec::new(),
+            () = self.database.keep_in_touch() => Checks::default(),
         };
-        for check in &checks {
-            let (table, index) = (&check.table, &check.index);
-            let (entries, missing, extra) = (check.entries, check.missing, check.extra);
-            println!(
-                "{table}/{index}: {entries} entries, {missing} missing or different, {extra} without an item"
-            );
-            check.named.iter().for_each(|fault| println!("  {fault}"));
-        }
-        println!("{} indexes checked", checks.len());
+        println!("{checks}");
         if let Err(error) = self.database.leave().await {
             tracing::warn!(%error, "the other processes find out in time that this one has stopped");
         }
         let closed = self.database.engine().close().await;
         closed.map_err(|error| format!("cannot close the data: {error}"))?;
-        Ok(checks.iter().all(zenobe_database::check::IndexCheck::agrees))
+        Ok(checks.agree())
     }
 
     /// The database behind this service.

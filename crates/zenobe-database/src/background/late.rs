@@ -21,8 +21,9 @@ pub(crate) async fn make_good(
     writes: &[ItemWrite],
     written: &[Written],
 ) -> Result<(), ServiceError> {
+    look_again(db).await?;
     for (write, written) in writes.iter().zip(written).filter(|(write, _)| !write.is_check()) {
-        make_item_good(db, &write.table, write.key(), written.old.as_ref()).await?;
+        renew(db, &write.table, write.key(), written.old.as_ref()).await?;
     }
     Ok(())
 }
@@ -37,23 +38,29 @@ pub(crate) async fn make_item_good(
     item: Key,
     old: Option<&EncodedItem>,
 ) -> Result<(), ServiceError> {
-    tracing::warn!("a commit took so long that its table may have changed meanwhile");
-    db.catalog.beat(db).await?;
-    db.catalog.reload(db).await?;
-    match db.catalog.find(&table.name).filter(|now| now.id == table.id) {
-        Some(now) => renew(db, &now, item, old).await,
-        None => Ok(()),
-    }
+    look_again(db).await?;
+    renew(db, table, item, old).await
 }
 
-/// Replaces the entries that followed from `old` by those that follow from the item as it is.
+/// Finds out how the tables are now.
+async fn look_again(db: &Inner) -> Result<(), ServiceError> {
+    tracing::warn!("a commit took so long that its table may have changed meanwhile");
+    db.catalog.beat(db).await?;
+    db.catalog.reload(db).await
+}
+
+/// Replaces the entries that followed from `old` by those that follow from the item as it is, if its table is still
+/// there.
 async fn renew(
     db: &Inner,
     table: &Table,
     item: Key,
     old: Option<&EncodedItem>,
 ) -> Result<(), ServiceError> {
-    let always = with_all_entries(table);
+    let Some(now) = db.catalog.find(&table.name).filter(|now| now.id == table.id) else {
+        return Ok(());
+    };
+    let always = with_all_entries(&now);
     for _ in 0..CONFLICT_RETRIES_MAX {
         let row = db.engine.get(item.clone(), Read::Latest).await;
         let row = row.map_err(|error| engine_failure(&error))?;

@@ -44,7 +44,8 @@ fn hash(name: &str) -> Vec<KeySchemaElement> {
     vec![KeySchemaElement { attribute_name: name.to_owned(), key_type: KeyType::Hash }]
 }
 
-async fn database() -> Database {
+/// A database with the table `Music`, whose key is `pk`.
+pub(crate) async fn database() -> Database {
     let engine = Arc::new(MemoryEngine::new(MemoryOptions::default()));
     let config = DatabaseConfig::default();
     let db = Database::open(engine, Arc::new(Still::default()), config).await.unwrap();

@@ -418,11 +418,11 @@ impl Catalog {
         Ok(agreement.state.lock().others.values().all(|other| other.followed >= change.0))
     }
 
-    /// Whether all processes have seen the horizon of the streams as this one knows it.
+    /// Whether all that anybody does from now on goes by the catalogue as this process knows it, or a later one.
     ///
     /// # Errors
     /// What the engine answered.
-    pub(crate) async fn all_know_horizon(&self, db: &Inner) -> Result<bool, ServiceError> {
+    pub(crate) async fn all_follow_what_is_known(&self, db: &Inner) -> Result<bool, ServiceError> {
         self.is_followed(db, Some(Version(self.known()))).await
     }
 

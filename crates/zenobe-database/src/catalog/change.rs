@@ -147,6 +147,20 @@ impl Changer<'_> {
         Err(contended())
     }
 
+    /// The table with this name as it may be changed: all follow its last change.
+    pub(crate) async fn agreed(&self, name: &str) -> Result<Arc<Table>, ServiceError> {
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            // Nobody is to wait meanwhile for who holds the snapshot.
+            let version = self.catalog.describe(name)?.row_version;
+            self.catalog.await_agreement(self.db, version).await?;
+            let table = self.catalog.describe(name)?;
+            if table.row_version == version {
+                return Ok(table);
+            }
+        }
+        Err(contended())
+    }
+
     /// Changes a table. `change` is pure and may run again.
     pub(crate) async fn update(
         &self,
@@ -154,17 +168,9 @@ impl Changer<'_> {
         change: impl Fn(&Table) -> Result<Edit, ServiceError>,
     ) -> Result<Changed, ServiceError> {
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let before = self.catalog.find(name).ok_or_else(|| table_not_found(name))?;
             // What is refused is refused at once.
-            change(&before)?;
-            let version = before.row_version;
-            // Not to be waited for by others meanwhile.
-            drop(before);
-            self.catalog.await_agreement(self.db, version).await?;
-            let before = self.catalog.find(name).ok_or_else(|| table_not_found(name))?;
-            if before.row_version != version {
-                continue;
-            }
+            change(&*self.catalog.describe(name)?)?;
+            let before = self.agreed(name).await?;
             let edit = change(&before)?;
             if let Some(after) = self.commit(name, Some(&before), edit).await? {
                 return Ok(Changed { before, after });
@@ -301,6 +307,9 @@ impl Catalog {
     }
 
     pub(super) fn snapshot(&self, mut table: Table, version: Version) -> Arc<Table> {
+        if table.row_version.is_none() {
+            table.created = Some(version);
+        }
         table.row_version = Some(version);
         table.arn = self.arn(&table.name);
         table.epoch = self.epoch();

@@ -402,6 +402,7 @@ mod tests {
             tags: vec![Tag { key: "k".to_owned(), value: "v".to_owned() }],
             expiry_indexes: vec![],
             row_version: None,
+            created: None,
             epoch: 0,
             restored: Arc::default(),
             counters: Arc::default(),

@@ -282,6 +282,9 @@ pub struct Table {
     /// The version of the stored row that this is, for the next change of it.
     #[cbor(skip)]
     pub(crate) row_version: Option<Version>,
+    /// The version of the row with which the table came to be, if this process has seen that.
+    #[cbor(skip)]
+    pub(crate) created: Option<Version>,
     /// In which epoch of this process the snapshot was published ([`super::agreement`]).
     #[cbor(skip)]
     pub(crate) epoch: u64,

@@ -144,6 +144,7 @@ fn new_table(
         tags,
         expiry_indexes: Vec::new(),
         row_version: None,
+        created: None,
         epoch: 0,
         counters: Arc::default(),
         restored: Arc::default(),
@@ -170,7 +171,7 @@ fn new_throughput(
     }
 }
 
-/// `DescribeTable`. A table whose last change not all processes follow yet is being updated still.
+/// `DescribeTable`. A table whose last change not all processes follow yet is being created or updated still.
 pub(crate) async fn describe_table(
     db: &Inner,
     request: &DescribeTableRequest,
@@ -180,7 +181,9 @@ pub(crate) async fn describe_table(
     if description.table_status == ResourceStatus::Active
         && !db.catalog.is_followed(db, table.row_version).await?
     {
-        description.table_status = ResourceStatus::Updating;
+        let is_new = table.created.is_some() && table.created == table.row_version;
+        description.table_status =
+            if is_new { ResourceStatus::Creating } else { ResourceStatus::Updating };
     }
     Ok(description)
 }
@@ -208,7 +211,10 @@ pub(crate) async fn delete_table(
     let name = db.catalog.table_name(&request.table_name)?;
     let changer = db.catalog.change(db).await;
     let now_ms = db.environment.now_ms();
-    let table = db.catalog.find(name).ok_or_else(|| catalog::table_not_found(name))?;
+    check_deletable(&*db.catalog.describe(name)?)?;
+    // Before its shards are closed, so that no write waits for what this waits for. A copy: nobody is to
+    // wait for who holds the snapshot.
+    let table = Table::clone(&*changer.agreed(name).await?);
     check_deletable(&table)?;
     let stream = match table.stream {
         Some(_) => Some(stream::Change::disable(db, &table, now_ms).await?),

@@ -182,7 +182,8 @@ pub(crate) async fn page(
     })
 }
 
-const fn place_of(record: &LoggedRecord) -> LogCursor {
+/// Where a record is.
+pub(super) const fn place_of(record: &LoggedRecord) -> LogCursor {
     LogCursor { position: record.position, ordinal: record.ordinal }
 }
 

@@ -105,7 +105,7 @@ async fn move_horizon(
     db.catalog.streams.horizon.fetch_max(horizon, Ordering::AcqRel);
     // Readers of other processes must know the horizon first; until then the next call does it.
     if db.catalog.streams.trimmed.load(Ordering::Acquire) < horizon
-        && db.catalog.all_know_horizon(db).await?
+        && db.catalog.all_follow_what_is_known(db).await?
     {
         for shard in streams.iter().flat_map(|stream| &stream.shards) {
             let trimmed = db.engine.log_trim(shard.name.shard(), Position(horizon)).await;

@@ -4,20 +4,23 @@ use zenobe_model::{ErrorCode, ServiceError};
 use zenobe_storage::{Key, Read, Row};
 
 use super::{conflict, two_phase};
-use crate::{Inner, engine_failure, key};
+use crate::{Inner, engine_failure, key, read};
 
 /// How often items that change while they are read are read again.
 const READS_MAX: usize = 16;
 
 /// Reads items as they were at one point in time during the call, that of its begin or a later one.
 ///
-/// With snapshots, in one. Without, the items are read until two reads in a row agree: versions are
-/// never used twice, so between the two all items were as read. Where transactions leave intents, an
-/// intent counts as a change.
+/// One item is read strongly, several from a snapshot. Without snapshots they are read until two reads in
+/// a row agree: versions are never used twice, so between the two all items were as read. Where
+/// transactions leave intents, an intent counts as a change.
 ///
 /// # Errors
 /// `TransactionCanceledException` when the items change all the time, or the engine's error.
 pub(crate) async fn read(db: &Inner, items: &[Key]) -> Result<Vec<Option<Row>>, ServiceError> {
+    if let [item] = items {
+        return read::row(db, item.clone(), true).await.map(|row| vec![row]);
+    }
     let capabilities = db.engine.capabilities();
     if capabilities.snapshot_read && capabilities.global_commit {
         let snapshot = db.engine.snapshot().await.map_err(|error| engine_failure(&error))?;

@@ -84,7 +84,7 @@ pub(super) async fn write(
             Attempt::Again(start) => begin = Some(start),
         }
     }
-    Err(Refusal::Actions(writes.iter().map(|_| Some(conflict())).collect()))
+    Err(Refusal::Contended)
 }
 
 /// What an attempt came to.
@@ -104,13 +104,8 @@ async fn attempt(
     let rows = write::read_rows(db, &keys.all).await?;
     if let Some((intent, row)) = keys.first_intent(&rows) {
         drop(latches);
-        return match meet(db, (intent, row)).await {
-            Ok(()) => Ok(Attempt::Again(begin)),
-            Err(error) if error.code == ErrorCode::TransactionConflict => {
-                Err(Refusal::Actions(conflict_at(writes, intent)))
-            }
-            Err(error) => Err(error.into()),
-        };
+        meet_for(db, writes, (intent, row)).await?;
+        return Ok(Attempt::Again(begin));
     }
     let plan = match Plan::make(writes, keys, &rows, write::header(db)) {
         Ok(plan) => plan,
@@ -151,10 +146,23 @@ async fn attempt(
     }
 }
 
-/// A conflict for the action on the item beside which this intent lies.
-fn conflict_at(writes: &[ItemWrite], intent: &Key) -> Vec<Option<ServiceError>> {
-    let is_it = |write: &ItemWrite| key::intent_key(write.key()) == *intent;
-    writes.iter().map(|write| is_it(write).then(conflict)).collect()
+/// Meets an intent beside an item of these writes: returns when the intent is resolved.
+///
+/// # Errors
+/// A conflict for the write of the item beside which the intent lies, if its transaction is under way for longer
+/// than one waits.
+pub(crate) async fn meet_for(
+    db: &Inner,
+    writes: &[ItemWrite],
+    intent: (&Key, &Row),
+) -> Result<(), Refusal> {
+    meet(db, intent).await.map_err(|error| {
+        if error.code != ErrorCode::TransactionConflict {
+            return error.into();
+        }
+        let is_it = |write: &ItemWrite| key::intent_key(write.key()) == *intent.0;
+        Refusal::Actions(writes.iter().map(|write| is_it(write).then(|| error.clone())).collect())
+    })
 }
 
 /// How a commit ended for somebody who cannot go on without knowing.
@@ -371,7 +379,7 @@ async fn intent_row(db: &Inner, item: &Key) -> Result<Option<Row>, ServiceError>
 ///
 /// # Errors
 /// `TransactionConflictException` if its transaction is under way for longer than one waits.
-pub(crate) async fn meet(db: &Inner, intent: (&Key, &Row)) -> Result<(), ServiceError> {
+pub(super) async fn meet(db: &Inner, intent: (&Key, &Row)) -> Result<(), ServiceError> {
     let (key, row) = intent;
     let item = Key { lane: Lane::ITEM, ..key.clone() };
     let intent = Intent::decode(&row.value)?;
@@ -426,8 +434,8 @@ async fn resolve(
 ) -> Result<(), ServiceError> {
     let intent_key = key::intent_key(item.clone());
     let rolls = committed && intent.effect != Effect::Check;
-    let Some(table) = table_of(db, item.space) else { return Ok(()) };
     for _ in 0..CONFLICT_RETRIES_MAX {
+        let Some(table) = table_of(db, item.space) else { return Ok(()) };
         let mut commit = Commit {
             preconditions: vec![as_read(intent_key.clone(), Some(&row))],
             mutations: vec![Mutation { key: intent_key.clone(), value: None }],

@@ -1,4 +1,4 @@
-//! `check_indexes` finds entries that are missing, that hold something else and that have no item.
+//! `check` finds entries that are missing, that hold something else and that have no item.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ async fn missing_different_and_extra_entries() {
     }
     put(&db, "Music", "pk=without").await.unwrap();
     let mut looked = 0;
-    let found = db.check_indexes(|_, count| looked = looked.max(count)).await.unwrap();
+    let found = db.check(|_, count| looked = looked.max(count)).await.unwrap().indexes;
     assert_eq!((found.len(), found[0].entries, found[0].agrees()), (1, 10, true), "{found:?}");
     assert_eq!(looked, 11);
 
@@ -56,7 +56,7 @@ async fn missing_different_and_extra_entries() {
     set(engine.as_ref(), &all[1].0, Some(all[2].1.clone())).await;
     let stray = Key { partition: bytes::Bytes::from_static(b"\x01stray\x00"), ..all[3].0.clone() };
     set(engine.as_ref(), &stray, Some(all[3].1.clone())).await;
-    let found = db.check_indexes(|_, _| ()).await.unwrap();
+    let found = db.check(|_, _| ()).await.unwrap().indexes;
     let check = &found[0];
     assert_eq!((check.missing, check.extra), (2, 2), "{check:?}");
     assert!(!check.agrees() && check.named.len() == 4, "{check:?}");

@@ -16,3 +16,4 @@ mod reading;
 #[allow(dead_code, reason = "shared with tests that need more")]
 mod support;
 mod tables_are_known_everywhere;
+mod writes_to_a_deleted_table_are_told_so;

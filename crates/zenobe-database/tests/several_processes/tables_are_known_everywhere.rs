@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use zenobe_model::ErrorCode;
+use zenobe_model::operation::ResourceStatus;
 use zenobe_storage::Engine;
 
 use super::processes::*;
@@ -90,4 +91,26 @@ async fn both_change_the_same_tables_at_once() {
     while table_spaces(&shared).await != spaces {
         tokio::task::yield_now().await;
     }
+}
+
+/// As long as another process does not follow it, a table is being created; a changed one is being updated.
+#[tokio::test]
+async fn a_table_is_active_when_all_follow_it() {
+    let engine = shared_engine(false);
+    let (one, mut other) = (Process::start(&engine).await, Process::start(&engine).await);
+    let status =
+        async |process: &Process| describe(&process.db, "Music").await.unwrap().table_status;
+    other.halt().await;
+    create_table(&one.db, create("Music", "pk:S", "H:pk")).await.unwrap();
+    assert_eq!(status(&one).await, ResourceStatus::Creating);
+    other.resume();
+    one.until_active("Music").await;
+    other.halt().await;
+    let mut request = update("Music");
+    request.deletion_protection_enabled = Some(true);
+    update_table(&one.db, request).await.unwrap();
+    assert_eq!(status(&one).await, ResourceStatus::Updating);
+    other.resume();
+    one.until_active("Music").await;
+    other.until_active("Music").await;
 }

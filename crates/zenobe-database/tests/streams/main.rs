@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
 
+mod a_check_finds_what_does_not_fit;
 mod a_stream_lives_on_after_its_table;
 mod every_fault_is_survived;
 mod iterators_start_where_they_are_told;

@@ -1,15 +1,10 @@
 //! The reasons of a cancelled transaction: one per action, in their order.
 
+use zenobe_model::ErrorCode;
 use zenobe_model::error::Detail;
 use zenobe_model::operation::*;
-use zenobe_model::{ErrorCode, ServiceError};
 
 use super::support::*;
-
-fn codes(error: &ServiceError) -> Vec<&'static str> {
-    let Detail::Reasons(reasons) = &error.detail else { panic!("{error}") };
-    reasons.iter().map(zenobe_model::error::CancellationReason::code).collect()
-}
 
 #[tokio::test]
 async fn every_action_has_its_reason_and_nothing_happens() {

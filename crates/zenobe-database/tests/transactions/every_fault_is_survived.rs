@@ -1,13 +1,15 @@
 //! A bank in which one call of the engine goes wrong: no money is lost or made, what was acknowledged
 //! has happened, a client that tries again gets where it wants, and nothing is left behind.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use zenobe_database::Database;
 use zenobe_model::{ErrorCode, ServiceError};
-use zenobe_storage::EngineError;
 use zenobe_storage::memory::{Call, CommitFault, FaultScript};
+use zenobe_storage::{Engine, EngineError};
 
+use super::stepwise::{Stepwise, poll_pinned};
 use super::support::*;
 
 const TRANSFERS: [(&str, &str, i64); 5] =
@@ -99,10 +101,7 @@ async fn live(global: bool, faults: &Arc<FaultScript>, plan: impl Fn(&FaultScrip
 }
 
 /// A process that starts when the others are done: nothing is in its memory.
-async fn open_after(
-    engine: &Arc<dyn zenobe_storage::Engine>,
-    environment: &Arc<TestEnvironment>,
-) -> Database {
+async fn open_after(engine: &Arc<dyn Engine>, environment: &Arc<TestEnvironment>) -> Database {
     for _ in 0..TRIES {
         let config = zenobe_database::DatabaseConfig::default();
         let opened = Database::open(Arc::clone(engine), environment.clone(), config).await;
@@ -186,9 +185,9 @@ async fn any_other_call_at_once() {
     any_other_call(true).await;
 }
 
-/// A single write whose commit arrives late happens once.
+/// A write of one commit that arrives late happens once, be it a transaction or not.
 #[tokio::test]
-async fn a_late_single_write_happens_once() {
+async fn a_late_single_commit_happens_once() {
     for global in [true, false] {
         let faults = Arc::new(FaultScript::new());
         let engine = engine(global, Some(faults.clone()));
@@ -200,10 +199,40 @@ async fn a_late_single_write_happens_once() {
             CommitFault::UnknownCommitted,
             CommitFault::UnknownNotCommitted,
         ] {
-            let before = read(&db, "a").await.unwrap().unwrap();
-            faults.at_next_commit(fault);
-            assert_eq!(add_alone(&db, "a", 1).await.unwrap(), before + 1);
-            assert_eq!(read(&db, "a").await.unwrap(), Some(before + 1));
+            let before = read_together(&db, &["a", "c", "d"]).await.unwrap();
+            faults.at_next_commit(fault.clone());
+            let alone = add_alone(&db, "a", 1).await.unwrap();
+            assert_eq!(Some(alone), before[0].map(|a| a + 1));
+            faults.at_next_commit(fault.clone());
+            transact(&db, vec![add("a", 1)]).await.unwrap();
+            faults.at_next_commit(fault.clone());
+            transact(&db, vec![add("c", 1), add("d", -1)]).await.unwrap();
+            let after = read_together(&db, &["a", "c", "d"]).await.unwrap();
+            let changes =
+                before.iter().zip(after).map(|(before, after)| after.unwrap() - before.unwrap());
+            assert_eq!(changes.collect::<Vec<_>>(), [2, 1, -1], "{fault:?}");
         }
+    }
+}
+
+/// Nobody can tell by whom an item was deleted: of a transaction that did more, that is not taken for its own.
+#[tokio::test]
+async fn a_deletion_by_others_is_not_taken_for_ones_own() {
+    for global in [true, false] {
+        let faults = Arc::new(FaultScript::new());
+        let engine = engine(global, Some(faults.clone()));
+        let db = open(&engine, &TestEnvironment::new(1)).await;
+        found(&db).await;
+        let theirs = open(&engine, &TestEnvironment::new(2)).await;
+        let stepwise: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
+        let stepwise = open(&stepwise, &TestEnvironment::new(3)).await;
+        let mut mine = pin!(transact(&stepwise, vec![check("c", 100), delete("d")]));
+        let before = faults.commit_count();
+        faults.at_next_commit(CommitFault::UnknownNotCommitted);
+        while faults.commit_count() == before {
+            assert!(poll_pinned(mine.as_mut(), 1).is_none());
+        }
+        transact(&theirs, vec![add("c", 1), delete("d")]).await.unwrap();
+        assert_eq!(mine.await.unwrap_err().code, ErrorCode::InternalServer);
     }
 }

@@ -2,38 +2,21 @@
 //! either kind of engine, and while commits go wrong.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
 use zenobe_database::Database;
 use zenobe_model::error::Detail;
 use zenobe_model::{ErrorCode, ServiceError};
 use zenobe_storage::Engine;
 use zenobe_storage::memory::{CommitFault, FaultScript};
 
-use super::serializability::{Action, Operation, is_serializable};
+use super::serializability::{Action, Change, Dice, Fate, Operation, Recorder, is_serializable};
 use super::stepwise::Stepwise;
 use super::support::*;
 
 const CLIENTS: u64 = 6;
 const OPERATIONS_PER_CLIENT: u64 = 8;
-
-/// Small numbers from a seed; the same every time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % sides
-    }
-
-    fn two(&mut self) -> (usize, usize) {
-        let first = self.roll(4);
-        (first, (first + 1 + self.roll(3)) % 4)
-    }
-}
+/// The accounts that share a partition.
+const SHARED: (usize, usize) = (2, 3);
 
 /// The registers that a cancelled transaction names as wrong; `None` if it met another transaction.
 fn wrong(error: &ServiceError, registers: &[usize]) -> Option<Vec<usize>> {
@@ -50,19 +33,26 @@ fn wrong(error: &ServiceError, registers: &[usize]) -> Option<Vec<usize>> {
     Some(wrong)
 }
 
-/// What became of an operation.
-enum Fate {
-    Told(Action),
-    /// It has not happened: nothing to explain.
-    Nothing,
-    /// It may have happened so.
-    Unknown(Action),
+/// Adds to registers in a transaction.
+async fn add_together(db: &Database, add: Vec<(usize, i64)>) -> Fate {
+    let action =
+        |(register, amount): &(usize, i64)| super::support::add(ACCOUNTS[*register], *amount);
+    let change = add.iter().map(|(register, amount)| (*register, Change::Add(*amount))).collect();
+    let written = Action::Write { found: vec![], change };
+    match transact(db, add.iter().map(action).collect()).await {
+        Ok(_) => Fate::Told(written),
+        Err(error) if error.code == ErrorCode::TransactionCanceled => Fate::Nothing,
+        Err(_) => Fate::Unknown(written),
+    }
 }
 
 async fn operate(db: &Database, dice: &mut Dice, known: &mut [i64; 4]) -> Fate {
-    let (x, y) = dice.two();
+    let (x, y) = dice.two(ACCOUNTS.len());
+    // Two of the four share a partition: with them a transaction is one commit on any engine.
+    let (x, y) = if dice.roll(3) == 0 { SHARED } else { (x, y) };
     let amount = i64::try_from(dice.roll(5)).unwrap() + 1;
-    match dice.roll(5) {
+    let change = vec![(x, Change::Add(amount))];
+    match dice.roll(7) {
         0 => match read(db, ACCOUNTS[x]).await {
             Ok(found) => {
                 known[x] = found.unwrap();
@@ -81,37 +71,34 @@ async fn operate(db: &Database, dice: &mut Dice, known: &mut [i64; 4]) -> Fate {
             Ok(now) => {
                 known[x] = now;
                 let found = vec![(x, now - amount)];
-                Fate::Told(Action::Write { found, add: vec![(x, amount)] })
+                Fate::Told(Action::Write { found, change })
             }
             Err(error) if error.code == ErrorCode::TransactionConflict => Fate::Nothing,
-            Err(_) => Fate::Unknown(Action::Write { found: vec![], add: vec![(x, amount)] }),
+            Err(_) => Fate::Unknown(Action::Write { found: vec![], change }),
         },
-        3 => {
-            let add = vec![(x, -amount), (y, amount)];
-            let actions = vec![
-                super::support::add(ACCOUNTS[x], -amount),
-                super::support::add(ACCOUNTS[y], amount),
-            ];
-            match transact(db, actions).await {
-                Ok(_) => Fate::Told(Action::Write { found: vec![], add }),
-                Err(error) if error.code == ErrorCode::TransactionCanceled => Fate::Nothing,
-                Err(_) => Fate::Unknown(Action::Write { found: vec![], add }),
+        3 => match read_together(db, &[ACCOUNTS[x]]).await {
+            Ok(found) => {
+                known[x] = found[0].unwrap();
+                Fate::Told(Action::Read(vec![(x, known[x])]))
             }
-        }
+            Err(_) => Fate::Nothing,
+        },
+        4 => add_together(db, vec![(x, amount)]).await,
+        5 => add_together(db, vec![(x, -amount), (y, amount)]).await,
         _ => {
             // Changes one register if another is what it was when it was last seen.
             let wanted = vec![(y, known[y])];
             let actions =
                 vec![check(ACCOUNTS[y], known[y]), super::support::add(ACCOUNTS[x], amount)];
             match transact(db, actions).await {
-                Ok(_) => Fate::Told(Action::Write { found: wanted, add: vec![(x, amount)] }),
+                Ok(_) => Fate::Told(Action::Write { found: wanted, change }),
                 Err(error) if error.code == ErrorCode::TransactionCanceled => {
                     match wrong(&error, &[y, x]) {
                         Some(wrong) => Fate::Told(Action::Refused { wanted, wrong }),
                         None => Fate::Nothing,
                     }
                 }
-                Err(_) => Fate::Unknown(Action::Write { found: wanted, add: vec![(x, amount)] }),
+                Err(_) => Fate::Unknown(Action::Write { found: wanted, change }),
             }
         }
     }
@@ -129,7 +116,7 @@ async fn history(global: bool, seed: u64, faulty: bool) -> Vec<Operation> {
     let second = open(&stepwise, &TestEnvironment::new(2)).await;
     faults.reset();
     if faulty {
-        let mut dice = Dice(seed.wrapping_mul(77) | 1);
+        let mut dice = Dice::new(seed.wrapping_mul(77));
         for _ in 0..4 {
             let fault = match dice.roll(4) {
                 0 => CommitFault::UnknownCommitted,
@@ -140,25 +127,17 @@ async fn history(global: bool, seed: u64, faulty: bool) -> Vec<Operation> {
             faults.at_commit(dice.roll(60) as u64, fault);
         }
     }
-    let clock = Arc::new(AtomicU64::new(1));
-    let recorded = Arc::new(Mutex::new(Vec::new()));
+    let recorder = Arc::new(Recorder::default());
     let mut clients = Vec::new();
     for client in 0..CLIENTS {
         let db = if client % 2 == 0 { first.clone() } else { second.clone() };
-        let (clock, recorded) = (clock.clone(), recorded.clone());
+        let recorder = recorder.clone();
         clients.push(tokio::spawn(async move {
-            let mut dice = Dice((seed * CLIENTS + client).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+            let mut dice = Dice::new(seed * CLIENTS + client);
             let mut known = [BALANCE; 4];
             for _ in 0..OPERATIONS_PER_CLIENT {
-                let called = clock.fetch_add(1, Ordering::SeqCst);
-                let fate = operate(&db, &mut dice, &mut known).await;
-                let now = clock.fetch_add(1, Ordering::SeqCst);
-                let (action, returned) = match fate {
-                    Fate::Told(action) => (action, Some(now)),
-                    Fate::Unknown(action) => (action, None),
-                    Fate::Nothing => continue,
-                };
-                recorded.lock().push(Operation { called, returned, action });
+                let called = recorder.call();
+                recorder.told(called, operate(&db, &mut dice, &mut known).await);
                 tokio::task::yield_now().await;
             }
         }));
@@ -169,12 +148,11 @@ async fn history(global: bool, seed: u64, faulty: bool) -> Vec<Operation> {
     // What the accounts hold in the end belongs to the history.
     environment.advance(6_000);
     faults.reset();
-    let called = clock.fetch_add(1, Ordering::SeqCst);
+    let called = recorder.call();
     let end = read_together(&first, &ACCOUNTS).await.unwrap();
     let found = end.into_iter().map(Option::unwrap).enumerate().collect();
-    let mut history = recorded.lock().clone();
-    history.push(Operation { called, returned: Some(called + 1), action: Action::Read(found) });
-    history
+    recorder.told(called, Fate::Told(Action::Read(found)));
+    recorder.history()
 }
 
 async fn check_many(global: bool, faulty: bool) {

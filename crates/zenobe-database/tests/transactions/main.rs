@@ -10,5 +10,7 @@ mod histories_are_serializable;
 mod serializability;
 mod stepwise;
 mod support;
+mod the_checker_knows_what_has_an_order;
 mod tokens_make_a_transaction_happen_once;
 mod transactions_that_meet_take_turns;
+mod within_a_partition_it_is_one_commit;

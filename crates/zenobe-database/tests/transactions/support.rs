@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use zenobe_database::environment::Environment;
 use zenobe_database::{Database, DatabaseConfig};
+use zenobe_model::error::{CancellationReason, Detail};
 use zenobe_model::operation::*;
 use zenobe_model::value::ValueType;
 use zenobe_model::{AttributeValue, EncodedItem, Item, Number, ServiceError};
@@ -223,6 +224,12 @@ pub(crate) async fn transact_with(
         Response::TransactWriteItems(response) => Ok(response),
         other => panic!("{other:?}"),
     }
+}
+
+/// The codes of the reasons of a cancelled transaction.
+pub(crate) fn codes(error: &ServiceError) -> Vec<&'static str> {
+    let Detail::Reasons(reasons) = &error.detail else { panic!("{error}") };
+    reasons.iter().map(CancellationReason::code).collect()
 }
 
 fn number_of(item: Option<&EncodedItem>) -> Option<i64> {

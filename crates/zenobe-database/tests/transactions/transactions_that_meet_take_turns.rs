@@ -10,8 +10,7 @@ use super::stepwise::{Stepwise, poll_pinned};
 use super::support::*;
 
 /// Each looks at what the other changes: if both happened, neither could have been first.
-#[tokio::test]
-async fn no_write_skew() {
+async fn no_write_skew(x: &str, y: &str) {
     for global in [true, false] {
         let mut both = [0, 0, 0];
         for steps in 0.. {
@@ -20,9 +19,9 @@ async fn no_write_skew() {
             found(&db).await;
             let stepwise: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
             let stepwise = open(&stepwise, &TestEnvironment::new(2)).await;
-            let mut first = pin!(transact(&stepwise, vec![check("a", 100), add("c", 1)]));
+            let mut first = pin!(transact(&stepwise, vec![check(x, 100), add(y, 1)]));
             let before = poll_pinned(first.as_mut(), steps);
-            let second = transact(&db, vec![check("c", 100), add("a", 1)]).await;
+            let second = transact(&db, vec![check(y, 100), add(x, 1)]).await;
             let is_over = before.is_some();
             let first = match before {
                 Some(done) => done,
@@ -31,7 +30,7 @@ async fn no_write_skew() {
             let happened = usize::from(first.is_ok()) + usize::from(second.is_ok());
             both[happened] += 1;
             assert!(happened < 2, "{steps} steps: a write skew");
-            let changed = read_together(&db, &["a", "c"]).await.unwrap();
+            let changed = read_together(&db, &[x, y]).await.unwrap();
             let sum: i64 = changed.into_iter().map(Option::unwrap).sum();
             assert_eq!(sum, 200 + i64::try_from(happened).unwrap());
             if is_over {
@@ -40,6 +39,52 @@ async fn no_write_skew() {
         }
         assert!(both[1] > 1, "{both:?}");
     }
+}
+
+#[tokio::test]
+async fn no_write_skew_over_partitions() {
+    no_write_skew("a", "c").await;
+}
+
+#[tokio::test]
+async fn no_write_skew_within_a_partition() {
+    no_write_skew("c", "d").await;
+}
+
+/// A transaction of one commit is before one in two phases or after it, or is told of the conflict.
+#[tokio::test]
+async fn one_commit_and_two_phases_take_turns() {
+    let (mut refused, mut done) = (0, 0);
+    for steps in 0.. {
+        let engine = engine(false, None);
+        let db = open(&engine, &TestEnvironment::new(1)).await;
+        found(&db).await;
+        let stepwise: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
+        let stepwise = open(&stepwise, &TestEnvironment::new(2)).await;
+        let mut two_phases = pin!(transact(&stepwise, vec![check("c", 100), add("a", 1)]));
+        let before = poll_pinned(two_phases.as_mut(), steps);
+        let one_commit = transact(&db, vec![add("c", 1), check("d", 100)]).await;
+        let is_over = before.is_some();
+        let first = match before {
+            Some(first) => first,
+            None => two_phases.await,
+        };
+        match &one_commit {
+            Ok(_) => done += 1,
+            Err(error) => {
+                assert_eq!(codes(error), ["TransactionConflict", "None"], "{steps} steps");
+                refused += 1;
+            }
+        }
+        let expected =
+            [Some(100 + i64::from(one_commit.is_ok())), Some(100 + i64::from(first.is_ok()))];
+        assert_eq!(read_together(&db, &["c", "a"]).await.unwrap(), expected, "{steps} steps");
+        assert!(first.is_ok() || one_commit.is_ok(), "{steps} steps");
+        if is_over {
+            break;
+        }
+    }
+    assert!(refused > 1 && done > 1, "{refused} refused, {done} done");
 }
 
 /// A single write is before the transaction or after it, or is told of the conflict.

@@ -106,7 +106,7 @@ fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError 
     |cause| StartError::System { what, cause }
 }
 
-/// Opens the data, compares every index with its table, and closes it.
+/// Opens the data, compares its indexes and streams with its tables, and closes it.
 pub(crate) fn check(config: &Config) -> Result<(), StartError> {
     let agrees = runtime()?.block_on(async {
         let service = DatabaseService::open(config, &[]).await.map_err(StartError::Data)?;

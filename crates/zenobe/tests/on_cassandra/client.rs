@@ -11,11 +11,7 @@ use crate::support::{Answer, Connection, Server, as_pairs, signed_headers};
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Nothing happened; the code says why.
-    Refused {
-        code: String,
-        #[expect(dead_code, reason = "shown when a test fails")]
-        answer: Value,
-    },
+    Refused { code: String, answer: Value },
     /// It may have happened: a status of 500 and above, or no answer.
     Unknown(String),
 }
@@ -36,7 +32,12 @@ pub(crate) struct Client {
 impl Client {
     /// A client of this process.
     pub(crate) fn of(server: &Server) -> Self {
-        Self { address: server.address, connection: None }
+        Self::at(server.address)
+    }
+
+    /// A client of the process at this address.
+    pub(crate) const fn at(address: SocketAddr) -> Self {
+        Self { address, connection: None }
     }
 
     fn exchange(&mut self, operation: &str, body: &[u8]) -> std::io::Result<Answer> {

@@ -54,6 +54,7 @@ fn a_process_killed_in_the_middle_of_writes_loses_nothing() {
     }
     let late = keyspace.start();
     ledger::check(&ledger, "music", &["by-g", "later"], &[&servers[0], &servers[1], &late]);
+    keyspace.check();
 }
 
 const ACCOUNTS: usize = 6;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::client::Client;
-use crate::support::{Builder, Server};
+use crate::support::{Builder, Server, run};
 
 /// A keyspace of its own.
 pub(crate) struct Keyspace {
@@ -29,11 +29,27 @@ impl Keyspace {
         Some(Self { points, name, flags: flags.to_vec() })
     }
 
-    /// Starts a process.
-    pub(crate) fn start(&self) -> Server {
+    fn args(&self) -> Vec<&str> {
         let args = ["--engine", "cassandra", "--cassandra-contact-points", &self.points];
         let more = ["--cassandra-keyspace", &self.name, "--cassandra-replication", "1"];
-        Builder::new(&[&args[..], &more, &self.flags].concat()).start()
+        [&args[..], &more, &self.flags].concat()
+    }
+
+    /// Starts a process.
+    pub(crate) fn start(&self) -> Server {
+        Builder::new(&self.args()).start()
+    }
+
+    /// Compares everything with the tables, as a process of its own beside the others.
+    #[track_caller]
+    pub(crate) fn check(&self) {
+        let dir = tempfile::tempdir().unwrap();
+        let args = [&["check"][..], &self.args()].concat();
+        let output = run(&args, &[], dir.path());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (found, log) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{found}\n{log}");
+        assert!(found.contains(" streams checked"), "{found}");
     }
 
     /// Starts several processes at once.

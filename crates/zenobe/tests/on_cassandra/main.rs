@@ -12,9 +12,12 @@
 mod client;
 mod contention;
 mod crashes;
+mod histories;
 mod keyspace;
 mod ledger;
 mod one_process;
+#[path = "../../../zenobe-database/tests/transactions/serializability.rs"]
+mod serializability;
 mod shared_tables;
 mod statements;
 #[path = "../support/mod.rs"]

@@ -187,19 +187,30 @@ fn reads(prices: &mut Prices<'_>) {
 }
 
 fn transactions(prices: &mut Prices<'_>) {
+    let writes = |count: usize, n: usize| {
+        let put = |at| json!({"Put": put("plain", &format!("txn-{n}-{count}-{at}"), 0)});
+        json!({"TransactItems": (0..count).map(put).collect::<Value>()})
+    };
     for (count, expected) in
-        [(1, &[("commit", 5), ("get", 4)]), (4, &[("commit", 11), ("get", 16)])]
+        [(1, &[("commit", 1), ("get", 2)]), (4, &[("commit", 11), ("get", 16)])]
     {
         let name = format!("TransactWriteItems of {count}");
-        prices.one(&name, expected, "TransactWriteItems", |n| {
-            let put = |at| json!({"Put": put("plain", &format!("txn-{n}-{count}-{at}"), 0)});
-            json!({"TransactItems": (0..count).map(put).collect::<Value>()})
+        prices.one(&name, expected, "TransactWriteItems", |n| writes(count, n));
+    }
+    let name = "TransactWriteItems of 1 with a token";
+    prices.one(name, &[("commit", 4), ("get", 5)], "TransactWriteItems", |n| {
+        let mut request = writes(1, n);
+        request["ClientRequestToken"] = json!(format!("token-{n}"));
+        request
+    });
+    for (count, gets) in [(1, 2), (4, 16)] {
+        let name = format!("TransactGetItems of {count}");
+        prices.one(&name, &[("get", gets)], "TransactGetItems", |_| {
+            let get =
+                |n| json!({"Get": {"TableName": "plain", "Key": key(&format!("old-{n}"), 0)}});
+            json!({"TransactItems": (0..count).map(get).collect::<Value>()})
         });
     }
-    prices.one("TransactGetItems of 4", &[("get", 16)], "TransactGetItems", |_| {
-        let get = |n| json!({"Get": {"TableName": "plain", "Key": key(&format!("old-{n}"), 0)}});
-        json!({"TransactItems": (0..4).map(get).collect::<Value>()})
-    });
 }
 
 fn stream_reads(prices: &mut Prices<'_>) {

@@ -24,7 +24,7 @@ use zenobe_storage::SpaceId;
 use super::settings::{self, Target};
 use super::{check_supported, description, in_use, invalid, validation};
 use crate::Inner;
-use crate::catalog::{self, Changed, Edit, Encryption, IndexState, Table};
+use crate::catalog::{Changed, Edit, Encryption, IndexState, Table};
 use crate::environment::uuid;
 use crate::stream;
 
@@ -59,15 +59,16 @@ pub(crate) async fn update_table(
         stream_label: stream::fresh_label(db, name, now_ms),
         encryption: wanted_encryption(db, request.sse_specification.as_ref())?,
     };
+    // Nothing is allocated, and nobody held up, for a request that is refused.
+    plan.apply(&*db.catalog.describe(name)?)?;
     let mut keep = Vec::new();
     if creates {
-        // Nothing is allocated for a request that is refused.
-        let table = db.catalog.find(name).ok_or_else(|| catalog::table_not_found(name))?;
-        plan.apply(&table)?;
         keep = changer.allocate(name, 1).await?;
         plan.space = keep.first().copied().unwrap_or(plan.space);
     }
-    let before = db.catalog.find(name).ok_or_else(|| catalog::table_not_found(name))?;
+    // Before shards are closed, so that no write waits for what this waits for. A copy: nobody is to wait for
+    // who holds the snapshot.
+    let before = Table::clone(&*changer.agreed(name).await?);
     let stream = plan.stream_change(db, &before).await?;
     let rows = stream.as_ref().map(stream::Change::mutations).unwrap_or_default();
     let changed = changer

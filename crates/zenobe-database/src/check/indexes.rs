@@ -1,0 +1,251 @@
+//! Comparing an index with its table.
+//!
+//! Every item is looked at, and every entry of the index: is each entry there that should be, with what it should
+//! hold, and no other? Others may write meanwhile, and where entries are relayed they come a moment later: so
+//! whatever does not fit is looked at again, and counts only if it still does not fit after [`LOOKS_MAX`] looks
+//! at an item that did not change.
+
+use std::fmt;
+
+use zenobe_model::{EncodedItem, ServiceError};
+use zenobe_storage::{HashInterval, Key, Lane, PageLimit, Read, Row, RowPlace, ScanRead, SpaceId};
+
+use super::{LOOK_AGAIN, LOOKS_MAX, Progress};
+use crate::background::can_be_in;
+use crate::catalog::{GlobalIndex, IndexState, LocalIndex, Table};
+use crate::index::{self, IndexEntry};
+use crate::{Inner, engine_failure, key, write};
+
+const PAGE: PageLimit = PageLimit { rows: 500, bytes: 1 << 20 };
+
+/// What was found of an index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IndexCheck {
+    /// `TableName`
+    pub table: String,
+    /// `IndexName`
+    pub index: String,
+    /// Entries that were looked at.
+    pub entries: u64,
+    /// Entries that should be there and are not, or hold something else.
+    pub missing: u64,
+    /// Entries that should not be there.
+    pub extra: u64,
+    /// The first of those that do not fit, for a person.
+    pub named: Vec<String>,
+}
+
+impl IndexCheck {
+    /// Whether the index agrees with its table.
+    #[must_use]
+    pub const fn agrees(&self) -> bool {
+        self.missing == 0 && self.extra == 0
+    }
+
+    fn name(&mut self, what: &str, key: &Key) {
+        super::name(&mut self.named, || {
+            format!("{what}: {} {}", key.partition.escape_ascii(), key.sort.escape_ascii())
+        });
+    }
+}
+
+impl fmt::Display for IndexCheck {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, index, entries, missing, extra, named } = self;
+        writeln!(
+            out,
+            "{table}/{index}: {entries} entries, {missing} missing or different, {extra} without an item"
+        )?;
+        named.iter().try_for_each(|fault| writeln!(out, "  {fault}"))
+    }
+}
+
+/// An index that is checked.
+#[derive(Clone, Copy)]
+enum Checked<'a> {
+    Local(&'a LocalIndex),
+    Global(&'a GlobalIndex),
+}
+
+impl Checked<'_> {
+    fn name(self) -> String {
+        match self {
+            Self::Local(index) => index.name.clone(),
+            Self::Global(index) => index.name.clone(),
+        }
+    }
+
+    fn entry(self, table: &Table, item: &EncodedItem) -> Option<IndexEntry> {
+        match self {
+            Self::Local(index) => index::local_entry(table, index, item),
+            // Older items whose attributes cannot be a key are left out when an index is filled.
+            Self::Global(index) => {
+                can_be_in(index, item).then(|| index::global_entry(table, index, item)).flatten()
+            }
+        }
+    }
+
+    const fn lane(self) -> Lane {
+        match self {
+            Self::Local(index) => index.lane(),
+            Self::Global(_) => Lane::ITEM,
+        }
+    }
+}
+
+/// Compares every index of a table that can be read with it.
+///
+/// # Errors
+/// What the engine answered, or that stored bytes do not decode.
+pub(super) async fn check(
+    db: &Inner,
+    table: &Table,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<IndexCheck>, ServiceError> {
+    let is_active = |index: &&GlobalIndex| index.state == IndexState::Active;
+    let local = table.local_indexes.iter().map(Checked::Local);
+    let global = table.global_indexes.iter().filter(is_active).map(Checked::Global);
+    let mut found = Vec::new();
+    for checked in local.chain(global) {
+        let index = checked.name();
+        let what = format!("{}/{index}", table.name);
+        let mut check = IndexCheck { table: table.name.clone(), index, ..IndexCheck::default() };
+        check_items(db, table, checked, &mut check, &mut |count| progress(&what, count)).await?;
+        check_entries(db, table, checked, &mut check, &mut |count| progress(&what, count)).await?;
+        found.push(check);
+    }
+    Ok(found)
+}
+
+/// Looks at all rows of a lane, a page at a time. How many there were.
+async fn each_row(
+    db: &Inner,
+    (space, lane): (SpaceId, Lane),
+    progress: &mut (impl FnMut(u64) + Send),
+    mut look: impl AsyncFnMut(RowPlace, Row) -> Result<(), ServiceError>,
+) -> Result<u64, ServiceError> {
+    let (mut after, mut count) = (None, 0);
+    loop {
+        let scan = ScanRead { space, lane, interval: HashInterval::ALL, after, limit: PAGE };
+        let page = db.engine.scan(scan, Read::Strong).await;
+        let page = page.map_err(|error| engine_failure(&error))?;
+        after = page.rows.last().map(|(place, _)| place.clone());
+        count += page.rows.len() as u64;
+        for (place, row) in page.rows {
+            look(place, row).await?;
+        }
+        progress(count);
+        if page.end {
+            return Ok(count);
+        }
+    }
+}
+
+/// Looks for the entry of each item.
+async fn check_items(
+    db: &Inner,
+    table: &Table,
+    checked: Checked<'_>,
+    check: &mut IndexCheck,
+    progress: &mut (impl FnMut(u64) + Send),
+) -> Result<(), ServiceError> {
+    let look = async |place: RowPlace, row: Row| {
+        let item = write::decode(row.value)?;
+        if let Some(entry) = checked.entry(table, &item)
+            && !fits(db, table, checked, &place, entry).await?
+        {
+            check.missing += 1;
+            check.name("missing or different for the item", &key::item_key(table, place));
+        }
+        Ok(())
+    };
+    each_row(db, (table.space, Lane::ITEM), progress, look).await.map(drop)
+}
+
+/// Whether an item's entry is there, as soon as the item rests.
+async fn fits(
+    db: &Inner,
+    table: &Table,
+    checked: Checked<'_>,
+    place: &RowPlace,
+    entry: IndexEntry,
+) -> Result<bool, ServiceError> {
+    let mut expected = Some(entry);
+    for look in 0..LOOKS_MAX {
+        let Some(entry) = &expected else { return Ok(true) };
+        let row = db.engine.get(entry.key.clone(), Read::Strong).await;
+        let row = row.map_err(|error| engine_failure(&error))?;
+        let held = row.map(|row| write::decode(row.value)).transpose()?;
+        if held.is_some_and(|held| held.as_map() == entry.value.as_map()) {
+            return Ok(true);
+        }
+        if look + 1 < LOOKS_MAX {
+            db.environment.sleep(LOOK_AGAIN).await;
+        }
+        expected = item_at(db, table, place).await?.and_then(|item| checked.entry(table, &item));
+    }
+    Ok(false)
+}
+
+async fn item_at(
+    db: &Inner,
+    table: &Table,
+    place: &RowPlace,
+) -> Result<Option<EncodedItem>, ServiceError> {
+    let key = key::item_key(table, place.clone());
+    let row = db.engine.get(key, Read::Strong).await.map_err(|error| engine_failure(&error))?;
+    row.map(|row| write::decode(row.value)).transpose()
+}
+
+/// Looks for the item of each entry.
+async fn check_entries(
+    db: &Inner,
+    table: &Table,
+    checked: Checked<'_>,
+    check: &mut IndexCheck,
+    progress: &mut (impl FnMut(u64) + Send),
+) -> Result<(), ServiceError> {
+    let space = match checked {
+        Checked::Local(_) => table.space,
+        Checked::Global(index) => index.space,
+    };
+    let lane = checked.lane();
+    let look = async |RowPlace { partition, sort }: RowPlace, row: Row| {
+        let entry = Key { space, partition, lane, sort };
+        let held = write::decode(row.value)?;
+        if !has_item(db, table, checked, &entry, held).await? {
+            check.extra += 1;
+            check.name("without an item", &entry);
+        }
+        Ok(())
+    };
+    check.entries = each_row(db, (space, lane), progress, look).await?;
+    Ok(())
+}
+
+/// Whether an entry follows from an item, or is gone as soon as it rests.
+async fn has_item(
+    db: &Inner,
+    table: &Table,
+    checked: Checked<'_>,
+    entry: &Key,
+    held: EncodedItem,
+) -> Result<bool, ServiceError> {
+    // An entry holds the key of its item.
+    let Some(place) = key::place_of_item(table, &held).ok() else { return Ok(false) };
+    for look in 0..LOOKS_MAX {
+        let item = item_at(db, table, &place).await?;
+        let expected = item.and_then(|item| checked.entry(table, &item));
+        if expected.is_some_and(|expected| expected.key == *entry) {
+            return Ok(true);
+        }
+        if look + 1 < LOOKS_MAX {
+            db.environment.sleep(LOOK_AGAIN).await;
+        }
+        let row = db.engine.get(entry.clone(), Read::Strong).await;
+        if row.map_err(|error| engine_failure(&error))?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
