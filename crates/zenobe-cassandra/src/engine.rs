@@ -113,6 +113,7 @@ impl Engine for CassandraEngine {
             snapshot_read: false,
             native_log_order: false,
             shared: true,
+            latest_is_durable: true,
             value_bytes_max: VALUE_BYTES_MAX,
             commit_bytes_max: COMMIT_BYTES_MAX,
         }
