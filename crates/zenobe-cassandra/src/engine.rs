@@ -153,11 +153,11 @@ impl Engine for CassandraEngine {
     }
 
     fn range(&self, range: RangeRead, read: Read) -> BoxFuture<'_, EngineResult<Page>> {
-        Box::pin(self.in_time(self.core.range(range, read)))
+        Box::pin(self.core.range(range, read))
     }
 
     fn scan(&self, scan: ScanRead, read: Read) -> BoxFuture<'_, EngineResult<Page>> {
-        Box::pin(self.in_time(self.core.scan(scan, read)))
+        Box::pin(self.core.scan(scan, read))
     }
 
     fn partition_hash(&self, partition: &[u8]) -> u64 {

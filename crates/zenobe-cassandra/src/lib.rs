@@ -12,7 +12,8 @@
 //!   `takeover`).
 //! - The change log has an order per shard, made by conditional batches (`log`); shards are closed and opened
 //!   while processes write (`cut`).
-//! - Scans walk token ranges; the hash of a partition is Cassandra's token (`token`).
+//! - Scans walk token ranges; the hash of a partition is Cassandra's token (`token`). What Cassandra gives up to read
+//!   at once is read in pieces (`read`, `pieces`).
 //!
 //! What the engine does not have: commits over partitions, snapshots, one order over all shards.
 
@@ -28,6 +29,7 @@ mod log;
 mod marks;
 mod node;
 mod options;
+mod pieces;
 mod plan;
 mod queue;
 mod read;

@@ -298,6 +298,7 @@ impl Core {
         let read = BoundRead {
             statement: &self.own.log.page,
             freshness: Freshness::Serial,
+            may_be_given_up: false,
             values: vec![shard_column(shard), Bind::Big(first)],
         };
         let mut state = PagingState::start();
