@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use scylla::client::execution_profile::ExecutionProfile;
+use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
 use scylla::client::session::{Session, TlsContext};
 use scylla::client::session_builder::SessionBuilder;
 use scylla::cluster::metadata::ColumnType;
@@ -135,6 +135,8 @@ pub(crate) enum Failure {
     Overloaded(String),
     /// It may have happened.
     Unclear(String),
+    /// A node gave up a read, mostly since it would have had to pass too many deletions. A smaller one may do.
+    GivenUp(String),
 }
 
 impl Failure {
@@ -142,9 +144,10 @@ impl Failure {
     pub(crate) fn error(self) -> EngineError {
         match self {
             Self::Overloaded(text) => EngineError::Overloaded(text),
-            Self::Refused(text) | Self::Unavailable(text) | Self::Unclear(text) => {
-                EngineError::Unavailable(text)
-            }
+            Self::Refused(text)
+            | Self::Unavailable(text)
+            | Self::Unclear(text)
+            | Self::GivenUp(text) => EngineError::Unavailable(text),
         }
     }
 }
@@ -162,6 +165,7 @@ fn sort_attempt(error: &RequestAttemptError, text: String) -> Failure {
             | DbError::Unprepared { .. } => Failure::Refused(text),
             DbError::Unavailable { .. } | DbError::IsBootstrapping => Failure::Unavailable(text),
             DbError::Overloaded => Failure::Overloaded(text),
+            DbError::ReadFailure { .. } => Failure::GivenUp(text),
             _ => Failure::Unclear(text),
         },
         RequestAttemptError::RepreparedIdChanged { .. }
@@ -231,6 +235,8 @@ impl Drop for Waiting {
 /// The connections to a cluster.
 pub(crate) struct Client {
     session: Session,
+    /// Of statements that no second node is asked when the first takes long.
+    one_node: ExecutionProfileHandle,
     in_flight: Semaphore,
     waiting: Arc<AtomicUsize>,
     waiting_max: usize,
@@ -253,6 +259,7 @@ impl Client {
                 retry_interval: SECOND_NODE_AFTER,
             })))
             .build();
+        let one_node = profile.to_builder().speculative_execution_policy(None).build();
         let mut builder = SessionBuilder::new()
             .known_nodes(&options.contact_points)
             .default_execution_profile_handle(profile.into_handle())
@@ -279,6 +286,7 @@ impl Client {
         };
         Ok(Self {
             session,
+            one_node: one_node.into_handle(),
             in_flight: Semaphore::new(options.statements_in_flight_max.max(1)),
             waiting: Arc::default(),
             waiting_max: options.statements_waiting_max,
@@ -333,10 +341,13 @@ impl Client {
     ) -> Result<T, Failure> {
         self.counters.sent(kind, bytes);
         let answer = Box::pin(statement).await.map_err(|error| sort(&error));
-        if answer.is_err() {
-            self.counters.failures.fetch_add(1, Ordering::Relaxed);
+        if let Err(failure) = &answer {
+            let given_up = matches!(failure, Failure::GivenUp(_));
+            let Counters { failures, given_up: reads, .. } = &self.counters;
+            let counter = if given_up { reads } else { failures };
+            counter.fetch_add(1, Ordering::Relaxed);
         }
-        let answered = matches!(answer, Ok(_) | Err(Failure::Refused(_)));
+        let answered = matches!(answer, Ok(_) | Err(Failure::Refused(_) | Failure::GivenUp(_)));
         self.answering.store(answered, Ordering::Relaxed);
         answer
     }
@@ -388,6 +399,9 @@ impl Client {
         statement.set_consistency(read.freshness.consistency());
         statement.set_is_idempotent(true);
         statement.set_page_size(rows.max(1));
+        if read.may_be_given_up {
+            statement.set_execution_profile_handle(Some(self.one_node.clone()));
+        }
         let bytes = read.values.iter().map(Bind::byte_count).sum();
         let executing = self.session.execute_single_page(&statement, &read.values, state);
         let (result, next) = self.send(kind, bytes, executing).await?;
@@ -410,7 +424,7 @@ impl Client {
         match result {
             Ok(result) => Ok(self.receive(kind, result)),
             // The node may have noticed in the middle.
-            Err(Failure::Overloaded(text)) => Err(Failure::Unclear(text)),
+            Err(Failure::Overloaded(text) | Failure::GivenUp(text)) => Err(Failure::Unclear(text)),
             Err(failure) => Err(failure),
         }
     }
@@ -472,5 +486,7 @@ impl Client {
 pub(crate) struct BoundRead<'a> {
     pub(crate) statement: &'a PreparedStatement,
     pub(crate) freshness: Freshness,
+    /// Whether a node may give it up, so that a second one is not worth waiting for.
+    pub(crate) may_be_given_up: bool,
     pub(crate) values: Vec<Bind>,
 }

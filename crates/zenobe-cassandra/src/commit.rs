@@ -25,7 +25,7 @@
 //! # A round
 //!
 //! One batch is made of all commits that wait for the partition ([`crate::queue`]): mark the partition, if there are
-//! derived rows ([`crate::marks`]); take a version, with places in the change log ([`crate::log`]); send; then do
+//! derived rows ([`crate::marks`]); take a version, with places in the change log ([`crate::reserve`]); send; then do
 //! what follows from it, beside the next round ([`crate::relay`]).
 
 use std::sync::Arc;
@@ -39,10 +39,10 @@ use zenobe_storage::{
 use crate::client::Failure;
 use crate::core::{Core, HeaderOf, Verdict, room_of, verdict};
 use crate::figures::Kind;
-use crate::log::Reserved;
 use crate::plan::{Plan, check_reach, check_sizes, trace_sort, version_of};
 use crate::queue::Group;
 use crate::relay::{Left, Unfinished};
+use crate::reserve::Reserved;
 use crate::schema::{HEADER_LANE, Table};
 use crate::settle::{Sent, Settled};
 use crate::token::token;
@@ -225,34 +225,43 @@ impl Core {
 
     /// A version for a round, with its places in the change log taken.
     async fn place(
-        &self,
+        self: &Arc<Self>,
         table: &Table,
         part: &Bytes,
         group: &Group,
         unfinished: Option<&Unfinished>,
     ) -> Result<Placed, Stop> {
-        let records = group.merged.records();
-        let deadline = group.deadline().unwrap_or_else(|| self.deadline());
-        let shards = group.merged.shards().map(|shard| shard.0);
-        let _turns = self.shard_turns.take(shards, deadline).await?;
         let version = self.next_version()?;
-        if let Some(Unfinished { generation, .. }) = unfinished
-            && !generation.instance.covers(version, self.clock.wall_ms())
-        {
-            self.beat(&generation.instance).await?;
+        if !self.may_use(version, unfinished).await? {
             return Ok(Placed::Again);
         }
+        let records = group.merged.records();
         if records.is_empty() {
             return Ok(Placed::At(version));
         }
-        match self.reserve_records(&records, version, table.name, part).await? {
-            Reserved::Taken => Ok(Placed::At(version)),
-            Reserved::Closed(shard) => Ok(Placed::Closed(shard)),
-            Reserved::Behind => {
-                self.client.counters.repeated.fetch_add(1, Ordering::Relaxed);
-                Ok(Placed::Again)
+        let deadline = group.deadline().unwrap_or_else(|| self.deadline());
+        match self.reserve_records(records, table.name, part, deadline).await? {
+            Reserved::Taken(version) => {
+                let may_use = self.may_use(version, unfinished).await;
+                if !matches!(may_use, Ok(true)) {
+                    self.void_records(group.merged.shards(), version).await;
+                }
+                Ok(if may_use? { Placed::At(version) } else { Placed::Again })
             }
+            Reserved::Closed(shard) => Ok(Placed::Closed(shard)),
+            Reserved::Behind => Ok(Placed::Again),
         }
+    }
+
+    /// Whether a commit may have this version: one with derived rows only if the instance's heartbeat covers it.
+    /// If it does not, there is another heartbeat when this returns.
+    async fn may_use(&self, version: i64, unfinished: Option<&Unfinished>) -> EngineResult<bool> {
+        let Some(Unfinished { generation, .. }) = unfinished else { return Ok(true) };
+        let covered = generation.instance.covers(version, self.clock.wall_ms());
+        if !covered {
+            self.beat(&generation.instance).await?;
+        }
+        Ok(covered)
     }
 
     /// Answers the commits of a batch that happened, once what follows from it is done. The partition's next

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
 use scylla::value::{CqlValue, Row as CqlRow};
-use tokio::sync::{MutexGuard, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use zenobe_storage::{EngineError, EngineResult, ShardId, SpaceId};
 
@@ -19,47 +19,11 @@ use crate::marks::Marks;
 use crate::node::{Lease, any_instance};
 use crate::options::CassandraOptions;
 use crate::queue::Queues;
+use crate::reserve::ShardQueues;
 use crate::schema::{OWN_TABLES, OwnTables, Table, TableName, create_own_tables};
 
-/// Commits of one process with records for the same shard take turns, in this many rows of turns.
-const SHARD_TURNS: usize = 256;
 /// Of how many partitions the engine remembers that they have a header row.
 const KNOWN_HEADERS_MAX: usize = 100_000;
-
-/// A place that takes turns, so that commits of one process do not refuse each other in the cluster.
-pub(crate) struct Turns(Vec<tokio::sync::Mutex<()>>);
-
-impl Turns {
-    fn new(count: usize) -> Self {
-        Self((0..count).map(|_| tokio::sync::Mutex::new(())).collect())
-    }
-
-    fn row(&self, hash: u64) -> usize {
-        usize::try_from(hash % (self.0.len() as u64)).unwrap_or(0)
-    }
-
-    /// Waits for the turns of these hashes, in one order for all.
-    pub(crate) async fn take(
-        &self,
-        hashes: impl Iterator<Item = u64>,
-        deadline: Instant,
-    ) -> EngineResult<Vec<MutexGuard<'_, ()>>> {
-        let mut rows: Vec<usize> = hashes.map(|hash| self.row(hash)).collect();
-        rows.sort_unstable();
-        rows.dedup();
-        let mut guards = Vec::with_capacity(rows.len());
-        for turn in rows.into_iter().filter_map(|row| self.0.get(row)) {
-            match tokio::time::timeout_at(deadline, turn.lock()).await {
-                Ok(guard) => guards.push(guard),
-                Err(_) => {
-                    let text = "too many commits wait for one shard of the change log";
-                    return Err(EngineError::Overloaded(text.to_owned()));
-                }
-            }
-        }
-        Ok(guards)
-    }
-}
 
 /// In which units room for unfinished commits is given.
 const ROOM_BYTES: u32 = 1024;
@@ -91,7 +55,7 @@ pub(crate) struct Core {
     pub(crate) taker: Bytes,
     /// Room for commits whose derived rows are not all written yet, in units of [`ROOM_BYTES`].
     pub(crate) room: Arc<Semaphore>,
-    pub(crate) shard_turns: Turns,
+    pub(crate) shard_queues: ShardQueues,
     pub(crate) known_headers: Cache<HeaderOf, ()>,
     /// When a reader of the log first met a commit under way.
     pub(crate) met_under_way: Mutex<HashMap<(ShardId, i64), Instant>>,
@@ -145,7 +109,7 @@ impl Core {
             marks: Marks::new(),
             taker: any_instance(),
             room: Arc::new(Semaphore::new(room)),
-            shard_turns: Turns::new(SHARD_TURNS),
+            shard_queues: ShardQueues::default(),
             known_headers: Cache::new(KNOWN_HEADERS_MAX),
             met_under_way: Mutex::default(),
             closed: AtomicBool::new(false),

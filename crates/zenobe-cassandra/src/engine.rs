@@ -113,6 +113,7 @@ impl Engine for CassandraEngine {
             snapshot_read: false,
             native_log_order: false,
             shared: true,
+            latest_is_durable: true,
             value_bytes_max: VALUE_BYTES_MAX,
             commit_bytes_max: COMMIT_BYTES_MAX,
         }
@@ -152,11 +153,11 @@ impl Engine for CassandraEngine {
     }
 
     fn range(&self, range: RangeRead, read: Read) -> BoxFuture<'_, EngineResult<Page>> {
-        Box::pin(self.in_time(self.core.range(range, read)))
+        Box::pin(self.core.range(range, read))
     }
 
     fn scan(&self, scan: ScanRead, read: Read) -> BoxFuture<'_, EngineResult<Page>> {
-        Box::pin(self.in_time(self.core.scan(scan, read)))
+        Box::pin(self.core.scan(scan, read))
     }
 
     fn partition_hash(&self, partition: &[u8]) -> u64 {

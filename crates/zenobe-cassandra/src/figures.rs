@@ -82,8 +82,10 @@ struct Counts {
 #[derive(Default)]
 pub(crate) struct Counters {
     kinds: [Counts; NAMES.len()],
-    /// Statements that failed, whatever the reason.
+    /// Statements that failed, but for the next.
     pub(crate) failures: AtomicU64,
+    /// Reads that a node gave up for the deletions on their way; they went on in smaller pieces.
+    pub(crate) given_up: AtomicU64,
     /// Commits whose outcome was unclear and found by looking.
     pub(crate) settled: AtomicU64,
     /// Commits whose outcome could not be found.
@@ -118,9 +120,14 @@ impl Counters {
         }
     }
 
-    fn totals(&self) -> [(&'static str, &'static str, &AtomicU64); 7] {
+    fn totals(&self) -> [(&'static str, &'static str, &AtomicU64); 8] {
         [
             ("cassandra_failures_total", "Statements that failed.", &self.failures),
+            (
+                "cassandra_reads_given_up_total",
+                "Reads that Cassandra gave up, mostly for the deletions on their way; they go on in smaller pieces.",
+                &self.given_up,
+            ),
             (
                 "cassandra_commits_settled_total",
                 "Commits whose outcome was unclear at first and was found by looking.",
@@ -158,7 +165,7 @@ impl Counters {
         #[expect(clippy::cast_precision_loss, reason = "a figure for a graph; exact below 2^53")]
         let figure = |name, help, value: u64| Figure { name, help, value: value as f64 };
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let mut figures = Vec::with_capacity(NAMES.len() * 3 + 9);
+        let mut figures = Vec::with_capacity(NAMES.len() * 3 + 10);
         for (names, counts) in NAMES.iter().zip(&self.kinds) {
             figures.push(figure(
                 names.statements,

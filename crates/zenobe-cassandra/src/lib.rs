@@ -10,9 +10,11 @@
 //! - What follows from a commit in other partitions, derived rows above all, is left in its partition as a trace
 //!   and done after it (`trace`, `relay`); what a process that died left is done by others (`marks`, `instance`,
 //!   `takeover`).
-//! - The change log has an order per shard, made by conditional batches (`log`); shards are closed and opened
+//! - The change log has an order per shard, made by conditional batches that take places for all commits that wait
+//!   for the shard (`log`, `reserve`); shards are closed and opened
 //!   while processes write (`cut`).
-//! - Scans walk token ranges; the hash of a partition is Cassandra's token (`token`).
+//! - Scans walk token ranges; the hash of a partition is Cassandra's token (`token`). What Cassandra gives up to read
+//!   at once is read in pieces (`read`, `pieces`).
 //!
 //! What the engine does not have: commits over partitions, snapshots, one order over all shards.
 
@@ -28,10 +30,12 @@ mod log;
 mod marks;
 mod node;
 mod options;
+mod pieces;
 mod plan;
 mod queue;
 mod read;
 mod relay;
+mod reserve;
 mod schema;
 mod settle;
 mod spaces;

@@ -3,8 +3,8 @@
 //! A shard is a partition of the table `log`; its rows are ordered by position, and a position is the version of
 //! the commit that appended the records.
 //!
-//! 1. *Reserve*: before the commit, a conditional batch in the shard's partition puts a row at the commit's
-//!    version with the records and the name of the commit's partition, if the shard's clock (the row at
+//! 1. *Reserve* ([`crate::reserve`]): before the commit, a conditional batch in the shard's partition puts a row at
+//!    the commit's version with the records and the name of the commit's partition, if the shard's clock (the row at
 //!    position 0) is behind that version. So rows come into a shard in the order of their positions, and a
 //!    reader who has seen one will never find a new one before it.
 //! 2. *Commit*: the batch of the commit leaves a trace ([`crate::trace`]) in its own partition, with the list of
@@ -23,11 +23,8 @@
 //!
 //! Rows are removed with a write timestamp after all others: a position is never used again.
 
-use std::collections::BTreeMap;
-
 use bytes::{Buf as _, Bytes};
 use scylla::response::PagingState;
-use scylla::statement::prepared::PreparedStatement;
 use tokio::time::Instant;
 use zenobe_storage::{
     EngineError, EngineResult, LogCursor, LogPage, LoggedRecord, PageLimit, Position, ShardId,
@@ -35,7 +32,7 @@ use zenobe_storage::{
 };
 
 use crate::client::{Bind, BoundRead, Failure, Freshness};
-use crate::core::{Core, HeaderOf, Verdict, number, ordered, verdict};
+use crate::core::{Core, number, ordered};
 use crate::figures::Kind;
 use crate::plan::trace_sort;
 use crate::read::next_page_rows;
@@ -48,16 +45,6 @@ const FORMAT: u8 = 1;
 const MET_MAX: usize = 10_000;
 /// How often marking rows as done is tried before it is left to the readers.
 const MARK_ATTEMPTS: u32 = 3;
-
-/// Whether the places of a commit were taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reserved {
-    Taken,
-    /// A shard's clock is ahead; none was taken. A later version may do.
-    Behind,
-    /// A shard is closed; none was taken.
-    Closed(ShardId),
-}
 
 /// The records of a shard, in order: a format byte, then each with its length before it.
 pub(crate) fn encode_records(payloads: &[Bytes]) -> Bytes {
@@ -148,85 +135,6 @@ impl Collected {
 }
 
 impl Core {
-    /// Takes the places of a commit in its shards, or none.
-    pub(crate) async fn reserve_records(
-        &self,
-        records: &BTreeMap<ShardId, Bytes>,
-        version: i64,
-        table: TableName,
-        part: &Bytes,
-    ) -> EngineResult<Reserved> {
-        let mut taken = Vec::with_capacity(records.len());
-        for (shard, payloads) in records {
-            let failure = match self.reserve_one(*shard, payloads, version, table, part).await {
-                Ok(Reserved::Taken) => {
-                    taken.push(*shard);
-                    continue;
-                }
-                Ok(refused) => Ok(refused),
-                // It may be there or come yet; without a commit it is nothing.
-                Err(Failure::Unclear(_)) => {
-                    taken.push(*shard);
-                    Ok(Reserved::Behind)
-                }
-                Err(failure) => Err(failure.error()),
-            };
-            self.void_records(taken.into_iter(), version).await;
-            return failure;
-        }
-        Ok(Reserved::Taken)
-    }
-
-    async fn reserve_one(
-        &self,
-        shard: ShardId,
-        payloads: &Bytes,
-        version: i64,
-        table: TableName,
-        part: &Bytes,
-    ) -> Result<Reserved, Failure> {
-        let header = HeaderOf::Shard(shard);
-        // The clock's row is there or not: the second attempt knows.
-        for _ in 0..3 {
-            let known = self.header_is_known(&header);
-            let (clock, expected): (&PreparedStatement, _) = if known {
-                (&self.own.log.clock_later, Bind::Big(version))
-            } else {
-                (&self.own.log.clock_new, Bind::Null)
-            };
-            let place = vec![
-                shard_column(shard),
-                Bind::Big(version),
-                Bind::Big(ordered(table.space.map_or(0, |space| space.0))),
-                Bind::Big(table.incarnation),
-                Bind::Blob(part.clone()),
-                Bind::Blob(payloads.clone()),
-            ];
-            let batch = vec![
-                (clock, vec![Bind::Big(version), shard_column(shard), expected]),
-                (&self.own.log.reserve, place),
-            ];
-            match self.client.conditional(Kind::LogReserve, batch).await.and_then(verdict) {
-                Ok(Verdict::Applied) => {
-                    self.known_headers.insert(header, ());
-                    return Ok(Reserved::Taken);
-                }
-                Ok(Verdict::Refused(rows)) => {
-                    let clock = rows.iter().find_map(|row| row.big("clock"));
-                    self.learn_header(header, clock);
-                    if rows.iter().any(|row| row.flag("closed") == Some(true)) {
-                        return Ok(Reserved::Closed(shard));
-                    }
-                    if clock.is_some_and(|clock| clock >= version) {
-                        return Ok(Reserved::Behind);
-                    }
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-        Ok(Reserved::Behind)
-    }
-
     /// Removes the places of a commit that did not happen. Where that fails, the readers do it.
     pub(crate) async fn void_records(&self, shards: impl Iterator<Item = ShardId>, version: i64) {
         for shard in shards {
@@ -298,6 +206,7 @@ impl Core {
         let read = BoundRead {
             statement: &self.own.log.page,
             freshness: Freshness::Serial,
+            may_be_given_up: false,
             values: vec![shard_column(shard), Bind::Big(first)],
         };
         let mut state = PagingState::start();

@@ -4,8 +4,10 @@
 //! quorum, which has every commit that was acknowledged; Cassandra has no serial read over partitions.
 //!
 //! Pages ask for few rows first, and then for as many as the rows seen so far let expect within the limit:
-//! rows may be 100 bytes or 400 KB. An end is only told when Cassandra told it.
+//! rows may be 100 bytes or 400 KB. An end is only told when Cassandra told it. What Cassandra gives up is read in
+//! pieces ([`crate::pieces`]), each of which has the time of a call.
 
+use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
@@ -14,18 +16,21 @@ use futures_util::future::join_all;
 use scylla::response::PagingState;
 use scylla::response::query_result::QueryRowsResult;
 use zenobe_storage::{
-    BoxFuture, Direction, EngineError, EngineResult, Key, Page, PageLimit, RangeRead, Read, Row,
-    RowPlace, ScanRead, SpaceId, Version,
+    BoxFuture, Direction, EngineError, EngineResult, HashInterval, Key, Lane, Page, PageLimit,
+    RangeRead, Read, Row, RowPlace, ScanRead, SortBound, SpaceId, Version,
 };
 
 use crate::client::{Answer, Bind, BoundRead, Failure, Freshness};
 use crate::core::{Core, successor};
 use crate::figures::Kind;
+use crate::pieces::{Interval, Pieces, first_hashes};
 use crate::schema::Table;
-use crate::token::{hash_of, token, tokens};
+use crate::token::{hash_of, token, token_of, tokens};
 
 /// How many rows the first page asks for, before anything is known of their size.
 const FIRST_PAGE_ROWS: usize = 32;
+/// How many partitions of one token are asked for at once; there is hardly ever more than one.
+const PARTITIONS_PAGE_ROWS: i32 = 10;
 const PAGE_ROWS_MAX: usize = 2000;
 /// How many rows of one `multi_get` are read at once.
 const GETS_AT_ONCE: usize = 32;
@@ -43,13 +48,26 @@ pub(crate) fn next_page_rows(limit: PageLimit, rows: usize, bytes: usize) -> i32
 /// Why a read on one table gave up.
 enum Stop {
     Refused(String),
+    /// A smaller piece may be answered.
+    GivenUp(String),
     Error(EngineError),
+}
+
+impl Stop {
+    /// What the caller is told, where there is nothing else to try.
+    fn error(self) -> EngineError {
+        match self {
+            Self::Refused(text) | Self::GivenUp(text) => EngineError::Unavailable(text),
+            Self::Error(error) => error,
+        }
+    }
 }
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(text) => Self::Refused(text),
+            Failure::GivenUp(text) => Self::GivenUp(text),
             other => Self::Error(other.error()),
         }
     }
@@ -91,6 +109,11 @@ impl Collector {
         rows > 0 && (rows >= self.limit.rows || self.bytes >= self.limit.bytes)
     }
 
+    /// Where the last of the rows is that came after the first so many.
+    fn last_since(&self, before: usize) -> Option<&RowPlace> {
+        self.page.rows.iter().skip(before).next_back().map(|(place, _)| place)
+    }
+
     fn take(&mut self, place: RowPlace, row: Row) {
         if self.is_full() {
             self.more = true;
@@ -115,28 +138,30 @@ impl Collector {
     }
 }
 
-/// How a range asks for its interval: from these sort bytes on, up to but without the end.
-fn interval(range: &RangeRead) -> Option<[Bind; 5]> {
-    let lane = i16::from(range.lane.0);
+/// The sort bytes that a range asks for, if there can be any.
+fn interval(range: &RangeRead) -> Option<Interval> {
     let from = match &range.from {
         Bound::Unbounded => Bytes::new(),
         Bound::Included(sort) => sort.clone(),
         Bound::Excluded(sort) => successor(sort),
     };
-    let (to_lane, to) = match &range.to {
-        Bound::Unbounded => (lane + 1, Bytes::new()),
-        Bound::Included(sort) => (lane, successor(sort)),
-        Bound::Excluded(sort) => (lane, sort.clone()),
+    let to = match &range.to {
+        Bound::Unbounded => None,
+        Bound::Included(sort) => Some(successor(sort)),
+        Bound::Excluded(sort) => Some(sort.clone()),
     };
-    ((lane, &from) < (to_lane, &to)).then(|| {
-        [
-            Bind::Blob(range.partition.clone()),
-            Bind::Small(lane),
-            Bind::Blob(from),
-            Bind::Small(to_lane),
-            Bind::Blob(to),
-        ]
-    })
+    let interval = Interval { from, to };
+    (!interval.is_empty()).then_some(interval)
+}
+
+/// An interval of a lane as statements ask for it: from this lane and these sort bytes on, up to but without others.
+fn bounds(lane: Lane, interval: Interval) -> [Bind; 4] {
+    let lane = i16::from(lane.0);
+    let (to_lane, to) = match interval.to {
+        Some(to) => (lane, to),
+        None => (lane + 1, Bytes::new()),
+    };
+    [Bind::Small(lane), Bind::Blob(interval.from), Bind::Small(to_lane), Bind::Blob(to)]
 }
 
 /// What a read of the seam means here, for reads within a partition.
@@ -158,15 +183,11 @@ impl Core {
         let table = self.table(space).await?;
         let text = match read(Arc::clone(&table)).await {
             Ok(found) => return Ok(found),
-            Err(Stop::Error(error)) => return Err(error),
             Err(Stop::Refused(text)) => text,
+            Err(stop) => return Err(stop.error()),
         };
         let table = self.table_after_refusal(&table, text).await?;
-        match read(table).await {
-            Ok(found) => Ok(found),
-            Err(Stop::Error(error)) => Err(error),
-            Err(Stop::Refused(text)) => Err(EngineError::Unavailable(text)),
-        }
+        read(table).await.map_err(Stop::error)
     }
 
     pub(crate) async fn get(&self, key: Key, read: Read) -> EngineResult<Option<Row>> {
@@ -236,17 +257,49 @@ impl Core {
         kind: Kind,
         collector: &mut Collector,
     ) -> Result<(), Stop> {
-        let Some(values) = interval(range) else { return Ok(()) };
-        let statement = match range.direction {
+        let direction = range.direction;
+        let statement = match direction {
             Direction::Forward => &table.range,
             Direction::Backward => &table.range_backward,
         };
-        let read = BoundRead { statement, freshness, values: values.into() };
-        self.collect(&read, kind, collector).await
+        let (mut rest, mut pieces) = (interval(range), Pieces::default());
+        while let Some(interval) = rest.filter(|_| !collector.more) {
+            let piece = interval.first(pieces.scale(), direction);
+            let mut values = vec![Bind::Blob(range.partition.clone())];
+            values.extend(bounds(range.lane, piece.clone()));
+            let before = collector.page.rows.len();
+            let may_be_given_up = pieces.is_begun();
+            let read = BoundRead { statement, freshness, may_be_given_up, values };
+            rest = match self.collect(&read, kind, collector).await {
+                Ok(()) => {
+                    pieces.read();
+                    interval.after(&piece, direction)
+                }
+                Err(Stop::GivenUp(_)) if pieces.refused() => match collector.last_since(before) {
+                    Some(place) => interval.after_row(&place.sort, direction),
+                    None => Some(interval),
+                },
+                Err(stop) => return Err(stop),
+            };
+        }
+        Ok(())
     }
 
-    /// Reads pages until one row more than the limit was seen, or the end.
+    /// Reads pages until one row more than the limit was seen, or the end, in the time of a call.
     async fn collect(
+        &self,
+        read: &BoundRead<'_>,
+        kind: Kind,
+        collector: &mut Collector,
+    ) -> Result<(), Stop> {
+        let reading = Box::pin(self.collect_pages(read, kind, collector));
+        let in_time = tokio::time::timeout(self.options.call_budget, reading).await;
+        in_time.unwrap_or_else(|_| {
+            Err(Stop::Error(EngineError::Unavailable("the call took too long".to_owned())))
+        })
+    }
+
+    async fn collect_pages(
         &self,
         read: &BoundRead<'_>,
         kind: Kind,
@@ -290,23 +343,43 @@ impl Core {
         freshness: Freshness,
         collector: &mut Collector,
     ) -> Result<(), Stop> {
-        let mut interval = scan.interval;
-        if let Some(after) = &scan.after {
-            let hash = hash_of(token(&after.partition));
-            if hash > interval.last {
-                return Ok(());
+        let (mut after, mut pieces) = (scan.after.clone(), Pieces::default());
+        let mut rest = Some(scan.interval);
+        while let Some(interval) = rest.filter(|_| !collector.more) {
+            if let Some(after) = after.take() {
+                let hash = hash_of(token(&after.partition));
+                if hash >= interval.first {
+                    if hash <= interval.last {
+                        self.collect_rest(table, scan, &after, freshness, collector).await?;
+                    }
+                    rest = after_hash(interval, hash);
+                    continue;
+                }
             }
-            if hash >= interval.first {
-                self.collect_rest(table, scan, after, freshness, collector).await?;
-                let Some(first) = hash.checked_add(1) else { return Ok(()) };
-                interval.first = first;
+            let piece = first_hashes(interval, pieces.scale());
+            let before = collector.page.rows.len();
+            let Some((first, last)) = tokens(piece) else {
+                rest = after_hash(interval, piece.last);
+                continue;
+            };
+            let lane = Bind::Small(i16::from(scan.lane.0));
+            let values = vec![Bind::Big(first), Bind::Big(last), lane];
+            let (statement, may_be_given_up) = (&table.scan, pieces.is_begun());
+            let read = BoundRead { statement, freshness, may_be_given_up, values };
+            match self.collect(&read, Kind::Scan, collector).await {
+                Ok(()) => pieces.read(),
+                Err(Stop::GivenUp(_)) if pieces.refused() => {
+                    after = collector.last_since(before).cloned();
+                    if after.is_some() || piece.first < piece.last {
+                        continue;
+                    }
+                    self.collect_token(table, scan, piece.first, freshness, collector).await?;
+                }
+                Err(stop) => return Err(stop),
             }
+            rest = after_hash(interval, piece.last);
         }
-        let Some((first, last)) = tokens(interval) else { return Ok(()) };
-        let lane = i16::from(scan.lane.0);
-        let values = vec![Bind::Big(first), Bind::Big(last), Bind::Small(lane)];
-        let read = BoundRead { statement: &table.scan, freshness, values };
-        self.collect(&read, Kind::Scan, collector).await
+        Ok(())
     }
 
     /// What follows a row within its token: the rest of its partition, and the partitions with the same token
@@ -319,35 +392,126 @@ impl Core {
         freshness: Freshness,
         collector: &mut Collector,
     ) -> Result<(), Stop> {
-        let mut range = RangeRead {
+        let from = Bound::Excluded(after.sort.clone());
+        let partition = after.partition.clone();
+        self.collect_partition(table, scan, partition, from, freshness, collector).await?;
+        let others =
+            self.partitions_at(table, scan.lane, token(&after.partition), freshness).await?;
+        for partition in others.into_iter().filter(|other| *other > after.partition) {
+            let from = Bound::Unbounded;
+            self.collect_partition(table, scan, partition, from, freshness, collector).await?;
+        }
+        Ok(())
+    }
+
+    /// The partitions of one hash, each by itself.
+    async fn collect_token(
+        &self,
+        table: &Table,
+        scan: &ScanRead,
+        hash: u64,
+        freshness: Freshness,
+        collector: &mut Collector,
+    ) -> Result<(), Stop> {
+        let token = token_of(hash);
+        for partition in self.partitions_at(table, scan.lane, token, freshness).await? {
+            let from = Bound::Unbounded;
+            self.collect_partition(table, scan, partition, from, freshness, collector).await?;
+        }
+        Ok(())
+    }
+
+    async fn collect_partition(
+        &self,
+        table: &Table,
+        scan: &ScanRead,
+        partition: Bytes,
+        from: SortBound,
+        freshness: Freshness,
+        collector: &mut Collector,
+    ) -> Result<(), Stop> {
+        let range = RangeRead {
             space: scan.space,
-            partition: after.partition.clone(),
+            partition,
             lane: scan.lane,
-            from: Bound::Excluded(after.sort.clone()),
+            from,
             to: Bound::Unbounded,
             direction: Direction::Forward,
             limit: scan.limit,
         };
-        self.collect_range(table, &range, freshness, Kind::Scan, collector).await?;
-        let values = vec![Bind::Big(token(&after.partition))];
-        let answer = self.client.run(Kind::Scan, &table.at_token, freshness, values).await?;
-        let Some(rows) = answer else { return Ok(()) };
-        range.from = Bound::Unbounded;
-        for row in rows.rows::<(Bytes,)>().map_err(corrupt)? {
-            let (partition,) = row.map_err(corrupt)?;
-            if partition > after.partition && !collector.more {
-                range.partition = partition;
-                self.collect_range(table, &range, freshness, Kind::Scan, collector).await?;
+        self.collect_range(table, &range, freshness, Kind::Scan, collector).await
+    }
+
+    /// The partitions with a token, in Cassandra's order: all that have rows in the lane, perhaps others.
+    async fn partitions_at(
+        &self,
+        table: &Table,
+        lane: Lane,
+        token: i64,
+        freshness: Freshness,
+    ) -> Result<BTreeSet<Bytes>, Stop> {
+        let mut found = BTreeSet::new();
+        let values = vec![Bind::Big(token)];
+        let answer = self.client.run(Kind::Scan, &table.at_token, freshness, values).await;
+        if !matches!(answer, Err(Failure::GivenUp(_))) {
+            let rows = answer?;
+            rows.map_or(Ok(()), |rows| take_partitions(&rows, &mut found))?;
+            return Ok(found);
+        }
+        let (mut rest, mut pieces) =
+            (Some(Interval { from: Bytes::new(), to: None }), Pieces::default());
+        while let Some(interval) = rest {
+            let piece = interval.first(pieces.scale(), Direction::Forward);
+            let mut values = vec![Bind::Big(token)];
+            values.extend(bounds(lane, piece.clone()));
+            let statement = &table.at_token_within;
+            let read = BoundRead { statement, freshness, may_be_given_up: true, values };
+            rest = match self.find_partitions(&read, &mut found).await {
+                Ok(()) => {
+                    pieces.read();
+                    interval.after(&piece, Direction::Forward)
+                }
+                Err(Stop::GivenUp(_)) if pieces.refused() => Some(interval),
+                Err(stop) => return Err(stop),
+            };
+        }
+        Ok(found)
+    }
+
+    async fn find_partitions(
+        &self,
+        read: &BoundRead<'_>,
+        found: &mut BTreeSet<Bytes>,
+    ) -> Result<(), Stop> {
+        let mut state = PagingState::start();
+        loop {
+            let page = self.client.page(Kind::Scan, read, PARTITIONS_PAGE_ROWS, state);
+            let (rows, next) = Box::pin(page).await?;
+            take_partitions(&rows, found)?;
+            match next.into_paging_control_flow() {
+                ControlFlow::Continue(more) => state = more,
+                ControlFlow::Break(()) => return Ok(()),
             }
         }
-        Ok(())
     }
+}
+
+fn take_partitions(rows: &QueryRowsResult, found: &mut BTreeSet<Bytes>) -> EngineResult<()> {
+    for row in rows.rows::<(Bytes,)>().map_err(corrupt)? {
+        let (partition,) = row.map_err(corrupt)?;
+        found.insert(partition);
+    }
+    Ok(())
+}
+
+/// What of an interval is after a hash.
+fn after_hash(interval: HashInterval, hash: u64) -> Option<HashInterval> {
+    let first = hash.checked_add(1)?;
+    (first <= interval.last).then_some(HashInterval { first, ..interval })
 }
 
 #[cfg(test)]
 mod tests {
-    use zenobe_storage::Lane;
-
     use super::*;
 
     #[test]
@@ -378,13 +542,11 @@ mod tests {
     #[test]
     fn an_interval_is_asked_for_by_its_first_key_and_the_first_one_after() {
         let blob = |sort: &'static str| Bind::Blob(Bytes::from_static(sort.as_bytes()));
-        let all = interval(&range(Bound::Unbounded, Bound::Unbounded));
-        assert_eq!(all, Some([blob("p"), Bind::Small(255), blob(""), Bind::Small(256), blob("")]));
-        let some = interval(&range(Bound::Excluded("a"), Bound::Included("b")));
-        assert_eq!(
-            some,
-            Some([blob("p"), Bind::Small(255), blob("a\0"), Bind::Small(255), blob("b\0")])
-        );
+        let asked = |from, to| bounds(Lane(255), interval(&range(from, to)).unwrap());
+        let all = asked(Bound::Unbounded, Bound::Unbounded);
+        assert_eq!(all, [Bind::Small(255), blob(""), Bind::Small(256), blob("")]);
+        let some = asked(Bound::Excluded("a"), Bound::Included("b"));
+        assert_eq!(some, [Bind::Small(255), blob("a\0"), Bind::Small(255), blob("b\0")]);
         let empty = [
             range(Bound::Excluded("a"), Bound::Included("a")),
             range(Bound::Included("a"), Bound::Excluded("a")),

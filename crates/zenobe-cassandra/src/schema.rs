@@ -140,6 +140,8 @@ pub(crate) struct Table {
     pub(crate) scan: PreparedStatement,
     /// token
     pub(crate) at_token: PreparedStatement,
+    /// token, lane, sort, lane, sort
+    pub(crate) at_token_within: PreparedStatement,
 }
 
 impl Table {
@@ -184,6 +186,11 @@ impl Table {
             .await?,
             at_token: prepare(format!(
                 "SELECT part FROM {table} WHERE token(part) = ? PER PARTITION LIMIT 1"
+            ))
+            .await?,
+            at_token_within: prepare(format!(
+                "SELECT part FROM {table} WHERE token(part) = ? AND (lane, sort) >= (?, ?) \
+                 AND (lane, sort) < (?, ?) PER PARTITION LIMIT 1 ALLOW FILTERING"
             ))
             .await?,
         })

@@ -166,6 +166,7 @@ impl Core {
         let read = BoundRead {
             statement: &self.own.instances.marks,
             freshness: Freshness::Quorum,
+            may_be_given_up: false,
             values: vec![Bind::Blob(seen.id.clone()), Bind::Small(bucket)],
         };
         let mut state = PagingState::start();
@@ -227,6 +228,7 @@ impl Core {
         let read = BoundRead {
             statement: &table.traces,
             freshness: Freshness::Serial,
+            may_be_given_up: false,
             values: vec![Bind::Blob(part.clone()), lane, from, to],
         };
         let mut state = PagingState::start();

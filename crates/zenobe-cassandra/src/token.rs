@@ -19,7 +19,7 @@ pub(crate) const fn hash_of(token: i64) -> u64 {
 }
 
 /// The token at a place in hash order.
-const fn token_of(hash: u64) -> i64 {
+pub(crate) const fn token_of(hash: u64) -> i64 {
     (hash ^ SIGN).cast_signed()
 }
 

@@ -146,6 +146,7 @@ impl Engine for LocalEngine {
             snapshot_read: true,
             native_log_order: true,
             shared: false,
+            latest_is_durable: false,
             value_bytes_max: commit::VALUE_BYTES_MAX,
             commit_bytes_max: commit::COMMIT_BYTES_MAX,
         }

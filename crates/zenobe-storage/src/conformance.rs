@@ -114,6 +114,7 @@ macro_rules! conformance_tests {
             lifecycle::a_closed_engine_answers_closed,
             lifecycle::a_checkpoint_changes_nothing,
             lifecycle::everything_is_there_after_reopening,
+            lifecycle::what_durable_reads_told_outlives_the_process,
             lifecycle::versions_grow_across_reopening,
             limits::keys_may_be_as_long_as_the_seam_says,
             limits::a_value_may_be_as_long_as_the_engine_says,

@@ -102,8 +102,8 @@ pub enum Read {
     Eventual,
     /// Reads the last committed state, and returns only when what it read is durable.
     Strong,
-    /// Reads the last committed state, durable or not. Only for a caller whose own later commit is
-    /// waited for with [`Engine::durable`] before it tells anybody what it read.
+    /// Reads the last committed state, durable or not (but see [`Capabilities::latest_is_durable`]). Only for a
+    /// caller whose own later commit is waited for with [`Engine::durable`] before it tells anybody what it read.
     Latest,
     /// Reads the state at a snapshot. Needs [`Capabilities::snapshot_read`].
     Snapshot(Arc<dyn Snapshot>),
@@ -336,6 +336,9 @@ pub struct Capabilities {
     pub native_log_order: bool,
     /// Other processes may use the same store at the same time, through engines of their own.
     pub shared: bool,
+    /// What [`Read::Latest`] returns is as durable as what [`Read::Strong`] returns: who has read a row need not
+    /// read it again before telling anybody. So it is where a commit is decided by what is durable.
+    pub latest_is_durable: bool,
     /// The longest value, in bytes.
     pub value_bytes_max: usize,
     /// The largest commit: the sum of its keys, values and records, in bytes.

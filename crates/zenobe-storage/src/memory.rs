@@ -40,6 +40,8 @@ pub struct MemoryOptions {
     pub native_log_order: bool,
     /// [`Capabilities::shared`]: databases that share the engine know of each other.
     pub shared: bool,
+    /// [`Capabilities::latest_is_durable`]. It is so anyway; the engine only says so.
+    pub latest_is_durable: bool,
     /// Whether derived rows wait for [`MemoryEngine::relay`] and then come in the wrong order. Only
     /// without a global commit.
     pub late_derived: bool,
@@ -58,6 +60,7 @@ impl Default for MemoryOptions {
             snapshot_read: true,
             native_log_order: true,
             shared: false,
+            latest_is_durable: false,
             late_derived: false,
             value_bytes_max: 4 << 20,
             commit_bytes_max: 256 << 20,
@@ -387,6 +390,7 @@ impl Engine for MemoryEngine {
             snapshot_read: self.options.snapshot_read,
             native_log_order: self.options.native_log_order,
             shared: self.options.shared,
+            latest_is_durable: self.options.latest_is_durable,
             value_bytes_max: self.options.value_bytes_max,
             commit_bytes_max: self.options.commit_bytes_max,
         }

@@ -71,6 +71,28 @@ pub async fn a_checkpoint_changes_nothing(factory: &dyn EngineFactory) {
     );
 }
 
+/// Where [`Read::Latest`] promises it, what it returned of rows and their absence stays, though nobody waited for
+/// their commits and the process ended without a word.
+pub async fn what_durable_reads_told_outlives_the_process(factory: &dyn EngineFactory) {
+    let name = "what_durable_reads_told_outlives_the_process";
+    let mut store = Store::new(factory, name).await;
+    let promised = store.engine.capabilities().latest_is_durable;
+    for round in 0..3_u8 {
+        let keys = [key("p", "s"), key("q", [round]), key("q", [round.wrapping_sub(1)])];
+        store.put(keys[0].clone(), [round]).await;
+        store.put(keys[1].clone(), "x").await;
+        store.delete(keys[2].clone()).await;
+        let read = store.engine.multi_get(keys.to_vec(), Read::Latest).await.unwrap();
+        assert_eq!(read.iter().map(Option::is_some).collect::<Vec<_>>(), [true, true, false]);
+        if !promised || !factory.keeps_data() {
+            continue;
+        }
+        drop(store);
+        store = Store::with(factory.open(name).await).await;
+        assert_eq!(store.engine.multi_get(keys.to_vec(), Read::Strong).await.unwrap(), read);
+    }
+}
+
 /// Rows, deletions, spaces and the log are after reopening what they were before, with their versions.
 pub async fn everything_is_there_after_reopening(factory: &dyn EngineFactory) {
     if !factory.keeps_data() {

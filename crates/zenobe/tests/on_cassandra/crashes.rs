@@ -1,7 +1,7 @@
 //! Processes killed with -9 in the middle of things: nothing that was acknowledged is lost, nothing happens twice,
 //! and the others go on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -86,10 +86,26 @@ fn transfer(name: &str, from: usize, to: usize, amount: i64) -> Value {
         {"Put": {"TableName": "notes", "Item": note}}]})
 }
 
-fn pay(mut client: Client, payer: usize, stop: &AtomicBool) -> Payments {
+/// What payers and those who watch them tell each other.
+#[derive(Default)]
+struct Paying {
+    stop: AtomicBool,
+    /// How many payments were acknowledged.
+    paid: AtomicUsize,
+}
+
+impl Paying {
+    /// Waits until so many more payments are acknowledged.
+    fn await_more(&self, more: usize) {
+        let before = self.paid.load(Ordering::Relaxed);
+        within(PATIENCE, "payments", || self.paid.load(Ordering::Relaxed) >= before + more);
+    }
+}
+
+fn pay(mut client: Client, payer: usize, paying: &Paying) -> Payments {
     let mut payments = Payments::default();
     for n in 0.. {
-        if stop.load(Ordering::Relaxed) {
+        if paying.stop.load(Ordering::Relaxed) {
             break;
         }
         let name = format!("{payer}-{n}");
@@ -97,7 +113,10 @@ fn pay(mut client: Client, payer: usize, stop: &AtomicBool) -> Payments {
         let to = (from + 1 + n % (ACCOUNTS - 1)) % ACCOUNTS;
         let request = transfer(&name, from, to, i64::try_from(n % 9).unwrap() + 1);
         match client.try_call("TransactWriteItems", &request) {
-            Ok(_) => payments.acknowledged.push(name),
+            Ok(_) => {
+                payments.acknowledged.push(name);
+                paying.paid.fetch_add(1, Ordering::Relaxed);
+            }
             Err(failure) if failure.is("TransactionCanceledException") => {}
             Err(Failure::Unknown(_)) => {
                 payments.unknown.push(name);
@@ -127,16 +146,15 @@ fn number(value: &Value) -> i64 {
     value["N"].as_str().unwrap().parse().unwrap()
 }
 
-/// Checks the sum of all money until told to stop; says how often.
-fn audit(mut client: Client, stop: &AtomicBool) -> usize {
+/// Checks the sum of all money until told to stop, and once at least.
+fn audit(mut client: Client, stop: &AtomicBool) {
     let mut audits = 0;
-    while !stop.load(Ordering::Relaxed) {
+    while audits == 0 || !stop.load(Ordering::Relaxed) {
         if let Some(balances) = balances(&mut client) {
             assert_eq!(balances.iter().sum::<i64>(), BALANCE * ACCOUNTS as i64, "{balances:?}");
             audits += 1;
         }
     }
-    audits
 }
 
 fn open_accounts(client: &mut Client) {
@@ -181,30 +199,33 @@ fn a_process_killed_in_the_middle_of_transactions_loses_no_money() {
     let Some(keyspace) = Keyspace::new(&[]) else { return };
     let mut servers = keyspace.start_all::<3>();
     open_accounts(&mut Client::of(&servers[0]));
-    let stop = AtomicBool::new(false);
+    let paying = Paying::default();
     let mut payments = Payments::default();
     std::thread::scope(|scope| {
-        let stop = &stop;
-        let paying = |payer: usize| {
+        let paying = &paying;
+        let start = |payer: usize| {
             let client = Client::of(&servers[payer % 3]);
-            scope.spawn(move || pay(client, payer, stop))
+            scope.spawn(move || pay(client, payer, paying))
         };
-        let payers: Vec<_> = (0..6).map(paying).collect();
+        let payers: Vec<_> = (0..6).map(start).collect();
         let client = Client::of(&servers[1]);
-        let auditor = scope.spawn(move || audit(client, stop));
-        std::thread::sleep(Duration::from_secs(3));
-        servers[2].kill();
-        std::thread::sleep(Duration::from_secs(3));
-        stop.store(true, Ordering::Relaxed);
+        let auditor = scope.spawn(move || audit(client, &paying.stop));
+        let killing = scope.spawn(|| {
+            paying.await_more(6);
+            servers[2].kill();
+            paying.await_more(6);
+        });
+        let killed = killing.join();
+        paying.stop.store(true, Ordering::Relaxed);
         for (payer, paid) in payers.into_iter().enumerate() {
             let paid = paid.join().unwrap();
             assert_eq!(paid.unknown.len(), usize::from(payer % 3 == 2), "{payer}");
             payments.acknowledged.extend(paid.acknowledged);
             payments.unknown.extend(paid.unknown);
         }
-        assert!(auditor.join().unwrap() > 0);
+        auditor.join().unwrap();
+        killed.unwrap();
     });
-    assert!(payments.acknowledged.len() > 10, "{}", payments.acknowledged.len());
     // What the dead one held is free again.
     let mut client = Client::of(&servers[0]);
     for from in 0..ACCOUNTS {

@@ -138,7 +138,7 @@ fn writes(prices: &mut Prices<'_>) {
     }
     let one = &[("commit", 1), ("get", 2)];
     prices.one("UpdateItem", one, "UpdateItem", |n| update("plain", &format!("old-{n}")));
-    prices.of("PutItem, condition fails", &[("get", 4)], |client, n| {
+    prices.of("PutItem, condition fails", &[("get", 2)], |client, n| {
         let mut request = put("plain", &format!("old-{n}"), 0);
         request["ConditionExpression"] = json!("attribute_not_exists(pk)");
         client.refused("PutItem", &request, "ConditionalCheckFailedException");
