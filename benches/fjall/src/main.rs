@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 /// As much memory for blocks as zenobe-local takes for rows and blocks together.
-const CACHE_BYTES: u64 = 224 << 20;
+const CACHE_BYTES: u64 = 208 << 20;
 const LATCHES: usize = 4096;
 const VALUE_BYTES: usize = 1000;
 const MEASURED: Duration = Duration::from_secs(4);

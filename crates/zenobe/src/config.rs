@@ -613,7 +613,7 @@ fn seconds(name: &str, given: Option<u64>, default: u64) -> Result<Duration, Con
 const MEMTABLE_MB_MIN: u64 = 16;
 /// Holds 100,000 items of 1 KB, so that a table of that size is served from memory.
 const ITEM_CACHE_MB_DEFAULT: u64 = 128;
-const BLOCK_CACHE_MB_DEFAULT: u64 = 96;
+const BLOCK_CACHE_MB_DEFAULT: u64 = 80;
 const MEMTABLE_MB_DEFAULT: u64 = 64;
 const MEMORY_MB_MAX: u64 = 1 << 20;
 
