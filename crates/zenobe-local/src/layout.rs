@@ -57,10 +57,21 @@ fn put_prefix(out: &mut BytesMut, space: Incarnation, lane: Lane, partition: &[u
 }
 
 fn physical(space: Incarnation, lane: Lane, partition: &[u8], sort: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(PREFIX_BYTES + partition.len() + sort.len());
+    with_room(space, lane, partition, sort, 0).freeze()
+}
+
+/// A physical key, with room for so many bytes behind it.
+fn with_room(
+    space: Incarnation,
+    lane: Lane,
+    partition: &[u8],
+    sort: &[u8],
+    room: usize,
+) -> BytesMut {
+    let mut out = BytesMut::with_capacity(PREFIX_BYTES + partition.len() + sort.len() + room);
     put_prefix(&mut out, space, lane, partition);
     out.extend_from_slice(sort);
-    out.freeze()
+    out
 }
 
 /// The physical key of a row.
@@ -79,17 +90,16 @@ pub(crate) fn physical_row(
     key: &Key,
     value: Option<&Bytes>,
 ) -> EngineResult<(Bytes, Option<Bytes>)> {
-    let physical = physical_key(space, key)?;
-    Ok(match value {
-        Some(value) if value.len() <= JOINED_BYTES_MAX => {
-            let mut row = BytesMut::with_capacity(physical.len() + value.len());
-            row.extend_from_slice(&physical);
-            row.extend_from_slice(value);
-            let row = row.freeze();
-            (row.slice(..physical.len()), Some(row.slice(physical.len()..)))
-        }
-        value => (physical, value.cloned()),
-    })
+    let Some(value) = value.filter(|value| value.len() <= JOINED_BYTES_MAX) else {
+        return Ok((physical_key(space, key)?, value.cloned()));
+    };
+    check_place(&key.partition, &key.sort)?;
+    let mut row = with_room(space, key.lane, &key.partition, &key.sort, value.len());
+    let key_bytes = row.len();
+    row.extend_from_slice(value);
+    let mut key = row.freeze();
+    let value = key.split_off(key_bytes);
+    Ok((key, Some(value)))
 }
 
 /// The first key that does not start with `prefix`.
