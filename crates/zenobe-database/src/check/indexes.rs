@@ -173,26 +173,21 @@ async fn fits(
     let mut expected = Some(entry);
     for look in 0..LOOKS_MAX {
         let Some(entry) = &expected else { return Ok(true) };
-        let row = db.engine.get(entry.key.clone(), Read::Strong).await;
-        let row = row.map_err(|error| engine_failure(&error))?;
-        let held = row.map(|row| write::decode(row.value)).transpose()?;
+        let held = held_at(db, entry.key.clone()).await?;
         if held.is_some_and(|held| held.as_map() == entry.value.as_map()) {
             return Ok(true);
         }
         if look + 1 < LOOKS_MAX {
             db.environment.sleep(LOOK_AGAIN).await;
         }
-        expected = item_at(db, table, place).await?.and_then(|item| checked.entry(table, &item));
+        let item = held_at(db, key::item_key(table, place.clone())).await?;
+        expected = item.and_then(|item| checked.entry(table, &item));
     }
     Ok(false)
 }
 
-async fn item_at(
-    db: &Inner,
-    table: &Table,
-    place: &RowPlace,
-) -> Result<Option<EncodedItem>, ServiceError> {
-    let key = key::item_key(table, place.clone());
+/// The item or entry with a key as it is.
+async fn held_at(db: &Inner, key: Key) -> Result<Option<EncodedItem>, ServiceError> {
     let row = db.engine.get(key, Read::Strong).await.map_err(|error| engine_failure(&error))?;
     row.map(|row| write::decode(row.value)).transpose()
 }
@@ -234,7 +229,7 @@ async fn has_item(
     // An entry holds the key of its item.
     let Some(place) = key::place_of_item(table, &held).ok() else { return Ok(false) };
     for look in 0..LOOKS_MAX {
-        let item = item_at(db, table, &place).await?;
+        let item = held_at(db, key::item_key(table, place.clone())).await?;
         let expected = item.and_then(|item| checked.entry(table, &item));
         if expected.is_some_and(|expected| expected.key == *entry) {
             return Ok(true);
