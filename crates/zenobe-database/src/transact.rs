@@ -143,17 +143,21 @@ pub(crate) async fn write(
 
 /// Makes all writes or none, without a token.
 async fn write_once(db: &Inner, writes: &[ItemWrite]) -> Result<Vec<Written>, Refusal> {
-    let partition = |write: &ItemWrite| (write.table.space, write.place.partition.clone());
-    let is_one =
-        writes.windows(2).all(|pair| matches!(pair, [a, b] if partition(a) == partition(b)));
     let global = db.engine.capabilities().global_commit;
-    if global || is_one {
+    if global || are_in_one_partition(writes) {
         let made = write::commit_all(db, writes, None).await;
         if global || !matches!(made, Err(Refusal::TooLarge)) {
             return made;
         }
     }
     two_phase::write(db, writes, Begin::untokened(db)).await
+}
+
+fn are_in_one_partition(writes: &[ItemWrite]) -> bool {
+    let are_beside = |a: &ItemWrite, b: &ItemWrite| {
+        a.table.space == b.table.space && a.place.partition == b.place.partition
+    };
+    writes.windows(2).all(|pair| matches!(pair, [a, b] if are_beside(a, b)))
 }
 
 fn expiry(db: &Inner) -> u64 {
