@@ -1,7 +1,7 @@
 //! Processes killed with -9 in the middle of things: nothing that was acknowledged is lost, nothing happens twice,
 //! and the others go on.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -86,26 +86,10 @@ fn transfer(name: &str, from: usize, to: usize, amount: i64) -> Value {
         {"Put": {"TableName": "notes", "Item": note}}]})
 }
 
-/// What payers and those who watch them tell each other.
-#[derive(Default)]
-struct Paying {
-    stop: AtomicBool,
-    /// How many payments were acknowledged.
-    paid: AtomicUsize,
-}
-
-impl Paying {
-    /// Waits until so many more payments are acknowledged.
-    fn await_more(&self, more: usize) {
-        let before = self.paid.load(Ordering::Relaxed);
-        within(PATIENCE, "payments", || self.paid.load(Ordering::Relaxed) >= before + more);
-    }
-}
-
-fn pay(mut client: Client, payer: usize, paying: &Paying) -> Payments {
+fn pay(mut client: Client, payer: usize, writing: &Writing) -> Payments {
     let mut payments = Payments::default();
     for n in 0.. {
-        if paying.stop.load(Ordering::Relaxed) {
+        if writing.stop.load(Ordering::Relaxed) {
             break;
         }
         let name = format!("{payer}-{n}");
@@ -115,7 +99,7 @@ fn pay(mut client: Client, payer: usize, paying: &Paying) -> Payments {
         match client.try_call("TransactWriteItems", &request) {
             Ok(_) => {
                 payments.acknowledged.push(name);
-                paying.paid.fetch_add(1, Ordering::Relaxed);
+                writing.acknowledge(payer);
             }
             Err(failure) if failure.is("TransactionCanceledException") => {}
             Err(Failure::Unknown(_)) => {
@@ -199,24 +183,24 @@ fn a_process_killed_in_the_middle_of_transactions_loses_no_money() {
     let Some(keyspace) = Keyspace::new(&[]) else { return };
     let mut servers = keyspace.start_all::<3>();
     open_accounts(&mut Client::of(&servers[0]));
-    let paying = Paying::default();
+    let writing = Writing::default();
     let mut payments = Payments::default();
     std::thread::scope(|scope| {
-        let paying = &paying;
+        let writing = &writing;
         let start = |payer: usize| {
             let client = Client::of(&servers[payer % 3]);
-            scope.spawn(move || pay(client, payer, paying))
+            scope.spawn(move || pay(client, payer, writing))
         };
         let payers: Vec<_> = (0..6).map(start).collect();
         let client = Client::of(&servers[1]);
-        let auditor = scope.spawn(move || audit(client, &paying.stop));
+        let auditor = scope.spawn(move || audit(client, &writing.stop));
         let killing = scope.spawn(|| {
-            paying.await_more(6);
+            writing.await_more(6);
             servers[2].kill();
-            paying.await_more(6);
+            writing.await_more(6);
         });
         let killed = killing.join();
-        paying.stop.store(true, Ordering::Relaxed);
+        writing.stop.store(true, Ordering::Relaxed);
         for (payer, paid) in payers.into_iter().enumerate() {
             let paid = paid.join().unwrap();
             assert_eq!(paid.unknown.len(), usize::from(payer % 3 == 2), "{payer}");

@@ -43,6 +43,18 @@ pub(crate) struct Writing {
 }
 
 impl Writing {
+    /// Notes that a writer was acknowledged something.
+    pub(crate) fn acknowledge(&self, writer: usize) {
+        *self.acknowledged.lock().unwrap().entry(writer).or_default() += 1;
+    }
+
+    /// Waits until so many more writes are acknowledged, whoever's.
+    pub(crate) fn await_more(&self, more: usize) {
+        let all = || self.acknowledged.lock().unwrap().values().sum::<usize>();
+        let before = all();
+        within(PATIENCE, "more writes", || all() >= before + more);
+    }
+
     /// Waits until each of these writers was acknowledged something.
     pub(crate) fn await_each(&self, writers: &[usize]) {
         within(PATIENCE, "something of each writer", || {
@@ -79,10 +91,7 @@ impl Ledger {
             let change = Change { n: (!deletes).then_some(n), acknowledged };
             ledger.items.entry(key).or_default().push(change);
             match outcome {
-                Ok(_) => {
-                    let mut acknowledged = writing.acknowledged.lock().unwrap();
-                    *acknowledged.entry(writer).or_default() += 1;
-                }
+                Ok(_) => writing.acknowledge(writer),
                 Err(Failure::Unknown(text)) => {
                     ledger.unknown.push(text);
                     break;
