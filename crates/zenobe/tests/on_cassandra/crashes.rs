@@ -23,9 +23,11 @@ fn add_index(table: &str) -> Value {
 fn a_process_killed_in_the_middle_of_writes_loses_nothing() {
     let Some(keyspace) = Keyspace::new(&[]) else { return };
     let mut servers = keyspace.start_all::<3>();
-    Client::of(&servers[0]).call("CreateTable", &ledger::create("music"));
-    let writing = Writing::default();
     let mut client = Client::of(&servers[1]);
+    client.call("CreateTable", &ledger::create("music"));
+    // The one that dies follows it: nothing but its writes is to be waited for.
+    client.await_active("music", &["by-g"]);
+    let writing = Writing::default();
     let ledgers = std::thread::scope(|scope| {
         let start = |writer: usize| {
             let server = Client::of(&servers[writer % 3]);
