@@ -17,6 +17,7 @@ use scylla::client::session::{Session, TlsContext};
 use scylla::client::session_builder::SessionBuilder;
 use scylla::cluster::metadata::ColumnType;
 use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
+use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::response::query_result::QueryRowsResult;
@@ -32,6 +33,7 @@ use zenobe_storage::{EngineError, EngineResult};
 
 use crate::figures::{Counters, Kind};
 use crate::options::CassandraOptions;
+use crate::policy::FirstReplica;
 use crate::tls;
 
 /// How long the driver waits for one answer. What is not answered then is looked for, or asked again.
@@ -237,6 +239,8 @@ pub(crate) struct Client {
     session: Session,
     /// Of statements that no second node is asked when the first takes long.
     one_node: ExecutionProfileHandle,
+    /// Of conditional batches.
+    first_replica: ExecutionProfileHandle,
     in_flight: Semaphore,
     waiting: Arc<AtomicUsize>,
     waiting_max: usize,
@@ -260,6 +264,13 @@ impl Client {
             })))
             .build();
         let one_node = profile.to_builder().speculative_execution_policy(None).build();
+        let first_replica = one_node
+            .to_builder()
+            .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
+            .load_balancing_policy(Arc::new(FirstReplica {
+                other: DefaultPolicy::builder().build(),
+            }))
+            .build();
         let mut builder = SessionBuilder::new()
             .known_nodes(&options.contact_points)
             .default_execution_profile_handle(profile.into_handle())
@@ -287,6 +298,7 @@ impl Client {
         Ok(Self {
             session,
             one_node: one_node.into_handle(),
+            first_replica: first_replica.into_handle(),
             in_flight: Semaphore::new(options.statements_in_flight_max.max(1)),
             waiting: Arc::default(),
             waiting_max: options.statements_waiting_max,
@@ -418,7 +430,7 @@ impl Client {
         let (mut batch, values, bytes) = batch_of(statements);
         batch.set_serial_consistency(Some(SerialConsistency::LocalSerial));
         batch.set_is_idempotent(false);
-        batch.set_retry_policy(Some(Arc::new(FallthroughRetryPolicy::new())));
+        batch.set_execution_profile_handle(Some(self.first_replica.clone()));
         let turn = self.turn().await?;
         let result = self.send_in_turn(turn, kind, bytes, self.session.batch(&batch, values)).await;
         match result {

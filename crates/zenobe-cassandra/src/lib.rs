@@ -32,6 +32,7 @@ mod node;
 mod options;
 mod pieces;
 mod plan;
+mod policy;
 mod queue;
 mod read;
 mod relay;
