@@ -7,6 +7,9 @@
 //! and each must decode. A reader stops at a commit that is under way, so a shard that cannot be read up to its end
 //! for [`UNFINISHED_LOOKS_MAX`] looks has something unfinished.
 //!
+//! Each record of a key must begin with what the one before left, as far as the view has images, or one between
+//! them is missing.
+//!
 //! While the table has the stream, the newest record of each key must say what the item is: the new image, if
 //! the view has it; else that the item is there, or that it is not.
 //!
@@ -21,6 +24,7 @@
 //! Newest records are remembered by their keys, in the order of these, up to a bound. With more keys the shards are
 //! read again, from the first key on for which there was no room.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -109,11 +113,11 @@ impl Left {
         item.map_or(Self::Nothing, |item| Self::Item(Some(hash(item))))
     }
 
-    /// Whether an item is what its newest record says.
-    fn fits(self, newest: Self) -> bool {
-        match (self, newest) {
-            (Self::Item(_), Self::Item(None)) => true,
-            (item, newest) => item == newest,
+    /// Whether the two may be the same.
+    fn fits(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Item(None), Self::Item(_)) | (Self::Item(_), Self::Item(None)) => true,
+            (one, other) => one == other,
         }
     }
 }
@@ -123,6 +127,8 @@ impl Left {
 struct Newest {
     at: LogCursor,
     left: Left,
+    /// The first two neighbouring records of the key between which one is missing.
+    gap: Option<(LogCursor, LogCursor)>,
 }
 
 /// Checks a stream.
@@ -155,6 +161,7 @@ async fn check_within(
         if pass.unreadable.is_empty() {
             pass.compare(db, stream, &mut found, progress).await?;
         }
+        pass.report_gaps(db, &mut found);
         match pass.end.take() {
             Some(from) if pass.unreadable.is_empty() => {
                 pass = Pass { from: Some(from), bytes_max, ..Pass::default() };
@@ -278,29 +285,56 @@ impl Pass {
             }
         }
         if let (Some(decoded), Some(place)) = (decoded, place) {
-            let left = match (decoded.event, &decoded.new) {
-                (StreamEvent::Remove, _) => Left::Nothing,
-                (_, None) => Left::Item(None),
-                (_, new) => Left::of(new.as_ref()),
+            let image = |image: &Option<EncodedItem>| match image {
+                None => Left::Item(None),
+                image => Left::of(image.as_ref()),
             };
-            self.remember((place.partition, place.sort), Newest { at, left });
+            let (before, left) = match decoded.event {
+                StreamEvent::Insert => (Left::Nothing, image(&decoded.new)),
+                StreamEvent::Modify => (image(&decoded.old), image(&decoded.new)),
+                StreamEvent::Remove => (image(&decoded.old), Left::Nothing),
+            };
+            self.remember((place.partition, place.sort), at, before, left);
         }
     }
 
-    fn remember(&mut self, key: ItemKey, newest: Newest) {
+    fn remember(&mut self, key: ItemKey, at: LogCursor, before: Left, left: Left) {
         let is_before = self.from.as_ref().is_some_and(|from| key < *from);
         if is_before || self.end.as_ref().is_some_and(|end| key >= *end) {
             return;
         }
         let size = |(partition, sort): &ItemKey| partition.len() + sort.len() + NEWEST_BYTES;
-        self.bytes += size(&key);
-        if let Some(_older) = self.newest.insert(key.clone(), newest) {
-            self.bytes -= size(&key);
+        match self.newest.entry(key) {
+            Entry::Occupied(mut older) => {
+                let older = older.get_mut();
+                let gap = (!older.left.fits(before)).then_some((older.at, at));
+                *older = Newest { at, left, gap: older.gap.or(gap) };
+            }
+            Entry::Vacant(place) => {
+                self.bytes += size(place.key());
+                place.insert(Newest { at, left, gap: None });
+            }
         }
         while self.bytes > self.bytes_max && self.newest.len() > 1 {
             let Some((last, _)) = self.newest.pop_last() else { break };
             self.bytes -= size(&last);
             self.end = Some(last);
+        }
+    }
+
+    /// Tells where records are missing.
+    fn report_gaps(&self, db: &Inner, found: &mut StreamCheck) {
+        // What came after an old record may have been forgotten before it was read.
+        let horizon = position::end_of(db.catalog.streams.horizon());
+        for ((partition, sort), newest) in &self.newest {
+            let Some((before, after)) = newest.gap.filter(|(before, _)| *before > horizon) else {
+                continue;
+            };
+            found.fault(|| {
+                let (partition, sort) = (partition.escape_ascii(), sort.escape_ascii());
+                let [before, after] = [before, after].map(position::sequence_number);
+                format!("a record is missing between {before} and {after}: {partition} {sort}")
+            });
         }
     }
 
@@ -398,39 +432,95 @@ mod tests {
     use super::*;
     use crate::background::tests::database;
 
-    /// With room for two keys at a time every key is compared, and every fault found once.
-    #[tokio::test]
-    async fn more_keys_than_there_is_room_for() {
-        let db = database().await;
-        let stream = StreamSpecification {
-            stream_enabled: true,
-            stream_view_type: Some(StreamViewType::NewImage),
-        };
+    async fn enable_stream(db: &crate::Database, view: StreamViewType) {
+        let stream = StreamSpecification { stream_enabled: true, stream_view_type: Some(view) };
         let update = UpdateTableRequest {
             table_name: "Music".to_owned(),
             stream_specification: Some(stream),
             ..UpdateTableRequest::default()
         };
         db.execute(Request::UpdateTable(Box::new(update))).await.unwrap();
+    }
+
+    async fn put(db: &crate::Database, pk: &str, n: Option<&str>) {
+        let pk = ("pk".to_owned(), AttributeValue::S(pk.to_owned()));
+        let n = n.map(|n| ("n".to_owned(), AttributeValue::S(n.to_owned())));
+        let item: zenobe_model::Item = std::iter::once(pk).chain(n).collect();
+        let put = PutItemRequest {
+            table_name: "Music".to_owned(),
+            item: Ok(item.into()),
+            options: WriteOptions::default(),
+        };
+        db.execute(Request::PutItem(Box::new(put))).await.unwrap();
+    }
+
+    fn row_of(db: &Inner, pk: &str) -> zenobe_storage::Key {
+        let table = db.catalog.find("Music").unwrap();
+        let pk = AttributeValue::S(pk.to_owned());
+        let place = RowPlace { partition: key::encode(&[&pk]), sort: Bytes::new() };
+        key::item_key(&table, place)
+    }
+
+    /// Changes an item, or removes it, without a record.
+    async fn change_behind_the_stream(db: &Inner, pk: &str, value: Option<Bytes>) {
+        let mutations = vec![Mutation { key: row_of(db, pk), value }];
+        db.engine.commit(Commit { mutations, ..Commit::default() }).await.unwrap();
+    }
+
+    fn stream_of(db: &Inner) -> std::sync::Arc<Stream> {
+        let table = db.catalog.find("Music").unwrap();
+        db.catalog.streams.of_table(&table).unwrap()
+    }
+
+    /// The newest records fit, but a change before has none: seen by what images there are, once for each key.
+    #[tokio::test]
+    async fn a_record_that_is_missing_in_the_middle() {
+        let views = [
+            (StreamViewType::NewAndOldImages, 2),
+            (StreamViewType::NewImage, 1),
+            (StreamViewType::OldImage, 1),
+            (StreamViewType::KeysOnly, 1),
+        ];
+        for (view, expected) in views {
+            let db = database().await;
+            enable_stream(&db, view).await;
+            for pk in ["a", "b", "c", "d"] {
+                put(&db, pk, Some("1")).await;
+                put(&db, pk, Some("2")).await;
+            }
+            let older = db.inner.engine.get(row_of(&db.inner, "c"), Read::Strong).await;
+            let older = older.unwrap().map(|row| row.value);
+            put(&db, "c", Some("3")).await;
+            change_behind_the_stream(&db.inner, "a", None).await;
+            change_behind_the_stream(&db.inner, "c", older).await;
+            for pk in ["a", "b", "c", "d"] {
+                put(&db, pk, Some("4")).await;
+            }
+            let stream = stream_of(&db.inner);
+            for room in [1, 2, 100] {
+                let room = room * NEWEST_BYTES + 20;
+                let found = check_within(&db.inner, &stream, room, &mut |_, _| ()).await.unwrap();
+                let counts = (found.records, found.items, found.faults);
+                assert_eq!(counts, (13, 4, expected), "{view:?} {found:?}");
+                assert!(found.named[0].starts_with("a record is missing between "), "{found:?}");
+            }
+        }
+    }
+
+    /// With room for two keys at a time every key is compared, and every fault found once.
+    #[tokio::test]
+    async fn more_keys_than_there_is_room_for() {
+        let db = database().await;
+        enable_stream(&db, StreamViewType::NewImage).await;
         for pk in ["a", "b", "a", "c", "d", "e", "c"] {
-            let item = [("pk".to_owned(), AttributeValue::S(pk.to_owned()))];
-            let put = PutItemRequest {
-                table_name: "Music".to_owned(),
-                item: Ok(item.into()),
-                options: WriteOptions::default(),
-            };
-            db.execute(Request::PutItem(Box::new(put))).await.unwrap();
+            put(&db, pk, None).await;
         }
         let db = &db.inner;
-        let table = db.catalog.find("Music").unwrap();
-        let stream = db.catalog.streams.of_table(&table).unwrap();
+        let stream = stream_of(db);
         let found = check_within(db, &stream, 2 * NEWEST_BYTES + 20, &mut |_, _| ()).await.unwrap();
         assert_eq!((found.records, found.items, found.faults), (5, 5, 0), "{found:?}");
         for pk in ["b", "e"] {
-            let pk = AttributeValue::S(pk.to_owned());
-            let place = RowPlace { partition: key::encode(&[&pk]), sort: Bytes::new() };
-            let mutations = vec![Mutation { key: key::item_key(&table, place), value: None }];
-            db.engine.commit(Commit { mutations, ..Commit::default() }).await.unwrap();
+            change_behind_the_stream(db, pk, None).await;
         }
         for room in [1, 2, 3, 100] {
             let room = room * NEWEST_BYTES + 20;
