@@ -9,6 +9,8 @@ mod every_fault_is_survived;
 mod expired_items_are_deleted;
 mod indexes_agree_with_the_table_under_load;
 mod indexes_are_built_online;
+#[path = "../store/mod.rs"]
+mod store;
 mod support;
 mod tables_live_and_die;
 mod tags_are_kept_with_the_table;

@@ -12,6 +12,8 @@ mod processes;
 #[path = "../streams/reading.rs"]
 #[allow(dead_code, reason = "shared with tests that need more")]
 mod reading;
+#[path = "../store/mod.rs"]
+mod store;
 #[path = "../control_plane/support.rs"]
 #[allow(dead_code, reason = "shared with tests that need more")]
 mod support;

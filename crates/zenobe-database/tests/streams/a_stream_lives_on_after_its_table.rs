@@ -8,7 +8,7 @@ use super::support::*;
 #[tokio::test]
 async fn disabled_streams_stay_readable_and_new_ones_have_new_labels() {
     let environment = TestEnvironment::new();
-    let engine = engine();
+    let engine = engine().await;
     let db = open_at(&engine, environment.clone()).await;
     create_table(&db, create("Music", "pk:S sk:S", "H:pk R:sk")).await.unwrap();
     put(&db, "Music", "pk=0 sk=0").await.unwrap();
@@ -62,7 +62,7 @@ async fn disabled_streams_stay_readable_and_new_ones_have_new_labels() {
 
 #[tokio::test]
 async fn a_stream_has_as_many_shards_as_the_table_has_partitions() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     for (read, write, expected) in [(1, 1, 1), (3000, 1, 2), (10, 1001, 2), (6000, 4000, 6)] {
         let name = format!("T{read}-{write}");
         let request = CreateTableRequest {

@@ -10,6 +10,8 @@ mod old_records_are_forgotten;
 mod one_record_for_each_change;
 mod reading;
 mod replaying_a_stream_rebuilds_the_table;
+#[path = "../store/mod.rs"]
+mod store;
 #[path = "../control_plane/support.rs"]
 #[allow(dead_code, reason = "shared with tests that need more")]
 mod support;

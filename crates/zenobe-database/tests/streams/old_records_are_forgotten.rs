@@ -11,7 +11,7 @@ use super::support::*;
 #[tokio::test]
 async fn records_and_shards_go_with_their_age() {
     let environment = TestEnvironment::new();
-    let engine = engine();
+    let engine = engine().await;
     let db = open_at(&engine, environment.clone()).await;
     let arn = streamed(&db, "Music", StreamViewType::KeysOnly).await;
     let first = shards(&db, &arn).await;
@@ -43,11 +43,10 @@ async fn records_and_shards_go_with_their_age() {
 #[tokio::test]
 async fn a_reader_who_comes_too_late_is_told() {
     let environment = TestEnvironment::new();
-    let engine = engine();
+    let engine = engine().await;
     let mut config = zenobe_database::DatabaseConfig::default();
     config.streams.retention_ms = 60_000;
-    let opened = zenobe_database::Database::open(engine.clone(), environment.clone(), config);
-    let db = opened.await.unwrap();
+    let db = start(&engine, &environment, config).await.unwrap();
     let arn = streamed(&db, "Music", StreamViewType::KeysOnly).await;
     put(&db, "Music", "pk=1 sk=1").await.unwrap();
     let mut iterators = Vec::new();
@@ -80,7 +79,7 @@ async fn a_reader_who_comes_too_late_is_told() {
 #[tokio::test]
 async fn one_who_waits_for_records_is_never_too_late() {
     let environment = TestEnvironment::new();
-    let db = open_at(&engine(), environment.clone()).await;
+    let db = open_at(&engine().await, environment.clone()).await;
     let arn = streamed(&db, "Music", StreamViewType::KeysOnly).await;
     create_table(&db, create("Other", "pk:S", "H:pk")).await.unwrap();
     let shard = shards(&db, &arn).await.remove(0).shard_id;
@@ -103,7 +102,7 @@ async fn one_who_waits_for_records_is_never_too_late() {
 
 #[tokio::test]
 async fn what_a_crash_brought_back_is_forgotten_on_opening() {
-    let engine = engine();
+    let engine = engine().await;
     let commit = zenobe_storage::Commit {
         records: vec![zenobe_storage::LogRecord { shard: ShardId(77), payload: "x".into() }],
         ..zenobe_storage::Commit::default()

@@ -16,7 +16,7 @@ const WRITES: u64 = 300;
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn exactly_once_and_in_order() {
     let environment = TestEnvironment::new();
-    let db = open_at(&engine(), environment.clone()).await;
+    let db = open_at(&engine().await, environment.clone()).await;
     let arn = streamed(&db, "Music", StreamViewType::NewImage).await;
     let over = Arc::new(AtomicBool::new(false));
     let roller = tokio::spawn({
