@@ -31,7 +31,7 @@ pub(crate) async fn open_at(
     engine: &Arc<dyn Engine>,
     environment: Arc<TestEnvironment>,
 ) -> Database {
-    start(engine, &environment, DatabaseConfig::default()).await.unwrap()
+    begin(engine, &environment, DatabaseConfig::default()).await.unwrap()
 }
 
 /// Attribute definitions from `pk:S sk:N`.

@@ -100,7 +100,7 @@ async fn any_flipped_byte_is_noticed() {
         let mutations = vec![Mutation { key, value: Some(Bytes::from(bytes)) }];
         engine.commit(Commit { mutations, ..Commit::default() }).await.unwrap();
         let config = DatabaseConfig::default();
-        let opened = start(&engine, &TestEnvironment::new(), config).await;
+        let opened = begin(&engine, &TestEnvironment::new(), config).await;
         assert!(matches!(opened, Err(OpenError::CorruptCatalog(_))), "byte {position}");
     }
 }

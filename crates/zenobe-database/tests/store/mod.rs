@@ -160,7 +160,7 @@ async fn take_turn() {
 }
 
 /// Opens a database: a process begins.
-pub(crate) async fn start(
+pub(crate) async fn begin(
     engine: &Arc<dyn Engine>,
     environment: &Arc<TestEnvironment>,
     config: DatabaseConfig,
