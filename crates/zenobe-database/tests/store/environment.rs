@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use zenobe_database::environment::Environment;
 use zenobe_storage::BoxFuture;
 
@@ -13,6 +14,8 @@ use super::{on_cassandra, real_ms};
 pub(crate) const START_MS: u64 = 1_791_500_851_275;
 /// No sleep of a process on Cassandra is longer. One of a process on the in-memory engine takes no time.
 const SLEEP_MAX: Duration = Duration::from_millis(100);
+/// How long a process sleeps after it has renewed its row.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// What a process has of the world.
 pub(crate) struct TestEnvironment {
@@ -22,6 +25,8 @@ pub(crate) struct TestEnvironment {
     /// The upper half of each random number: where a store was used before, what is in it has other names.
     origin: u64,
     on_cassandra: AtomicBool,
+    /// How often the process began to sleep for as long as it does after it has renewed its row.
+    beats: watch::Sender<u64>,
 }
 
 impl TestEnvironment {
@@ -39,6 +44,7 @@ impl TestEnvironment {
             random: AtomicU64::new(number << 32 | 1),
             origin: if on_cassandra() { next() } else { 0 },
             on_cassandra: AtomicBool::new(false),
+            beats: watch::Sender::new(0),
         })
     }
 
@@ -51,6 +57,13 @@ impl TestEnvironment {
     pub(crate) fn pass(&self, ms: u64) {
         self.advance(ms);
         self.elapsed_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Waits until the process, with its background work, has renewed its row among those that share the store, and
+    /// has done so from the beginning since this was called.
+    pub(crate) async fn beat(&self) {
+        let seen = *self.beats.borrow();
+        self.beats.subscribe().wait_for(|beats| *beats >= seen + 2).await.unwrap();
     }
 
     /// Tells what the process works on.
@@ -74,6 +87,9 @@ impl Environment for TestEnvironment {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        if duration == BEAT {
+            self.beats.send_modify(|beats| *beats += 1);
+        }
         if self.on_cassandra.load(Ordering::Relaxed) {
             Box::pin(tokio::time::sleep(duration.min(SLEEP_MAX)))
         } else {
