@@ -32,9 +32,9 @@ async fn write(db: Database, seed: u64, over: Arc<AtomicBool>) -> u64 {
 /// Lets time go on until shards were closed and opened often enough: in steps shorter than a lease, and not for as
 /// long as records are kept. On Cassandra, where nothing of that is as fast, only the clocks go on.
 async fn roll_over(processes: &[Process], arn: &str) {
-    for step in 0..times(20_000, 20) {
+    for step in 0..times(10_000, 20) {
         for Process { environment, .. } in processes {
-            if on_cassandra() { environment.advance(HOUR_MS) } else { environment.pass(4_000) }
+            if on_cassandra() { environment.advance(HOUR_MS) } else { environment.pass(8_000) }
         }
         for _ in 0..20 {
             tokio::task::yield_now().await;
