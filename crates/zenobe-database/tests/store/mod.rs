@@ -34,6 +34,7 @@ use zenobe_storage::{
     ScanRead, SpaceId,
 };
 
+#[allow(unused_imports, reason = "each binary uses a part")]
 pub(crate) use self::environment::{START_MS, TestEnvironment};
 
 /// Where the cluster is, if the tests are to run on one.
