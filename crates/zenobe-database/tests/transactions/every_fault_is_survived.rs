@@ -215,6 +215,29 @@ async fn a_late_single_commit_happens_once() {
     }
 }
 
+/// Two processes that have done the same add the same at the same time: what one made is not taken for the other's.
+#[tokio::test]
+async fn a_write_by_others_is_not_taken_for_ones_own() {
+    for global in [true, false] {
+        let faults = Arc::new(FaultScript::new());
+        let engine = faulty_engine(global, faults.clone());
+        found(&open(&engine, &process(1)).await).await;
+        let theirs = open(&engine, &process(2)).await;
+        let (stepwise, steps) = Stepwise::over(&engine);
+        let stepwise = open(&stepwise, &process(3)).await;
+        let mut mine = pin!(add_alone(&stepwise, "a", 5));
+        let before = faults.commit_count();
+        faults.at_next_commit(CommitFault::UnknownNotCommitted);
+        while faults.commit_count() == before {
+            assert!(steps.run(mine.as_mut(), 1).await.is_none());
+        }
+        steps.free();
+        assert_eq!(add_alone(&theirs, "a", 5).await.unwrap(), 105);
+        assert_eq!(mine.await.unwrap_err().code, ErrorCode::InternalServer);
+        assert_eq!(read(&theirs, "a").await.unwrap(), Some(105));
+    }
+}
+
 /// Nobody can tell by whom an item was deleted: of a transaction that did more, that is not taken for its own.
 #[tokio::test]
 async fn a_deletion_by_others_is_not_taken_for_ones_own() {
