@@ -1,4 +1,4 @@
-//! Tables and their indexes over the in-memory engine: one behaviour per module.
+//! Tables and their indexes, on the engine that `store` gives: one behaviour per module.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
 

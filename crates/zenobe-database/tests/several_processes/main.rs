@@ -1,5 +1,6 @@
-//! Several processes over one store that is shared: each a database of its own over one in-memory engine that
-//! commits within a partition, relays derived rows late and cuts shards itself. One behaviour per module.
+//! Several processes over one store that is shared: each a database of its own, over one in-memory engine that
+//! commits within a partition, relays derived rows late and cuts shards itself, or over an engine of its own on
+//! Cassandra. One behaviour per module.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
 

@@ -1,16 +1,16 @@
 //! What the databases of the tests stand on: the in-memory engine, or, where `ZENOBE_CASSANDRA` names a cluster,
 //! engines on that (`crates/zenobe-cassandra/cluster/cluster` starts one). A test asks [`Store`] for its engine and
-//! runs on both. Only these are on the in-memory engine always, for what they are about is that engine's alone:
+//! runs on both. These are always on the in-memory engine, for they are about what only that does:
 //!
-//! - a fault at every call, or at a chosen one, of a [`FaultScript`](zenobe_storage::memory::FaultScript) or other
-//!   `Faults` (`every_fault_is_survived`, histories while commits go wrong,
-//!   `a_commit_that_comes_too_late_is_made_good`, `writes_to_a_deleted_table_are_told_so`);
-//! - how many calls of the engine something takes, which the same script counts;
-//! - derived rows that wait until the test relays them (`derived_entries_follow_their_items`), logs that it holds,
-//!   and limits that it sets.
+//! - calls of the engine that go wrong: each `every_fault_is_survived`, histories `while_commits_go_wrong`,
+//!   `it_survives_restarts_and_goes_with_its_table`, `a_commit_that_comes_too_late_is_made_good`;
+//! - calls of the engine that are counted: `a_table_with_nothing_due_is_not_looked_at`, `one_read_and_one_commit`;
+//! - what the test itself relays, holds back or limits: `derived_entries_follow_their_items`,
+//!   `records_that_cannot_be_read_or_are_out_of_place`, `what_is_too_large_for_one_commit_is_made_all_the_same`;
+//! - shards that a crash brought back: `what_a_crash_brought_back_is_forgotten_on_opening`.
 //!
-//! On Cassandra all tests of a binary share one keyspace, one after the other: it is emptied for each store. Making
-//! one takes seconds.
+//! On Cassandra all tests of a binary share one keyspace, one after the other: it is emptied for each store, because
+//! making one takes seconds. Rounds and items are fewer there ([`times`]).
 
 #![allow(
     dead_code,
@@ -55,7 +55,7 @@ pub(crate) fn on_cassandra() -> bool {
     CONTACT_POINTS.is_some()
 }
 
-/// How often something is tried that takes a hundred times as long on Cassandra.
+/// How many rounds, items and the like a test makes: a call takes a hundred times as long on Cassandra.
 pub(crate) fn times<T>(in_memory: T, cassandra: T) -> T {
     if on_cassandra() { cassandra } else { in_memory }
 }

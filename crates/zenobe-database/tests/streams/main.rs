@@ -1,4 +1,4 @@
-//! Streams over the in-memory engine: one behaviour per module.
+//! Streams, on the engine that `store` gives: one behaviour per module.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
 

@@ -1,5 +1,5 @@
 //! Transactions: on engines that commit everything at once, and on engines that commit one partition
-//! at a time.
+//! at a time, as the one on Cassandra does.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
 
