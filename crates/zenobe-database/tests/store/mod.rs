@@ -23,7 +23,7 @@ mod environment;
 use std::cell::RefCell;
 use std::future::pending;
 use std::sync::{Arc, LazyLock, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Mutex, MutexGuard};
 use zenobe_cassandra::{CassandraEngine, CassandraOptions, Replication};
@@ -46,6 +46,11 @@ static CONTACT_POINTS: LazyLock<Option<Vec<String>>> = LazyLock::new(|| {
 /// The keyspace of this binary. It stays; `cluster run` removes its nodes anyway.
 static KEYSPACE: LazyLock<String> =
     LazyLock::new(|| format!("zd_{}_{}", real_ms(), std::process::id()));
+
+/// What a call may take, and how often a process tries to begin: a machine that does other things, too, may keep a
+/// cluster from answering for seconds.
+const CALL_BUDGET: Duration = Duration::from_secs(60);
+const OPEN_TRIES: usize = 5;
 
 /// The first space of a table; those before it are the database's own, and it has items in them only.
 pub(crate) const FIRST_OF_TABLES: SpaceId = SpaceId(16);
@@ -134,7 +139,14 @@ async fn cassandra_engine(ahead_ms: u64) -> Arc<dyn Engine> {
     let clock = Arc::new(move || real_ms() + ahead_ms);
     let mut options = CassandraOptions::new(points, KEYSPACE.clone(), clock);
     options.replication = Replication::EachDatacenter(1);
-    Arc::new(CassandraEngine::open(options).await.unwrap())
+    options.call_budget = CALL_BUDGET;
+    let mut opened = CassandraEngine::open(options.clone()).await;
+    for _ in 1..OPEN_TRIES {
+        if opened.is_err() {
+            opened = CassandraEngine::open(options.clone()).await;
+        }
+    }
+    Arc::new(opened.unwrap())
 }
 
 fn real_ms() -> u64 {
@@ -192,6 +204,6 @@ pub(crate) async fn until_derived(engine: &Arc<dyn Engine>) {
             .any(|figure| figure.name == "cassandra_commits_unfinished" && figure.value > 0.0)
     };
     while unfinished() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
