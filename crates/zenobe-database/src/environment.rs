@@ -21,16 +21,25 @@ pub trait Environment: Send + Sync + 'static {
 }
 
 /// Gives timestamps that always grow: milliseconds since the epoch in the upper 48 bits, a counter
-/// in the lower 16.
-#[derive(Debug, Default)]
+/// in the lower 16. That begins anew with every millisecond, in each process at a number of its own: so two that write
+/// in the same millisecond hardly ever give the same timestamp.
+#[derive(Debug)]
 pub(crate) struct HybridClock {
     last: AtomicU64,
+    first_count: u64,
 }
 
 impl HybridClock {
+    /// The clock of a process, with a random number of its own.
+    pub(crate) fn new(random: u128) -> Self {
+        let mixed = xxhash_rust::xxh3::xxh3_64(&random.to_be_bytes());
+        // In the lower half, so that the other half is left to count within a millisecond.
+        Self { last: AtomicU64::new(0), first_count: mixed & 0x7FFF }
+    }
+
     /// A timestamp later than all given before.
     pub(crate) fn next(&self, now_ms: u64) -> u64 {
-        let floor = now_ms << 16;
+        let floor = now_ms << 16 | self.first_count;
         let advance = |last: u64| Some(floor.max(last.saturating_add(1)));
         match self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, advance) {
             Ok(last) | Err(last) => floor.max(last.saturating_add(1)),
@@ -52,12 +61,17 @@ mod tests {
 
     #[test]
     fn timestamps_grow_even_when_time_stands_still() {
-        let clock = HybridClock::default();
+        let clock = HybridClock::new(1);
         let first = clock.next(7);
         let second = clock.next(7);
         let earlier = clock.next(3);
-        assert_eq!(first, 7 << 16);
+        assert_eq!(first >> 16, 7);
         assert!(first < second && second < earlier);
+    }
+
+    #[test]
+    fn processes_give_other_timestamps_at_the_same_time() {
+        assert_ne!(HybridClock::new(1).next(7), HybridClock::new(2).next(7));
     }
 
     #[test]

@@ -118,12 +118,13 @@ impl Database {
     ) -> Result<Self, OpenError> {
         let catalog = Catalog::open(engine.as_ref(), environment.as_ref(), &config).await?;
         engine.create_space(transact::SPACE).await?;
+        let clock = HybridClock::new(environment.random());
         let inner = Arc::new(Inner {
             engine,
             catalog,
             environment,
             config,
-            clock: HybridClock::default(),
+            clock,
             latches: Latches::default(),
             background: Background::default(),
             tokens: Tokens::default(),

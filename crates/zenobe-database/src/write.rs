@@ -717,8 +717,8 @@ struct Doubt {
     intended: Vec<Mutation>,
     written: Vec<Written>,
     /// Whether somebody else's commit can look the same: a deletion leaves nothing that says whose it
-    /// was, which matters to whoever saw or did more. Whatever else is written carries a timestamp that is
-    /// never given twice.
+    /// was, which matters to whoever saw or did more. Whatever else is written carries a timestamp that
+    /// is as good as never given twice ([`crate::environment`]).
     anonymous: bool,
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
 use zenobe_storage::{
     Commit, Engine, HashInterval, Key, Lane, Mutation, Outcome, PageLimit, Read, ScanRead, SpaceId,
 };
@@ -25,16 +24,18 @@ async fn entries(engine: &dyn Engine, space: SpaceId) -> Vec<(Key, bytes::Bytes)
     page.rows.into_iter().map(entry).collect()
 }
 
-async fn set(engine: &dyn Engine, key: &Key, value: Option<bytes::Bytes>) {
-    let mutations = vec![Mutation { key: key.clone(), value }];
-    let outcome = engine.commit(Commit { mutations, ..Commit::default() }).await.unwrap();
+/// Writes an entry as the database does.
+async fn set(engine: &Arc<dyn Engine>, key: &Key, value: Option<bytes::Bytes>) {
+    let derived = vec![Mutation { key: key.clone(), value }];
+    let outcome = engine.commit(Commit { derived, ..Commit::default() }).await.unwrap();
     assert!(matches!(outcome, Outcome::Committed { .. }));
+    until_derived(engine).await;
 }
 
 #[tokio::test]
 async fn missing_different_and_extra_entries() {
-    let engine = Arc::new(MemoryEngine::new(MemoryOptions::default()));
-    let db = open(&(engine.clone() as Arc<dyn Engine>)).await;
+    let engine = engine().await;
+    let db = open(&engine).await;
     let mut request = create("Music", "pk:S g:S", "H:pk");
     request.global_secondary_indexes = Some(vec![gsi("ByG", "H:g", "ALL")]);
     create_table(&db, request).await.unwrap();
@@ -52,10 +53,10 @@ async fn missing_different_and_extra_entries() {
     let all = entries(engine.as_ref(), space).await;
     assert_eq!(all.len(), 10);
     // One is gone, one holds another's value, one is of an item that is not in the index.
-    set(engine.as_ref(), &all[0].0, None).await;
-    set(engine.as_ref(), &all[1].0, Some(all[2].1.clone())).await;
+    set(&engine, &all[0].0, None).await;
+    set(&engine, &all[1].0, Some(all[2].1.clone())).await;
     let stray = Key { partition: bytes::Bytes::from_static(b"\x01stray\x00"), ..all[3].0.clone() };
-    set(engine.as_ref(), &stray, Some(all[3].1.clone())).await;
+    set(&engine, &stray, Some(all[3].1.clone())).await;
     let found = db.check(|_, _| ()).await.unwrap().indexes;
     let check = &found[0];
     assert_eq!((check.missing, check.extra), (2, 2), "{check:?}");

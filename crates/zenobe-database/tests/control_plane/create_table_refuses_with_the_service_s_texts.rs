@@ -1,20 +1,21 @@
 //! What CreateTable refuses, and how it says so.
 
 use super::support::*;
+use zenobe_database::Database;
 use zenobe_model::operation::*;
 
 const PREFIX: &str = "One or more parameter values were invalid: ";
 
-async fn check(request: CreateTableRequest, expected: &str) {
-    let db = open(&engine()).await;
-    let found = message(create_table(&db, request).await);
+async fn check(db: &Database, request: CreateTableRequest, expected: &str) {
+    let found = message(create_table(db, request).await);
     let expected = expected.replace("…", PREFIX);
     assert_eq!(found, expected);
-    assert!(list(&db, None, None).await.table_names.is_empty());
+    assert!(list(db, None, None).await.table_names.is_empty());
 }
 
 #[tokio::test]
 async fn keys_and_definitions() {
+    let db = open(&engine().await).await;
     let cases = [
         ("pk:S", "H:pk R:pk", "Invalid KeySchema: Some index key attribute have no definition"),
         ("", "H:pk", "Invalid KeySchema: Some index key attribute have no definition"),
@@ -46,12 +47,13 @@ async fn keys_and_definitions() {
         ("pk:S pk:N", "H:pk", "Attribute Name is duplicated: pk"),
     ];
     for (defined, schema, expected) in cases {
-        check(create("Music", defined, schema), expected).await;
+        check(&db, create("Music", defined, schema), expected).await;
     }
 }
 
 #[tokio::test]
 async fn local_indexes() {
+    let db = open(&engine().await).await;
     let cases = [
         (
             "H:pk",
@@ -89,12 +91,13 @@ async fn local_indexes() {
     for (schema, indexes, expected) in cases {
         let mut request = create("Music", "pk:S sk:S", schema);
         request.local_secondary_indexes = Some(indexes);
-        check(request, expected).await;
+        check(&db, request, expected).await;
     }
 }
 
 #[tokio::test]
 async fn global_indexes() {
+    let db = open(&engine().await).await;
     let many: Vec<_> = (0..21).map(|n| gsi(&format!("Idx{n}"), "H:a", "ALL")).collect();
     let names: Vec<String> = (0..20).map(|n| format!("n{n}")).collect();
     let include = format!("INCLUDE {}", names.join(" "));
@@ -153,13 +156,13 @@ async fn global_indexes() {
             if defined.contains("sk") && !defined.contains('a') { "H:pk R:sk" } else { "H:pk" };
         let mut request = create("Music", defined, schema);
         request.global_secondary_indexes = Some(indexes);
-        check(request, expected).await;
+        check(&db, request, expected).await;
     }
 }
 
 #[tokio::test]
 async fn multi_attribute_keys_of_four_and_four_are_accepted() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     let mut request = create("Music", "pk:S a:S b:N c:B d:S e:S f:N g:B h:S", "H:pk");
     let schema = "H:a H:b H:c H:d R:e R:f R:g R:h";
     request.global_secondary_indexes = Some(vec![gsi("Idx", schema, "ALL")]);
@@ -170,6 +173,7 @@ async fn multi_attribute_keys_of_four_and_four_are_accepted() {
 
 #[tokio::test]
 async fn throughput_follows_the_billing_mode() {
+    let db = open(&engine().await).await;
     let base = || create("Music", "pk:S a:S", "H:pk");
     let with_index = |change: fn(&mut GlobalSecondaryIndex)| {
         let mut index = gsi("Idx", "H:a", "ALL");
@@ -177,16 +181,17 @@ async fn throughput_follows_the_billing_mode() {
         CreateTableRequest { global_secondary_indexes: Some(vec![index]), ..base() }
     };
     check(
-        CreateTableRequest { provisioned_throughput: Some(units(1, 1)), ..base() },
+        &db, CreateTableRequest { provisioned_throughput: Some(units(1, 1)), ..base() },
         "…Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
     )
     .await;
     check(
-        CreateTableRequest { billing_mode: None, ..base() },
+        &db, CreateTableRequest { billing_mode: None, ..base() },
         "…ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
     )
     .await;
     check(
+        &db,
         CreateTableRequest {
             billing_mode: None,
             provisioned_throughput: Some(units(1, 1_000_000_000_001)),
@@ -196,11 +201,12 @@ async fn throughput_follows_the_billing_mode() {
     )
     .await;
     check(
-        with_index(|index| index.provisioned_throughput = Some(units(1, 1))),
+        &db, with_index(|index| index.provisioned_throughput = Some(units(1, 1))),
         "…ProvisionedThroughput should not be specified for index: Idx when BillingMode is PAY_PER_REQUEST",
     )
     .await;
     check(
+        &db,
         CreateTableRequest {
             billing_mode: None,
             provisioned_throughput: Some(units(1, 1)),
@@ -214,7 +220,7 @@ async fn throughput_follows_the_billing_mode() {
         max_write_request_units: write,
     };
     check(
-        CreateTableRequest {
+        &db, CreateTableRequest {
             on_demand_throughput: Some(maxima(None, Some(0))),
             ..with_index(|_| ())
         },
@@ -222,7 +228,7 @@ async fn throughput_follows_the_billing_mode() {
     )
     .await;
     check(
-        CreateTableRequest {
+        &db, CreateTableRequest {
             billing_mode: None,
             provisioned_throughput: Some(units(1, 1)),
             on_demand_throughput: Some(maxima(Some(1), None)),
@@ -235,16 +241,19 @@ async fn throughput_follows_the_billing_mode() {
 
 #[tokio::test]
 async fn other_settings() {
+    let db = open(&engine().await).await;
     let base = || create("Music", "pk:S", "H:pk");
     let stream = |enabled, view| {
         Some(StreamSpecification { stream_enabled: enabled, stream_view_type: view })
     };
     check(
+        &db,
         CreateTableRequest { stream_specification: stream(true, None), ..base() },
         "…Table is being created with a stream enabled, UpdateViewType is required",
     )
     .await;
     check(
+        &db,
         CreateTableRequest {
             stream_specification: stream(false, Some(StreamViewType::NewImage)),
             ..base()
@@ -253,6 +262,7 @@ async fn other_settings() {
     )
     .await;
     check(
+        &db,
         CreateTableRequest {
             unsupported: UnsupportedParameters { first: Some("VectorIndexes") },
             ..base()
@@ -261,6 +271,7 @@ async fn other_settings() {
     )
     .await;
     check(
+        &db,
         CreateTableRequest {
             tags: Some(vec![Tag { key: "a,b".to_owned(), value: String::new() }]),
             ..base()

@@ -25,7 +25,7 @@ impl Numbers {
 
 async fn write(db: Database, seed: u64) {
     let mut numbers = Numbers(seed);
-    for _ in 0..WRITES {
+    for _ in 0..times(WRITES, 50) {
         let pk = numbers.next(KEYS);
         match numbers.next(5) {
             0 => delete(&db, "Music", &format!("pk={pk}")).await.unwrap(),
@@ -51,16 +51,17 @@ async fn under_load(db: &Database, round: u64, change: UpdateTableRequest) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whatever_the_threads_do() {
-    let engine = engine();
+    let engine = engine().await;
     let db = open(&engine).await;
     create_table(&db, create("Music", "pk:S", "H:pk")).await.unwrap();
-    for round in 0..ROUNDS {
+    for round in 0..times(ROUNDS, 2) {
         let add = UpdateTableRequest {
             attribute_definitions: Some(definitions("g:S")),
             global_secondary_index_updates: Some(create_index(gsi("ByG", "H:g", "ALL"))),
             ..update("Music")
         };
         under_load(&db, 2 * round, add).await;
+        until_derived(&engine).await;
         let table = scan(&db, "Music", None).await.unwrap();
         let expected: Vec<String> =
             table.iter().filter(|item| item.starts_with("g=")).cloned().collect();

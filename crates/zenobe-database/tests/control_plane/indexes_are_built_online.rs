@@ -7,9 +7,7 @@ use zenobe_model::{AttributeValue, ErrorCode};
 
 async fn table_with_items(db: &Database, items: u32) {
     create_table(db, create("Music", "pk:S", "H:pk")).await.unwrap();
-    for n in 0..items {
-        put(db, "Music", &format!("pk={n} g=group{}", n % 3)).await.unwrap();
-    }
+    put_all(db, "Music", (0..items).map(|n| item(&format!("pk={n} g=group{}", n % 3)))).await;
 }
 
 fn add_index() -> UpdateTableRequest {
@@ -29,8 +27,9 @@ fn remove_index() -> UpdateTableRequest {
 
 #[tokio::test]
 async fn older_items_are_added_and_newer_ones_are_kept() {
-    let db = open(&engine()).await;
-    table_with_items(&db, 1000).await;
+    let db = open(&engine().await).await;
+    let many = times(1000, 150);
+    table_with_items(&db, many).await;
     // Not in the index: without the attribute, of another type, empty.
     put(&db, "Music", "pk=none other=x").await.unwrap();
     let mut number = item("pk=number");
@@ -56,7 +55,7 @@ async fn older_items_are_added_and_newer_ones_are_kept() {
     assert_eq!(table.table_status, ResourceStatus::Active);
     let index = &table.global_secondary_indexes[0];
     assert_eq!((index.index_status, index.backfilling), (ResourceStatus::Active, None));
-    assert_eq!(index.item_count, 1000);
+    assert_eq!(index.item_count, u64::from(many));
 
     let in_index = scan(&db, "Music", Some("ByG")).await.unwrap();
     let expected: Vec<String> = scan(&db, "Music", None)
@@ -71,12 +70,12 @@ async fn older_items_are_added_and_newer_ones_are_kept() {
         .filter(|item| !item.starts_with("other"))
         .collect();
     assert_eq!(in_index, expected);
-    assert_eq!(in_index.len(), 1000);
+    assert_eq!(in_index.len(), usize::try_from(many).unwrap());
 }
 
 #[tokio::test]
 async fn one_at_a_time() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     table_with_items(&db, 10).await;
     update_table(&db, add_index()).await.unwrap();
 
@@ -106,7 +105,7 @@ async fn one_at_a_time() {
 
 #[tokio::test]
 async fn a_deleted_index_is_gone_with_its_attribute() {
-    let engine = engine();
+    let engine = engine().await;
     let db = open(&engine).await;
     table_with_items(&db, 10).await;
     update_table(&db, add_index()).await.unwrap();
@@ -129,19 +128,23 @@ async fn a_deleted_index_is_gone_with_its_attribute() {
 
 #[tokio::test]
 async fn a_restart_goes_on_with_what_was_begun() {
-    let engine = engine();
+    let engine = engine().await;
     let db = open(&engine).await;
-    table_with_items(&db, 500).await;
+    let many = times(500, 150);
+    table_with_items(&db, many).await;
     update_table(&db, add_index()).await.unwrap();
-    drop(db);
+    end(db).await;
 
     let db = open(&engine).await;
     let index = describe(&db, "Music").await.unwrap().global_secondary_indexes.remove(0);
     assert_eq!(index.index_status, ResourceStatus::Creating);
     db.run_background_until_idle().await.unwrap();
-    assert_eq!(scan(&db, "Music", Some("ByG")).await.unwrap().len(), 500);
+    assert_eq!(
+        scan(&db, "Music", Some("ByG")).await.unwrap().len(),
+        usize::try_from(many).unwrap()
+    );
     update_table(&db, remove_index()).await.unwrap();
-    drop(db);
+    end(db).await;
 
     let db = open(&engine).await;
     db.run_background_until_idle().await.unwrap();
@@ -151,7 +154,7 @@ async fn a_restart_goes_on_with_what_was_begun() {
 
 #[tokio::test]
 async fn definitions_belong_to_the_new_index() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     table_with_items(&db, 1).await;
     let without = UpdateTableRequest { attribute_definitions: None, ..add_index() };
     assert_eq!(

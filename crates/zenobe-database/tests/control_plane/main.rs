@@ -1,4 +1,4 @@
-//! Tables and their indexes over the in-memory engine: one behaviour per module.
+//! Tables and their indexes, on the engine that `store` gives: one behaviour per module.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
 
@@ -9,6 +9,8 @@ mod every_fault_is_survived;
 mod expired_items_are_deleted;
 mod indexes_agree_with_the_table_under_load;
 mod indexes_are_built_online;
+#[path = "../store/mod.rs"]
+mod store;
 mod support;
 mod tables_live_and_die;
 mod tags_are_kept_with_the_table;

@@ -1,62 +1,20 @@
-//! What the tests of tables share: a database in memory with a clock that the test moves, and short
+//! What the tests of tables share: a database with a clock that the test moves, and short
 //! ways to write requests.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use zenobe_database::environment::Environment;
 use zenobe_database::{Database, DatabaseConfig};
 use zenobe_model::operation::*;
 use zenobe_model::value::ValueType;
 use zenobe_model::{AttributeValue, Item, Number, ServiceError};
-use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
-use zenobe_storage::{BoxFuture, Engine, HashInterval, Lane, PageLimit, Read, ScanRead, SpaceId};
+use zenobe_storage::memory::MemoryOptions;
+use zenobe_storage::{Engine, HashInterval, Lane, PageLimit, Read, ScanRead, SpaceId};
 
-/// 2026-10-08T23:07:31.275Z
-pub(crate) const START_MS: u64 = 1_791_500_851_275;
+pub(crate) use crate::store::*;
 
-pub(crate) struct TestEnvironment {
-    now_ms: AtomicU64,
-    random: AtomicU64,
-}
-
-impl TestEnvironment {
-    pub(crate) fn new() -> Arc<Self> {
-        Self::of_process(0, 0)
-    }
-
-    /// The environment of another process: its random numbers are its own.
-    pub(crate) fn of_process(number: u64, ahead_ms: u64) -> Arc<Self> {
-        let random = AtomicU64::new(number << 32 | 1);
-        Arc::new(Self { now_ms: AtomicU64::new(START_MS + ahead_ms), random })
-    }
-
-    pub(crate) fn advance(&self, ms: u64) {
-        self.now_ms.fetch_add(ms, Ordering::Relaxed);
-    }
-}
-
-impl Environment for TestEnvironment {
-    fn now_ms(&self) -> u64 {
-        self.now_ms.load(Ordering::Relaxed)
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        self.now_ms()
-    }
-
-    fn random(&self) -> u128 {
-        u128::from(self.random.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::task::yield_now())
-    }
-}
-
-pub(crate) fn engine() -> Arc<dyn Engine> {
-    Arc::new(MemoryEngine::new(MemoryOptions::default()))
+/// The engine of a process over a new store.
+pub(crate) async fn engine() -> Arc<dyn Engine> {
+    Store::new(MemoryOptions::default()).await.engine().await
 }
 
 /// How many spaces of tables and indexes there are; those below 16 are the database's own.
@@ -73,7 +31,7 @@ pub(crate) async fn open_at(
     engine: &Arc<dyn Engine>,
     environment: Arc<TestEnvironment>,
 ) -> Database {
-    Database::open(Arc::clone(engine), environment, DatabaseConfig::default()).await.unwrap()
+    begin(engine, &environment, DatabaseConfig::default()).await.unwrap()
 }
 
 /// Attribute definitions from `pk:S sk:N`.
@@ -245,6 +203,17 @@ pub(crate) async fn delete(db: &Database, table: &str, text: &str) -> Result<(),
         options: WriteOptions::default(),
     };
     db.execute(Request::DeleteItem(Box::new(request))).await.map(drop)
+}
+
+/// Puts items at the same time.
+pub(crate) async fn put_all(db: &Database, table: &str, items: impl IntoIterator<Item = Item>) {
+    let puts = items.into_iter().map(|item| {
+        let (db, table) = (db.clone(), table.to_owned());
+        tokio::spawn(async move { put_item(&db, &table, item).await })
+    });
+    for put in puts.collect::<Vec<_>>() {
+        put.await.unwrap().unwrap();
+    }
 }
 
 /// The items of a table or index in no order, each as text.

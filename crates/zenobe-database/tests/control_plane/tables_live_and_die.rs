@@ -6,7 +6,7 @@ use zenobe_model::operation::*;
 
 #[tokio::test]
 async fn a_table_can_be_used_at_once_and_is_described_in_full() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     let mut request = create("Music", "z:S pk:S sk:N g:B", "H:pk R:sk");
     request.local_secondary_indexes = Some(vec![lsi("ByZ", "H:pk R:z", "KEYS_ONLY")]);
     request.global_secondary_indexes = Some(vec![gsi("ByG", "H:g R:sk", "INCLUDE zz aa")]);
@@ -45,7 +45,7 @@ async fn a_table_can_be_used_at_once_and_is_described_in_full() {
 
 #[tokio::test]
 async fn a_deleted_name_can_be_used_again_at_once() {
-    let engine = engine();
+    let engine = engine().await;
     let db = open(&engine).await;
     create_table(&db, create("Music", "pk:S", "H:pk")).await.unwrap();
     let again = create_table(&db, create("Music", "pk:S", "H:pk")).await.unwrap_err();
@@ -70,7 +70,7 @@ async fn a_deleted_name_can_be_used_again_at_once() {
 
 #[tokio::test]
 async fn a_protected_table_is_not_deleted() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     let mut request = create("Music", "pk:S", "H:pk");
     request.deletion_protection_enabled = Some(true);
     create_table(&db, request).await.unwrap();
@@ -86,7 +86,7 @@ async fn a_protected_table_is_not_deleted() {
 
 #[tokio::test]
 async fn tables_are_listed_by_name_page_by_page() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     for name in ["b.1", "a-2", "Z_3", "a-1"] {
         create_table(&db, create(name, "pk:S", "H:pk")).await.unwrap();
     }
@@ -101,7 +101,7 @@ async fn tables_are_listed_by_name_page_by_page() {
 
 #[tokio::test]
 async fn figures_follow_writes_at_once() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     let mut request = create("Music", "pk:S g:S", "H:pk");
     request.global_secondary_indexes = Some(vec![gsi("ByG", "H:g", "KEYS_ONLY")]);
     create_table(&db, request).await.unwrap();

@@ -38,7 +38,7 @@ async fn tags(db: &Database, arn: &str) -> Result<String, ServiceError> {
 
 #[tokio::test]
 async fn tags_are_added_replaced_and_removed() {
-    let engine = engine();
+    let engine = engine().await;
     let db = open(&engine).await;
     create_table(&db, create("Music", "pk:S", "H:pk")).await.unwrap();
     assert_eq!(tags(&db, ARN).await.unwrap(), "");
@@ -46,14 +46,14 @@ async fn tags_are_added_replaced_and_removed() {
     tag(&db, ARN, &[("env", "production")]).await.unwrap();
     assert_eq!(tags(&db, ARN).await.unwrap(), "a= env=production");
     untag(&db, ARN, &["a", "unknown"]).await.unwrap();
-    drop(db);
+    end(db).await;
     let db = open(&engine).await;
     assert_eq!(tags(&db, ARN).await.unwrap(), "env=production");
 }
 
 #[tokio::test]
 async fn what_is_refused() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     create_table(&db, create("Music", "pk:S", "H:pk")).await.unwrap();
     let cases = [
         (
@@ -103,7 +103,7 @@ async fn what_is_refused() {
 
 #[tokio::test]
 async fn the_account_is_described() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     let Response::DescribeLimits(limits) = db.execute(Request::DescribeLimits).await.unwrap()
     else {
         panic!("another answer");

@@ -3,7 +3,7 @@
 use super::support::*;
 use bytes::Bytes;
 use zenobe_database::catalog::SPACE;
-use zenobe_database::{Database, DatabaseConfig, OpenError};
+use zenobe_database::{DatabaseConfig, OpenError};
 use zenobe_model::operation::*;
 use zenobe_storage::{Commit, Direction, Lane, Mutation, PageLimit, RangeRead, Read, SortBound};
 
@@ -33,13 +33,13 @@ fn everything() -> CreateTableRequest {
 
 #[tokio::test]
 async fn a_reopened_table_is_described_as_before() {
-    let engine = engine();
+    let engine = engine().await;
     let db = open(&engine).await;
     create_table(&db, everything()).await.unwrap();
     create_table(&db, create("Gone", "pk:S", "H:pk")).await.unwrap();
     delete_table(&db, "Gone").await.unwrap();
     let before = describe(&db, "Music").await.unwrap();
-    drop(db);
+    end(db).await;
 
     let db = open(&engine).await;
     let after = describe(&db, "Music").await.unwrap();
@@ -56,27 +56,27 @@ async fn a_reopened_table_is_described_as_before() {
 
 #[tokio::test]
 async fn every_change_survives() {
-    let engine = engine();
+    let engine = engine().await;
     let db = open(&engine).await;
     create_table(&db, everything()).await.unwrap();
     let mut change = update("Music");
     change.deletion_protection_enabled = Some(false);
     update_table(&db, change).await.unwrap();
-    drop(db);
+    end(db).await;
     let db = open(&engine).await;
     assert!(!describe(&db, "Music").await.unwrap().deletion_protection_enabled);
     delete_table(&db, "Music").await.unwrap();
-    drop(db);
+    end(db).await;
     let db = open(&engine).await;
     assert!(list(&db, None, None).await.table_names.is_empty());
 }
 
 #[tokio::test]
 async fn any_flipped_byte_is_noticed() {
-    let engine = engine();
+    let engine = engine().await;
     let db = open(&engine).await;
     create_table(&db, everything()).await.unwrap();
-    drop(db);
+    end(db).await;
     let range = RangeRead {
         space: SPACE,
         partition: Bytes::from_static(b"catalog"),
@@ -88,7 +88,7 @@ async fn any_flipped_byte_is_noticed() {
     };
     let mut page = engine.range(range, Read::Strong).await.unwrap();
     let (place, row) = page.rows.remove(0);
-    for position in 0..row.value.len() {
+    for position in (0..row.value.len()).step_by(times(1, 5)) {
         let mut bytes = row.value.to_vec();
         bytes[position] ^= 0x10;
         let key = zenobe_storage::Key {
@@ -99,37 +99,34 @@ async fn any_flipped_byte_is_noticed() {
         };
         let mutations = vec![Mutation { key, value: Some(Bytes::from(bytes)) }];
         engine.commit(Commit { mutations, ..Commit::default() }).await.unwrap();
-        let opened = Database::open(
-            std::sync::Arc::clone(&engine),
-            TestEnvironment::new(),
-            DatabaseConfig::default(),
-        )
-        .await;
+        let config = DatabaseConfig::default();
+        let opened = begin(&engine, &TestEnvironment::new(), config).await;
         assert!(matches!(opened, Err(OpenError::CorruptCatalog(_))), "byte {position}");
     }
 }
 
 #[tokio::test]
 async fn figures_are_saved_or_counted_again() {
-    let engine = engine();
+    let engine = engine().await;
     let db = open(&engine).await;
     create_table(&db, create("Music", "pk:S", "H:pk")).await.unwrap();
     db.run_background_until_idle().await.unwrap();
     put(&db, "Music", "pk=1").await.unwrap();
     db.close_figures().await.unwrap();
-    drop(db);
+    end(db).await;
 
     // Closed in order: the figures are there, and nothing is counted.
     let db = open(&engine).await;
     assert_eq!(describe(&db, "Music").await.unwrap().item_count, 1);
     db.run_background_until_idle().await.unwrap();
     put(&db, "Music", "pk=2").await.unwrap();
-    drop(db);
+    end(db).await;
 
-    // Killed: the figures are old until they were counted again.
+    // Killed: the figures are old until they were counted again. Where others may write they never are.
     let db = open(&engine).await;
     assert_eq!(describe(&db, "Music").await.unwrap().item_count, 1);
     db.run_background_until_idle().await.unwrap();
     let table = describe(&db, "Music").await.unwrap();
-    assert_eq!((table.item_count, table.table_size_bytes), (2, 6));
+    let expected = if engine.capabilities().shared { (1, 3) } else { (2, 6) };
+    assert_eq!((table.item_count, table.table_size_bytes), expected);
 }

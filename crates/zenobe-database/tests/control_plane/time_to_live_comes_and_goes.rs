@@ -14,7 +14,7 @@ fn description(status: TimeToLiveStatus, attribute: Option<&str>) -> TimeToLiveD
 
 #[tokio::test]
 async fn it_is_enabled_and_disabled() {
-    let engine = engine();
+    let engine = engine().await;
     let db = open(&engine).await;
     create_table(&db, create("Music", "pk:S", "H:pk")).await.unwrap();
     let disabled = description(TimeToLiveStatus::Disabled, None);
@@ -41,7 +41,7 @@ async fn it_is_enabled_and_disabled() {
 
 #[tokio::test]
 async fn what_does_not_fit_is_refused_with_the_service_s_texts() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     let missing = "Requested resource not found: Table: Music not found";
     assert_eq!(message(update_ttl(&db, "Music", true, "t").await), missing);
     assert_eq!(message(update_ttl(&db, "Music", false, "t").await), missing);
@@ -67,7 +67,7 @@ async fn what_does_not_fit_is_refused_with_the_service_s_texts() {
 
 #[tokio::test]
 async fn the_attribute_can_be_changed_at_once_and_be_a_key() {
-    let engine = engine();
+    let engine = engine().await;
     let db = open(&engine).await;
     expiring_table(&db, create("Music", "pk:S t:N", "H:pk R:t")).await;
     let now_s = START_MS / 1000;
@@ -85,7 +85,7 @@ async fn the_attribute_can_be_changed_at_once_and_be_a_key() {
 
 #[tokio::test]
 async fn switching_without_a_pause_ends_somewhere() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     create_table(&db, create("Music", "pk:S", "H:pk")).await.unwrap();
     let mut refused = None;
     for _ in 0..20 {
@@ -120,7 +120,7 @@ async fn it_survives_restarts_and_goes_with_its_table() {
     db.run_background_until_idle().await.unwrap_err();
     let space = engine.spaces().await.unwrap().last().copied().unwrap();
     assert_eq!(expiry_entries(&engine, space).await.len(), 200);
-    drop(db);
+    end(db).await;
     let db = open(&engine).await;
     assert_eq!(describe_ttl(&db, "Music").await.unwrap().status, TimeToLiveStatus::Enabling);
     assert_eq!(db.delete_expired().await.unwrap(), 0);

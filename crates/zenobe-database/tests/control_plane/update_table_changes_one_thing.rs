@@ -42,7 +42,7 @@ fn update_index(change: impl Fn(&mut UpdateGlobalSecondaryIndex)) -> UpdateTable
 #[tokio::test]
 async fn throughput() {
     let environment = TestEnvironment::new();
-    let db = open_at(&engine(), environment.clone()).await;
+    let db = open_at(&engine().await, environment.clone()).await;
     provisioned(&db).await;
     let change = |read, write| UpdateTableRequest {
         provisioned_throughput: Some(units(read, write)),
@@ -89,7 +89,7 @@ async fn throughput() {
 #[tokio::test]
 async fn billing_mode() {
     let environment = TestEnvironment::new();
-    let db = open_at(&engine(), environment.clone()).await;
+    let db = open_at(&engine().await, environment.clone()).await;
     on_demand(&db).await;
     let to_provisioned = UpdateTableRequest {
         billing_mode: Some(BillingMode::Provisioned),
@@ -129,7 +129,7 @@ async fn billing_mode() {
 
 #[tokio::test]
 async fn streams() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     on_demand(&db).await;
     let stream = |enabled, view| UpdateTableRequest {
         stream_specification: Some(StreamSpecification {
@@ -164,7 +164,7 @@ async fn streams() {
 
 #[tokio::test]
 async fn on_demand_maxima() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     on_demand(&db).await;
     let maxima = |read, write| OnDemandThroughput {
         max_read_request_units: read,
@@ -190,7 +190,7 @@ async fn on_demand_maxima() {
 
 #[tokio::test]
 async fn what_is_refused() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     on_demand(&db).await;
     let check = async |request: UpdateTableRequest, expected: &str| {
         let found = message(update_table(&db, request).await);

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Condvar, Mutex};
 
 use zenobe_storage::Commit;
-use zenobe_storage::memory::{CommitFault, Faults, MemoryEngine};
+use zenobe_storage::memory::{CommitFault, Faults, MemoryEngine, MemoryOptions};
 
 use super::processes::*;
 use super::support::*;
@@ -46,19 +46,13 @@ impl Faults for HoldUp {
     }
 }
 
-async fn step(process: &Process, ms: u64) {
-    process.environment.advance(ms);
-    for _ in 0..500 {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 6)]
 async fn the_entry_is_there_when_the_client_is_answered() {
     let faults = Arc::new(HoldUp::default());
-    let engine: Arc<MemoryEngine> = shared_engine_with(false, Some(faults.clone()));
-    let one = Process::start(&engine).await;
-    let mut other = Process::start(&engine).await;
+    let options = MemoryOptions { faults: Some(faults.clone()), ..shared_options() };
+    let store = Store::Memory(Arc::new(MemoryEngine::new(options)));
+    let one = Process::start(&store).await;
+    let mut other = Process::start(&store).await;
     create_table(&one.db, create("Music", "pk:S", "H:pk")).await.unwrap();
     put(&other.db, "Music", "pk=1 g=old").await.unwrap();
     one.until_active("Music").await;
@@ -73,9 +67,9 @@ async fn the_entry_is_there_when_the_client_is_answered() {
     request.attribute_definitions = Some(definitions("g:S"));
     request.global_secondary_index_updates = Some(create_index(gsi("ByG", "H:g", "KEYS_ONLY")));
     update_table(&one.db, request).await.unwrap();
-    other.environment.advance(60_000);
+    other.environment.pass(60_000);
     for _ in 0..8 {
-        step(&one, 6_000).await;
+        one.pass(6_000).await;
     }
     one.until_active("Music").await;
     assert_eq!(scan(&one.db, "Music", Some("ByG")).await.unwrap(), ["g=old pk=1"]);

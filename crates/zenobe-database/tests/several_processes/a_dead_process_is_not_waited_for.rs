@@ -17,17 +17,17 @@ fn add_index() -> UpdateTableRequest {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_waits_for_the_dead_and_goes_on() {
-    let engine = shared_engine(false);
-    let one = Process::start(&engine).await;
-    let mut other = Process::start(&engine).await;
+    let store = shared_store().await;
+    let one = Process::start(&store).await;
+    let mut other = Process::start(&store).await;
     create_table(&one.db, create("Music", "pk:S", "H:pk")).await.unwrap();
     put(&other.db, "Music", "pk=1 g=x").await.unwrap();
     one.until_active("Music").await;
     other.halt().await;
 
     update_table(&one.db, add_index()).await.unwrap();
-    for _ in 0..2_000 {
-        tokio::task::yield_now().await;
+    for _ in 0..5 {
+        one.environment.beat().await;
     }
     let waiting = describe(&one.db, "Music").await.unwrap();
     let index = &waiting.global_secondary_indexes[0];
@@ -35,20 +35,14 @@ async fn a_change_waits_for_the_dead_and_goes_on() {
 
     // The other one still may write, as it knows the table; then it may not any more.
     put(&other.db, "Music", "pk=2 g=x").await.unwrap();
-    other.environment.advance(11_000);
+    other.environment.pass(11_000);
     let refused = put(&other.db, "Music", "pk=3 g=x").await.unwrap_err();
     assert_eq!(refused.code, ErrorCode::ServiceUnavailable);
 
-    one.environment.advance(9_000);
-    for _ in 0..500 {
-        tokio::task::yield_now().await;
-    }
     // Each step of time is shorter than this process's own lease.
+    one.pass(9_000).await;
     for _ in 0..4 {
-        one.environment.advance(6_000);
-        for _ in 0..500 {
-            tokio::task::yield_now().await;
-        }
+        one.pass(6_000).await;
     }
     one.until_active("Music").await;
     assert_eq!(scan(&one.db, "Music", Some("ByG")).await.unwrap().len(), 2);
@@ -67,9 +61,9 @@ async fn a_change_waits_for_the_dead_and_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_takes_leave_is_not_waited_for() {
-    let engine = shared_engine(false);
-    let one = Process::start(&engine).await;
-    let mut other = Process::start(&engine).await;
+    let store = shared_store().await;
+    let one = Process::start(&store).await;
+    let mut other = Process::start(&store).await;
     create_table(&other.db, create("Music", "pk:S", "H:pk")).await.unwrap();
     other.halt().await;
     other.db.leave().await.unwrap();

@@ -3,6 +3,7 @@
 
 use zenobe_database::Database;
 use zenobe_model::operation::*;
+use zenobe_storage::memory::MemoryOptions;
 
 use super::processes::*;
 use super::support::*;
@@ -13,7 +14,7 @@ const KEYS: u64 = 30;
 
 async fn write(db: Database, seed: u64) {
     let mut numbers = Numbers(seed);
-    for _ in 0..WRITES {
+    for _ in 0..times(WRITES, 30) {
         let pk = numbers.next(KEYS);
         match numbers.next(5) {
             0 => delete(&db, "Music", &format!("pk={pk}")).await.unwrap(),
@@ -44,20 +45,25 @@ async fn under_load(processes: &[Process], round: u64, change: UpdateTableReques
 }
 
 async fn check(late_derived: bool) {
-    let engine = shared_engine(late_derived);
+    let store = Store::new(MemoryOptions { late_derived, ..shared_options() }).await;
     let mut processes = Vec::new();
     for number in 0..3 {
-        processes.push(Process::start_ahead(&engine, number * 45_000).await);
+        processes.push(Process::start_ahead(&store, number * 45_000).await);
     }
     create_table(&processes[0].db, create("Music", "pk:S", "H:pk")).await.unwrap();
-    for round in 0..ROUNDS {
+    for round in 0..times(ROUNDS, 2) {
         let add = UpdateTableRequest {
             attribute_definitions: Some(definitions("g:S")),
             global_secondary_index_updates: Some(create_index(gsi("ByG", "H:g", "ALL"))),
             ..update("Music")
         };
         under_load(&processes, 2 * round, add).await;
-        engine.relay();
+        if let Store::Memory(engine) = &store {
+            engine.relay();
+        }
+        for process in &processes {
+            until_derived(process.db.engine()).await;
+        }
         let table = scan(&processes[1].db, "Music", None).await.unwrap();
         let expected: Vec<String> =
             table.iter().filter(|item| item.starts_with("g=")).cloned().collect();

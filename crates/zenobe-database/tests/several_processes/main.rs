@@ -1,5 +1,6 @@
-//! Several processes over one store that is shared: each a database of its own over one in-memory engine that
-//! commits within a partition, relays derived rows late and cuts shards itself. One behaviour per module.
+//! Several processes over one store that is shared: each a database of its own, over one in-memory engine that
+//! commits within a partition, relays derived rows late and cuts shards itself, or over an engine of its own on
+//! Cassandra. One behaviour per module.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
 
@@ -12,6 +13,8 @@ mod processes;
 #[path = "../streams/reading.rs"]
 #[allow(dead_code, reason = "shared with tests that need more")]
 mod reading;
+#[path = "../store/mod.rs"]
+mod store;
 #[path = "../control_plane/support.rs"]
 #[allow(dead_code, reason = "shared with tests that need more")]
 mod support;

@@ -5,19 +5,57 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use zenobe_database::Database;
 use zenobe_model::operation::*;
 
 use super::processes::*;
 use super::reading::*;
 use super::support::*;
 
-const WRITES: u64 = 150;
+/// Rollovers that the writers are to see.
+const ROLLOVERS: usize = 2;
+/// How many open shards the stream has.
+const OPEN: usize = 4;
+/// How many writes a writer makes before it looks whether that is all.
+const WRITES: u64 = 20;
+
+/// Writes until it is over. Returns how often.
+async fn write(db: Database, seed: u64, over: Arc<AtomicBool>) -> u64 {
+    let mut writes = 0;
+    while !over.load(Ordering::Relaxed) {
+        count_up(db.clone(), seed, WRITES).await;
+        writes += WRITES;
+    }
+    writes
+}
+
+/// Lets time go on until shards were closed and opened often enough: in steps shorter than a lease, and not for as
+/// long as records are kept. On Cassandra, where nothing of that is as fast, only the clocks go on.
+async fn roll_over(processes: &[Process], arn: &str) {
+    for step in 0..times(10_000, 20) {
+        for Process { environment, .. } in processes {
+            if on_cassandra() { environment.advance(HOUR_MS) } else { environment.pass(8_000) }
+        }
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        if step % times(100, 1) == 0 {
+            let closed = shards(&processes[0].db, arn).await.len() - OPEN;
+            if closed >= ROLLOVERS * OPEN {
+                return;
+            }
+            processes[0].environment.beat().await;
+        }
+    }
+    panic!("the shards are not closed");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn exactly_once_and_in_order() {
-    let engine = shared_engine(false);
+    let store = shared_store().await;
     let mut processes = Vec::new();
     for number in 0..3 {
-        processes.push(Process::start_ahead(&engine, number * 20_000).await);
+        processes.push(Process::start_ahead(&store, number * 20_000).await);
     }
     create_table(&processes[0].db, create("Music", "pk:S sk:S", "H:pk R:sk")).await.unwrap();
     let request = set_stream("Music", Some(StreamViewType::NewImage));
@@ -28,35 +66,19 @@ async fn exactly_once_and_in_order() {
         tokio::task::yield_now().await;
     }
     let over = Arc::new(AtomicBool::new(false));
-    let clocks: Vec<_> = processes.iter().map(|process| process.environment.clone()).collect();
-    let roller = tokio::spawn({
-        let over = Arc::clone(&over);
-        async move {
-            // Shorter steps than a lease, until a shard is old; no more than fit into the retention.
-            for _ in 0..20_000 {
-                for clock in &clocks {
-                    clock.advance(4_000);
-                }
-                for _ in 0..20 {
-                    tokio::task::yield_now().await;
-                }
-                if over.load(Ordering::Relaxed) {
-                    return;
-                }
-            }
-        }
-    });
     let mut writers = Vec::new();
     for (number, process) in (0..).zip(&processes) {
         for writer in 0..2 {
-            writers.push(tokio::spawn(count_up(process.db.clone(), number * 2 + writer, WRITES)));
+            let seed = number * 2 + writer;
+            writers.push(tokio::spawn(write(process.db.clone(), seed, Arc::clone(&over))));
         }
     }
-    for writer in writers {
-        writer.await.unwrap();
-    }
+    roll_over(&processes, &arn).await;
     over.store(true, Ordering::Relaxed);
-    roller.await.unwrap();
+    let mut writes = 0;
+    for writer in writers {
+        writes += writer.await.unwrap();
+    }
 
     let mut counters: BTreeMap<String, u64> = BTreeMap::new();
     for record in read_all(&processes[0].db, &arn).await {
@@ -64,5 +86,5 @@ async fn exactly_once_and_in_order() {
         assert_eq!(counter(&record), *last + 1, "{}", text(&record));
         *last += 1;
     }
-    assert_eq!(counters.values().sum::<u64>(), 6 * WRITES);
+    assert_eq!(counters.values().sum::<u64>(), writes);
 }

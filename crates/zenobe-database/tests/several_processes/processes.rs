@@ -1,4 +1,4 @@
-//! Processes: databases over one engine, each with a clock of its own and its background work in a task.
+//! Processes: databases over one store, each with a clock of its own and its background work in a task.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::task::JoinHandle;
 use zenobe_database::Database;
 use zenobe_model::operation::ResourceStatus;
-use zenobe_storage::Engine;
-use zenobe_storage::memory::{Faults, MemoryEngine, MemoryOptions};
+use zenobe_storage::memory::MemoryOptions;
 
 use super::support::*;
 
@@ -18,17 +17,16 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) async fn start(engine: &Arc<MemoryEngine>) -> Self {
-        Self::start_ahead(engine, 0).await
+    pub(crate) async fn start(store: &Store) -> Self {
+        Self::start_ahead(store, 0).await
     }
 
     /// A process whose clock is ahead of the others'.
-    pub(crate) async fn start_ahead(engine: &Arc<MemoryEngine>, ahead_ms: u64) -> Self {
+    pub(crate) async fn start_ahead(store: &Store, ahead_ms: u64) -> Self {
         static STARTED: AtomicU64 = AtomicU64::new(1);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let environment = TestEnvironment::of_process(number, ahead_ms);
-        let shared: Arc<dyn Engine> = engine.clone();
-        let db = open_at(&shared, environment.clone()).await;
+        let db = open_at(&store.engine_ahead(ahead_ms).await, environment.clone()).await;
         let worker = db.clone();
         let background = tokio::spawn(async move { worker.run_background().await });
         Self { db, environment, background }
@@ -44,6 +42,12 @@ impl Process {
     pub(crate) fn resume(&mut self) {
         let worker = self.db.clone();
         self.background = tokio::spawn(async move { worker.run_background().await });
+    }
+
+    /// Lets time pass, no more than a lease lasts, and the process hold on to its own.
+    pub(crate) async fn pass(&self, ms: u64) {
+        self.environment.pass(ms);
+        self.environment.beat().await;
     }
 
     /// Waits until a table and its indexes are as they are to stay.
@@ -67,23 +71,19 @@ impl Drop for Process {
     }
 }
 
-pub(crate) fn shared_engine(late_derived: bool) -> Arc<MemoryEngine> {
-    shared_engine_with(late_derived, None)
+/// A store that processes share: in memory one that commits within a partition.
+pub(crate) async fn shared_store() -> Store {
+    Store::new(shared_options()).await
 }
 
-pub(crate) fn shared_engine_with(
-    late_derived: bool,
-    faults: Option<Arc<dyn Faults>>,
-) -> Arc<MemoryEngine> {
-    Arc::new(MemoryEngine::new(MemoryOptions {
-        faults,
+pub(crate) fn shared_options() -> MemoryOptions {
+    MemoryOptions {
         global_commit: false,
         snapshot_read: false,
         native_log_order: false,
         shared: true,
-        late_derived,
         ..MemoryOptions::default()
-    }))
+    }
 }
 
 /// Numbers that look random and are the same in every run.

@@ -1,20 +1,17 @@
 //! What one process does to a table holds for all at once: no write goes to a table that is gone.
 
-use std::sync::Arc;
-
 use zenobe_model::ErrorCode;
 use zenobe_model::operation::ResourceStatus;
-use zenobe_storage::Engine;
 
 use super::processes::*;
 use super::support::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_of_one_process_takes_items_of_another_at_once() {
-    let engine = shared_engine(false);
-    let one = Process::start(&engine).await;
-    let other = Process::start_ahead(&engine, 60_000).await;
-    for round in 0..20 {
+    let store = shared_store().await;
+    let one = Process::start(&store).await;
+    let other = Process::start_ahead(&store, 60_000).await;
+    for round in 0..times(20, 4) {
         // The same name with another key each time.
         let (made, key) = if round % 2 == 0 { ("a:S", "H:a") } else { ("b:S", "H:b") };
         create_table(&one.db, create("Music", made, key)).await.unwrap();
@@ -33,14 +30,14 @@ async fn a_table_of_one_process_takes_items_of_another_at_once() {
 /// Both processes make, change and delete the same tables at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn both_change_the_same_tables_at_once() {
-    let engine = shared_engine(false);
-    let (one, other) = (Process::start(&engine).await, Process::start(&engine).await);
+    let store = shared_store().await;
+    let (one, other) = (Process::start(&store).await, Process::start(&store).await);
     let mut tasks = Vec::new();
     for (seed, db) in (0..4).zip([&one.db, &other.db, &one.db, &other.db]) {
         let db = db.clone();
         tasks.push(tokio::spawn(async move {
             let (mut numbers, mut done) = (Numbers(seed), 0);
-            for _ in 0..40 {
+            for _ in 0..times(40, 12) {
                 let name = format!("T{}x", numbers.next(2));
                 let result = match numbers.next(4) {
                     0 => delete_table(&db, &name).await.map(drop),
@@ -77,7 +74,7 @@ async fn both_change_the_same_tables_at_once() {
     for task in tasks {
         done += task.await.unwrap();
     }
-    assert!(done > 20, "{done}");
+    assert!(done > times(20, 6), "{done}");
     let names = list(&one.db, None, None).await.table_names;
     assert_eq!(list(&other.db, None, None).await.table_names, names);
     let mut spaces = 0;
@@ -87,8 +84,7 @@ async fn both_change_the_same_tables_at_once() {
         spaces += 1 + description.global_secondary_indexes.len();
     }
     // Nothing is left of what was given up or deleted.
-    let shared: Arc<dyn Engine> = engine.clone();
-    while table_spaces(&shared).await != spaces {
+    while table_spaces(one.db.engine()).await != spaces {
         tokio::task::yield_now().await;
     }
 }
@@ -96,8 +92,8 @@ async fn both_change_the_same_tables_at_once() {
 /// As long as another process does not follow it, a table is being created; a changed one is being updated.
 #[tokio::test]
 async fn a_table_is_active_when_all_follow_it() {
-    let engine = shared_engine(false);
-    let (one, mut other) = (Process::start(&engine).await, Process::start(&engine).await);
+    let store = shared_store().await;
+    let (one, mut other) = (Process::start(&store).await, Process::start(&store).await);
     let status =
         async |process: &Process| describe(&process.db, "Music").await.unwrap().table_status;
     other.halt().await;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use zenobe_model::ErrorCode;
 use zenobe_model::operation::{StreamSpecification, StreamViewType};
-use zenobe_storage::memory::{Call, CommitFault, Faults};
-use zenobe_storage::{Commit, Engine, EngineError, SpaceId};
+use zenobe_storage::memory::{Call, CommitFault, Faults, MemoryOptions};
+use zenobe_storage::{Commit, EngineError, SpaceId};
 
 use super::processes::*;
 use super::support::*;
@@ -47,8 +47,9 @@ impl Faults for FailsWhatIsDropped {
 async fn with_a_stream_and_without() {
     for streamed in [false, true] {
         let faults = Arc::new(FailsWhatIsDropped::default());
-        let engine = shared_engine_with(false, Some(faults.clone()));
-        let (one, mut other) = (Process::start(&engine).await, Process::start(&engine).await);
+        let options = MemoryOptions { faults: Some(faults.clone()), ..shared_options() };
+        let store = Store::new(options).await;
+        let (one, mut other) = (Process::start(&store).await, Process::start(&store).await);
         for name in ["Music", "Other"] {
             let mut request = create(name, "pk:S sk:S", "H:pk R:sk");
             request.stream_specification = streamed.then_some(StreamSpecification {
@@ -87,7 +88,7 @@ async fn with_a_stream_and_without() {
             // The other process learns nothing by itself.
             other.halt().await;
             delete_table(&one.db, "Music").await.unwrap();
-            until_written(written.load(Ordering::SeqCst) + 2_000).await;
+            until_written(written.load(Ordering::SeqCst) + times(2_000, 100)).await;
             other.resume();
         }
         for writer in writers {
@@ -96,8 +97,7 @@ async fn with_a_stream_and_without() {
             assert_eq!(error.message, "Requested resource not found");
         }
         // Its space goes all the same, and nobody else's.
-        let shared: Arc<dyn Engine> = engine.clone();
-        while table_spaces(&shared).await != 1 {
+        while table_spaces(one.db.engine()).await != 1 {
             tokio::task::yield_now().await;
         }
         assert_eq!(faults.failed.load(Ordering::SeqCst), 0);

@@ -98,7 +98,7 @@ async fn logs(engine: &Arc<dyn Engine>, db: &Database) -> Vec<ShardId> {
 #[tokio::test]
 async fn nothing_where_nothing_is_wrong() {
     for view in VIEWS {
-        let engine = engine();
+        let engine = engine().await;
         let db = lived(&engine, view).await;
         let checks = db.check(|_, _| ()).await.unwrap();
         let [check] = &checks.streams[..] else { panic!("{checks:?}") };
@@ -120,7 +120,7 @@ async fn nothing_where_nothing_is_wrong() {
 #[tokio::test]
 async fn items_that_are_not_what_their_records_say() {
     for view in VIEWS {
-        let engine = engine();
+        let engine = engine().await;
         let db = lived(&engine, view).await;
         let all = items(&engine).await;
         let set = async |at: usize, value: Option<Bytes>| {
@@ -178,7 +178,7 @@ async fn records_that_cannot_be_read_or_are_out_of_place() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_while_others_write() {
     let environment = TestEnvironment::new();
-    let engine = engine();
+    let engine = engine().await;
     let db = open_at(&engine, environment.clone()).await;
     streamed(&db, "Music", StreamViewType::NewAndOldImages).await;
     let stop = Arc::new(AtomicBool::new(false));
@@ -201,7 +201,7 @@ async fn nothing_while_others_write() {
         }));
     }
     let mut compared = 0;
-    for _ in 0..30 {
+    for _ in 0..times(30, 4) {
         let checks = db.check(|_, _| ()).await.unwrap();
         assert!(checks.agree(), "{checks}");
         compared += checks.streams[0].items;

@@ -8,8 +8,8 @@ use super::support::*;
 #[tokio::test]
 async fn disabled_streams_stay_readable_and_new_ones_have_new_labels() {
     let environment = TestEnvironment::new();
-    let engine = engine();
-    let db = open_at(&engine, environment.clone()).await;
+    let engine = engine().await;
+    let mut db = open_at(&engine, environment.clone()).await;
     create_table(&db, create("Music", "pk:S sk:S", "H:pk R:sk")).await.unwrap();
     put(&db, "Music", "pk=0 sk=0").await.unwrap();
     assert_eq!(list_streams(&db, None).await, Vec::<String>::new());
@@ -31,16 +31,19 @@ async fn disabled_streams_stay_readable_and_new_ones_have_new_labels() {
         read_all(db, arn).await.iter().map(text).collect()
     };
     for restarted in [false, true] {
-        let again = open_at(&engine, environment.clone()).await;
-        let db = if restarted { &again } else { &db };
-        assert_eq!(records(db, &first).await, ["INSERT pk=1 sk=1: - -> -"]);
-        assert_eq!(records(db, &second).await, ["INSERT pk=3 sk=3: - -> pk=3 sk=3"]);
-        let status = async |arn| describe_stream(db, arn).await.unwrap().stream_status;
+        if restarted {
+            end(db).await;
+            db = open_at(&engine, environment.clone()).await;
+        }
+        assert_eq!(records(&db, &first).await, ["INSERT pk=1 sk=1: - -> -"]);
+        assert_eq!(records(&db, &second).await, ["INSERT pk=3 sk=3: - -> pk=3 sk=3"]);
+        let status = async |arn| describe_stream(&db, arn).await.unwrap().stream_status;
         assert_eq!(status(&first).await, StreamStatus::Disabled);
         assert_eq!(status(&second).await, StreamStatus::Enabled);
     }
 
     // The last one to open writes on where the others stopped.
+    end(db).await;
     let db = open_at(&engine, environment.clone()).await;
     put(&db, "Music", "pk=4 sk=4").await.unwrap();
     delete_table(&db, "Music").await.unwrap();
@@ -56,13 +59,14 @@ async fn disabled_streams_stay_readable_and_new_ones_have_new_labels() {
     db.maintain_streams().await.unwrap();
     assert_eq!(list_streams(&db, None).await, [arn_of(&db).await]);
     assert!(message(describe_stream(&db, &second).await).ends_with("not found"));
+    end(db).await;
     let db = open_at(&engine, environment.clone()).await;
     assert_eq!(list_streams(&db, None).await, [arn_of(&db).await]);
 }
 
 #[tokio::test]
 async fn a_stream_has_as_many_shards_as_the_table_has_partitions() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     for (read, write, expected) in [(1, 1, 1), (3000, 1, 2), (10, 1001, 2), (6000, 4000, 6)] {
         let name = format!("T{read}-{write}");
         let request = CreateTableRequest {

@@ -29,7 +29,7 @@ async fn five(db: &Database, environment: &TestEnvironment) -> (String, String, 
 #[tokio::test]
 async fn each_kind() {
     let environment = TestEnvironment::new();
-    let db = open_at(&engine(), environment.clone()).await;
+    let db = open_at(&engine().await, environment.clone()).await;
     let (arn, shard, all) = five(&db, &environment).await;
     let count = async |kind, sequence_number: Option<String>, timestamp_ms| {
         let request =
@@ -62,7 +62,7 @@ async fn each_kind() {
 #[tokio::test]
 async fn what_is_wrong_is_said() {
     let environment = TestEnvironment::new();
-    let db = open_at(&engine(), environment.clone()).await;
+    let db = open_at(&engine().await, environment.clone()).await;
     let (arn, shard, all) = five(&db, &environment).await;
     let number = Some(all[0].sequence_number.clone());
     let invalid = |what| format!("One or more parameter values were invalid: {what}");
@@ -105,7 +105,7 @@ async fn what_is_wrong_is_said() {
 #[tokio::test]
 async fn an_iterator_lives_for_fifteen_minutes() {
     let environment = TestEnvironment::new();
-    let db = open_at(&engine(), environment.clone()).await;
+    let db = open_at(&engine().await, environment.clone()).await;
     let (arn, shard, _) = five(&db, &environment).await;
     let issued = iterator(&db, start(&arn, &shard, TrimHorizon)).await.unwrap();
     environment.advance(15 * 60_000);

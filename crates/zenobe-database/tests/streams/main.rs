@@ -1,4 +1,4 @@
-//! Streams over the in-memory engine: one behaviour per module.
+//! Streams, on the engine that `store` gives: one behaviour per module.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
 
@@ -10,6 +10,8 @@ mod old_records_are_forgotten;
 mod one_record_for_each_change;
 mod reading;
 mod replaying_a_stream_rebuilds_the_table;
+#[path = "../store/mod.rs"]
+mod store;
 #[path = "../control_plane/support.rs"]
 #[allow(dead_code, reason = "shared with tests that need more")]
 mod support;

@@ -6,7 +6,7 @@ use super::reading::*;
 use super::support::*;
 
 async fn texts(view: StreamViewType) -> Vec<String> {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     let arn = streamed(&db, "Music", view).await;
     put(&db, "Music", "pk=1 sk=1 x=1").await.unwrap();
     put(&db, "Music", "pk=1 sk=1 x=1").await.unwrap();
@@ -45,7 +45,7 @@ async fn each_view_has_its_images() {
 
 #[tokio::test]
 async fn a_record_says_what_when_and_how_large() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     let arn = streamed(&db, "Music", StreamViewType::NewAndOldImages).await;
     put(&db, "Music", "pk=1 sk=2 x=345").await.unwrap();
     put(&db, "Music", "pk=1 sk=2 x=3456").await.unwrap();
@@ -62,7 +62,7 @@ async fn a_record_says_what_when_and_how_large() {
 
 #[tokio::test]
 async fn a_batch_is_recorded_item_by_item_and_a_refused_write_not_at_all() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     let arn = streamed(&db, "Music", StreamViewType::KeysOnly).await;
     create_table(&db, create("Plain", "pk:S", "H:pk")).await.unwrap();
     put(&db, "Music", "pk=7 sk=1").await.unwrap();
@@ -102,7 +102,7 @@ async fn a_batch_is_recorded_item_by_item_and_a_refused_write_not_at_all() {
 
 #[tokio::test]
 async fn a_page_has_at_most_a_megabyte_and_as_many_records_as_were_asked_for() {
-    let db = open(&engine()).await;
+    let db = open(&engine().await).await;
     let arn = streamed(&db, "Music", StreamViewType::NewImage).await;
     let filling = "x".repeat(300_000);
     for n in 0..8 {

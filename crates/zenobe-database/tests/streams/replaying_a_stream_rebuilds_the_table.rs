@@ -2,13 +2,11 @@
 //! old image is what the replay has.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use proptest::prelude::*;
 use zenobe_database::Database;
 use zenobe_model::operation::*;
-use zenobe_storage::Engine;
-use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
+use zenobe_storage::memory::MemoryOptions;
 
 use super::reading::*;
 use super::support::*;
@@ -127,15 +125,16 @@ fn replay(records: &[StreamRecord]) -> Vec<String> {
 }
 
 fn check(global_commit: bool, steps: &[Step]) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let environment = TestEnvironment::new();
         let options = MemoryOptions { global_commit, ..MemoryOptions::default() };
-        let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new(options));
+        let engine = Store::new(options).await.engine().await;
         let mut db = open_at(&engine, environment.clone()).await;
         let arn = streamed(&db, "Music", StreamViewType::NewAndOldImages).await;
         for (count, step) in steps.iter().enumerate() {
             if count == steps.len() / 2 {
+                end(db).await;
                 db = open_at(&engine, environment.clone()).await;
             }
             // No more than the retention of a day.
@@ -151,7 +150,7 @@ fn check(global_commit: bool, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(times(150, 3)))]
 
     #[test]
     fn whatever_is_written(steps in steps()) {

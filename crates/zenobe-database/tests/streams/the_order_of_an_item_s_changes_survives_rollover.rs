@@ -16,7 +16,7 @@ const WRITES: u64 = 300;
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn exactly_once_and_in_order() {
     let environment = TestEnvironment::new();
-    let db = open_at(&engine(), environment.clone()).await;
+    let db = open_at(&engine().await, environment.clone()).await;
     let arn = streamed(&db, "Music", StreamViewType::NewImage).await;
     let over = Arc::new(AtomicBool::new(false));
     let roller = tokio::spawn({
@@ -26,7 +26,7 @@ async fn exactly_once_and_in_order() {
             // No more than fit into the retention.
             while !over.load(Ordering::Relaxed) && rollovers < 20 {
                 // What a clock would do, faster.
-                environment.advance(HOUR_MS * 4 / 16);
+                environment.advance(HOUR_MS * 4 / times(16, 4));
                 db.maintain_streams().await.unwrap();
                 rollovers += 1;
                 for _ in 0..100 {
@@ -35,8 +35,9 @@ async fn exactly_once_and_in_order() {
             }
         }
     });
+    let writes = times(WRITES, 60);
     let writers: Vec<_> =
-        (0..WRITERS).map(|n| tokio::spawn(count_up(db.clone(), n, WRITES))).collect();
+        (0..WRITERS).map(|n| tokio::spawn(count_up(db.clone(), n, writes))).collect();
     for writer in writers {
         writer.await.unwrap();
     }
@@ -49,6 +50,6 @@ async fn exactly_once_and_in_order() {
         assert_eq!(counter(&record), *last + 1, "{}", text(&record));
         *last += 1;
     }
-    assert_eq!(counters.values().sum::<u64>(), WRITERS * WRITES);
+    assert_eq!(counters.values().sum::<u64>(), WRITERS * writes);
     assert!(shards(&db, &arn).await.len() >= 8, "no shard was closed meanwhile");
 }

@@ -1,27 +1,30 @@
 //! The process that makes a transaction dies after any number of calls of the engine. Whoever comes
 //! next finds all of the transaction or nothing, waits no longer than its deadline, and cleans up.
 
-use std::sync::Arc;
+use std::pin::pin;
 
 use zenobe_model::ErrorCode;
-use zenobe_storage::Engine;
 
-use super::stepwise::{Stepwise, poll_times};
+use super::stepwise::Stepwise;
 use super::support::*;
 
 #[tokio::test]
 async fn whenever_it_dies() {
     const TRANSFER: [(&str, &str, i64); 1] = [("a", "c", 30)];
     let mut outcomes = [0, 0];
-    for steps in 1.. {
-        let engine = engine(false, None);
-        let environment = TestEnvironment::new(1);
-        let db = open(&engine, &environment).await;
-        found(&db).await;
-        let dying: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
-        let dying = open(&dying, &TestEnvironment::new(2)).await;
-        let done = poll_times(transact(&dying, transfer("a", "c", 30, 0)), steps);
-        println!("{steps} steps");
+    let engine = engine(false).await;
+    let environment = process(1);
+    let db = open(&engine, &environment).await;
+    create_tables(&db).await;
+    for count in 0.. {
+        endow(&db).await;
+        let (dying, steps) = Stepwise::over(&engine);
+        let dying = open(&dying, &environment).await;
+        let done = {
+            let dying = pin!(transact(&dying, transfer("a", "c", 30, 0)));
+            steps.run(dying, count).await
+        };
+        println!("{count} steps");
 
         // Readers do not wait: they see all or nothing, at once.
         let seen = read(&db, "a").await.unwrap();
@@ -40,6 +43,8 @@ async fn whenever_it_dies() {
         assert!(happened || done.is_none());
         outcomes[usize::from(happened)] += 1;
         clear(&db, &engine, &environment).await;
+        steps.free();
+        end(dying).await;
         if done.is_some() {
             break;
         }
@@ -49,15 +54,19 @@ async fn whenever_it_dies() {
 
 #[tokio::test]
 async fn a_token_is_free_again_when_its_transaction_has_died() {
-    for steps in 1.. {
-        let engine = engine(false, None);
-        let environment = TestEnvironment::new(1);
-        let db = open(&engine, &environment).await;
-        found(&db).await;
-        let dying: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
-        let dying = open(&dying, &TestEnvironment::new(2)).await;
+    let engine = engine(false).await;
+    let environment = process(1);
+    let db = open(&engine, &environment).await;
+    create_tables(&db).await;
+    for count in 0.. {
+        endow(&db).await;
+        let (dying, steps) = Stepwise::over(&engine);
+        let dying = open(&dying, &environment).await;
         let actions = || vec![add("a", 1), add("d", -1)];
-        let done = poll_times(transact_with(&dying, actions(), Some("token")), steps);
+        let done = {
+            let dying = pin!(transact_with(&dying, actions(), Some("token")));
+            steps.run(dying, count).await
+        };
         let again = transact_with(&db, actions(), Some("token")).await;
         if let Err(error) = again {
             assert_eq!(error.code, ErrorCode::TransactionInProgress);
@@ -66,6 +75,8 @@ async fn a_token_is_free_again_when_its_transaction_has_died() {
         }
         assert_eq!(read_together(&db, &["a", "d"]).await.unwrap(), [Some(101), Some(99)]);
         clear(&db, &engine, &environment).await;
+        steps.free();
+        end(dying).await;
         if done.is_some() {
             break;
         }

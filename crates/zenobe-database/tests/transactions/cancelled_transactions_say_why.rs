@@ -8,9 +8,9 @@ use super::support::*;
 
 #[tokio::test]
 async fn every_action_has_its_reason_and_nothing_happens() {
-    for global in [true, false] {
-        let engine = engine(global, None);
-        let db = open(&engine, &TestEnvironment::new(1)).await;
+    for &global in reaches() {
+        let engine = engine(global).await;
+        let db = open(&engine, &process(1)).await;
         found(&db).await;
         let mut wants_item = check("c", 1);
         wants_item.return_values_on_condition_check_failure =
@@ -40,8 +40,8 @@ async fn every_action_has_its_reason_and_nothing_happens() {
 
 #[tokio::test]
 async fn keys_that_do_not_fit_cancel_before_conditions_are_looked_at() {
-    let engine = engine(true, None);
-    let db = open(&engine, &TestEnvironment::new(1)).await;
+    let engine = engine(true).await;
+    let db = open(&engine, &process(1)).await;
     found(&db).await;
     let wrong_key = |name: &str| {
         let mut action = delete(name);

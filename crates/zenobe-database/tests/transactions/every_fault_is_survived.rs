@@ -9,7 +9,7 @@ use zenobe_model::{ErrorCode, ServiceError};
 use zenobe_storage::memory::{Call, CommitFault, FaultScript};
 use zenobe_storage::{Engine, EngineError};
 
-use super::stepwise::{Stepwise, poll_pinned};
+use super::stepwise::Stepwise;
 use super::support::*;
 
 const TRANSFERS: [(&str, &str, i64); 5] =
@@ -59,12 +59,12 @@ async fn pay(db: &Database, environment: &TestEnvironment, id: usize) {
 
 /// How many commits it took until all transfers were made.
 async fn live(global: bool, faults: &Arc<FaultScript>, plan: impl Fn(&FaultScript)) -> u64 {
-    let engine = engine(global, Some(faults.clone()));
-    let environment = TestEnvironment::new(1);
+    let engine = faulty_engine(global, faults.clone());
+    let environment = process(1);
     let mine = open(&engine, &environment).await;
     found(&mine).await;
     // Another process over the same engine, which takes no latch of the first.
-    let theirs = open(&engine, &TestEnvironment::new(2)).await;
+    let theirs = open(&engine, &process(2)).await;
     faults.reset();
     plan(faults);
     let mut done = Vec::new();
@@ -145,11 +145,11 @@ async fn any_commit_at_once() {
 /// Transfers only: a fault in the audit is no fault of a transaction.
 async fn any_other_call(global: bool) {
     let faults = Arc::new(FaultScript::new());
-    let engine_of = |faults: &Arc<FaultScript>| engine(global, Some(faults.clone()));
+    let engine_of = |faults: &Arc<FaultScript>| faulty_engine(global, faults.clone());
     for call in [Call::Get, Call::MultiGet, Call::Durable, Call::Commit, Call::Snapshot] {
         for ordinal in 0.. {
             let engine = engine_of(&faults);
-            let environment = TestEnvironment::new(1);
+            let environment = process(1);
             let db = open(&engine, &environment).await;
             found(&db).await;
             faults.reset();
@@ -190,8 +190,8 @@ async fn any_other_call_at_once() {
 async fn a_late_single_commit_happens_once() {
     for global in [true, false] {
         let faults = Arc::new(FaultScript::new());
-        let engine = engine(global, Some(faults.clone()));
-        let environment = TestEnvironment::new(1);
+        let engine = faulty_engine(global, faults.clone());
+        let environment = process(1);
         let db = open(&engine, &environment).await;
         found(&db).await;
         for fault in [
@@ -215,23 +215,47 @@ async fn a_late_single_commit_happens_once() {
     }
 }
 
+/// Two processes that have done the same add the same at the same time: what one made is not taken for the other's.
+#[tokio::test]
+async fn a_write_by_others_is_not_taken_for_ones_own() {
+    for global in [true, false] {
+        let faults = Arc::new(FaultScript::new());
+        let engine = faulty_engine(global, faults.clone());
+        found(&open(&engine, &process(1)).await).await;
+        let theirs = open(&engine, &process(2)).await;
+        let (stepwise, steps) = Stepwise::over(&engine);
+        let stepwise = open(&stepwise, &process(3)).await;
+        let mut mine = pin!(add_alone(&stepwise, "a", 5));
+        let before = faults.commit_count();
+        faults.at_next_commit(CommitFault::UnknownNotCommitted);
+        while faults.commit_count() == before {
+            assert!(steps.run(mine.as_mut(), 1).await.is_none());
+        }
+        steps.free();
+        assert_eq!(add_alone(&theirs, "a", 5).await.unwrap(), 105);
+        assert_eq!(mine.await.unwrap_err().code, ErrorCode::InternalServer);
+        assert_eq!(read(&theirs, "a").await.unwrap(), Some(105));
+    }
+}
+
 /// Nobody can tell by whom an item was deleted: of a transaction that did more, that is not taken for its own.
 #[tokio::test]
 async fn a_deletion_by_others_is_not_taken_for_ones_own() {
     for global in [true, false] {
         let faults = Arc::new(FaultScript::new());
-        let engine = engine(global, Some(faults.clone()));
-        let db = open(&engine, &TestEnvironment::new(1)).await;
+        let engine = faulty_engine(global, faults.clone());
+        let db = open(&engine, &process(1)).await;
         found(&db).await;
-        let theirs = open(&engine, &TestEnvironment::new(2)).await;
-        let stepwise: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
-        let stepwise = open(&stepwise, &TestEnvironment::new(3)).await;
+        let theirs = open(&engine, &process(2)).await;
+        let (stepwise, steps) = Stepwise::over(&engine);
+        let stepwise = open(&stepwise, &process(3)).await;
         let mut mine = pin!(transact(&stepwise, vec![check("c", 100), delete("d")]));
         let before = faults.commit_count();
         faults.at_next_commit(CommitFault::UnknownNotCommitted);
         while faults.commit_count() == before {
-            assert!(poll_pinned(mine.as_mut(), 1).is_none());
+            assert!(steps.run(mine.as_mut(), 1).await.is_none());
         }
+        steps.free();
         transact(&theirs, vec![add("c", 1), delete("d")]).await.unwrap();
         assert_eq!(mine.await.unwrap_err().code, ErrorCode::InternalServer);
     }

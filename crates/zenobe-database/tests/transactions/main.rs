@@ -1,5 +1,5 @@
 //! Transactions: on engines that commit everything at once, and on engines that commit one partition
-//! at a time.
+//! at a time, as the one on Cassandra does.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
 
@@ -9,6 +9,8 @@ mod every_fault_is_survived;
 mod histories_are_serializable;
 mod serializability;
 mod stepwise;
+#[path = "../store/mod.rs"]
+mod store;
 mod support;
 mod the_checker_knows_what_has_an_order;
 mod tokens_make_a_transaction_happen_once;

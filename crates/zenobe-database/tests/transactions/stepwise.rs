@@ -1,21 +1,84 @@
-//! Futures that stop at each call of the engine, so that a test chooses how they interleave.
+//! Futures that stop before any call of the engine, so that a test chooses how they interleave.
 
-use std::future::Future;
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 
+use tokio::sync::Semaphore;
 use zenobe_storage::*;
 
-/// An engine that gives way once before each call.
-pub(crate) struct Stepwise(pub(crate) Arc<dyn Engine>);
+/// An engine that gives way once before each call, and makes it when it may.
+pub(crate) struct Stepwise {
+    engine: Arc<dyn Engine>,
+    steps: Arc<Steps>,
+}
+
+impl Stepwise {
+    /// Makes one that may make any calls.
+    pub(crate) fn over(engine: &Arc<dyn Engine>) -> (Arc<dyn Engine>, Arc<Steps>) {
+        let steps = Arc::new(Steps { left: Semaphore::new(0), waiting: AtomicUsize::new(0) });
+        steps.free();
+        let stepwise = Self { engine: Arc::clone(engine), steps: Arc::clone(&steps) };
+        (Arc::new(stepwise), steps)
+    }
+}
+
+/// How many calls may be made.
+pub(crate) struct Steps {
+    left: Semaphore,
+    waiting: AtomicUsize,
+}
+
+/// Somebody who waits to make a call.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Steps {
+    /// Lets any calls be made from now on.
+    pub(crate) fn free(&self) {
+        self.left.add_permits(Semaphore::MAX_PERMITS - self.left.available_permits());
+    }
+
+    /// Runs a future until it wants to make a call after so many; what it came to, if it came to its end.
+    pub(crate) async fn run<T>(
+        &self,
+        mut future: Pin<&mut impl Future<Output = T>>,
+        steps: usize,
+    ) -> Option<T> {
+        self.left.forget_permits(Semaphore::MAX_PERMITS);
+        self.left.add_permits(steps);
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending if self.waiting.load(Ordering::SeqCst) > 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    async fn step(&self) {
+        tokio::task::yield_now().await;
+        if let Ok(step) = self.left.try_acquire() {
+            return step.forget();
+        }
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&self.waiting);
+        self.left.acquire().await.unwrap().forget();
+    }
+}
 
 macro_rules! stepwise {
     ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
         $(fn $name(&self, $($argument: $type),*) -> BoxFuture<'_, EngineResult<$result>> {
             Box::pin(async move {
-                tokio::task::yield_now().await;
-                self.0.$name($($argument),*).await
+                self.steps.step().await;
+                self.engine.$name($($argument),*).await
             })
         })*
     };
@@ -23,19 +86,19 @@ macro_rules! stepwise {
 
 impl Engine for Stepwise {
     fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
+        self.engine.capabilities()
     }
 
     fn partition_hash(&self, partition: &[u8]) -> u64 {
-        self.0.partition_hash(partition)
+        self.engine.partition_hash(partition)
     }
 
     fn health(&self) -> Health {
-        self.0.health()
+        self.engine.health()
     }
 
     fn figures(&self) -> Vec<Figure> {
-        self.0.figures()
+        self.engine.figures()
     }
 
     stepwise! {
@@ -57,21 +120,4 @@ impl Engine for Stepwise {
         space_stats(space: SpaceId) -> SpaceStats;
         close() -> ();
     }
-}
-
-/// Polls a future this often; what it came to, if it came to its end.
-pub(crate) fn poll_times<T>(future: impl Future<Output = T>, times: usize) -> Option<T> {
-    poll_pinned(pin!(future), times)
-}
-
-/// The same for a future that is to go on later.
-pub(crate) fn poll_pinned<T>(
-    mut future: std::pin::Pin<&mut impl Future<Output = T>>,
-    times: usize,
-) -> Option<T> {
-    let mut context = Context::from_waker(Waker::noop());
-    (0..times).find_map(|_| match future.as_mut().poll(&mut context) {
-        std::task::Poll::Ready(done) => Some(done),
-        std::task::Poll::Pending => None,
-    })
 }

@@ -1,74 +1,44 @@
-//! A bank in a database in memory: accounts in two tables, transfers between them.
+//! A bank: accounts in two tables, transfers between them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use zenobe_database::environment::Environment;
 use zenobe_database::{Database, DatabaseConfig};
 use zenobe_model::error::{CancellationReason, Detail};
 use zenobe_model::operation::*;
 use zenobe_model::value::ValueType;
 use zenobe_model::{AttributeValue, EncodedItem, Item, Number, ServiceError};
 use zenobe_storage::memory::{FaultScript, MemoryEngine, MemoryOptions};
-use zenobe_storage::{BoxFuture, Engine, HashInterval, Lane, PageLimit, Read, ScanRead, SpaceId};
+use zenobe_storage::{Engine, HashInterval, Lane, PageLimit, Read, ScanRead, SpaceId};
+
+pub(crate) use crate::store::*;
 
 /// What every account begins with.
 pub(crate) const BALANCE: i64 = 100;
 /// The accounts: two in a table of their own, two in one partition of a table with a local index.
 pub(crate) const ACCOUNTS: [&str; 4] = ["a", "b", "c", "d"];
 
-pub(crate) struct TestEnvironment {
-    now_ms: AtomicU64,
-    random: AtomicU64,
+/// The engine of a process over a new store; in memory with or without a global commit.
+pub(crate) async fn engine(global: bool) -> Arc<dyn Engine> {
+    Store::new(options(global)).await.engine().await
 }
 
-impl TestEnvironment {
-    /// Time begins at the same moment, random numbers with `seed`.
-    pub(crate) fn new(seed: u64) -> Arc<Self> {
-        Arc::new(Self {
-            now_ms: AtomicU64::new(1_791_500_851_275),
-            random: AtomicU64::new(seed << 32),
-        })
-    }
-
-    pub(crate) fn advance(&self, ms: u64) {
-        self.now_ms.fetch_add(ms, Ordering::Relaxed);
-    }
+/// An engine in memory whose calls go wrong.
+pub(crate) fn faulty_engine(global: bool, faults: Arc<FaultScript>) -> Arc<dyn Engine> {
+    Arc::new(MemoryEngine::new(MemoryOptions { faults: Some(faults), ..options(global) }))
 }
 
-impl Environment for TestEnvironment {
-    fn now_ms(&self) -> u64 {
-        self.now_ms.load(Ordering::Relaxed)
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        self.now_ms()
-    }
-
-    fn random(&self) -> u128 {
-        u128::from(self.random.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::task::yield_now())
-    }
+pub(crate) fn options(global: bool) -> MemoryOptions {
+    MemoryOptions { global_commit: global, snapshot_read: global, ..MemoryOptions::default() }
 }
 
-/// An engine in memory, with or without a global commit.
-pub(crate) fn engine(global: bool, faults: Option<Arc<FaultScript>>) -> Arc<dyn Engine> {
-    Arc::new(MemoryEngine::new(MemoryOptions {
-        global_commit: global,
-        snapshot_read: global,
-        faults: faults.map(|faults| faults as _),
-        ..MemoryOptions::default()
-    }))
+/// The environment of a process: all have the same time, and random numbers of their own.
+pub(crate) fn process(number: u64) -> Arc<TestEnvironment> {
+    TestEnvironment::of_process(number, 0)
 }
 
 pub(crate) async fn open(engine: &Arc<dyn Engine>, environment: &Arc<TestEnvironment>) -> Database {
-    let environment = Arc::clone(environment);
-    Database::open(Arc::clone(engine), environment, DatabaseConfig::default()).await.unwrap()
+    begin(engine, environment, DatabaseConfig::default()).await.unwrap()
 }
 
 fn schema(keys: &[&str]) -> Vec<KeySchemaElement> {
@@ -303,9 +273,15 @@ pub(crate) async fn add_alone(db: &Database, name: &str, amount: i64) -> Result<
     }
 }
 
-/// Gives every account its balance.
+/// Makes the tables, and gives every account its balance.
 pub(crate) async fn found(db: &Database) {
     create_tables(db).await;
+    endow(db).await;
+}
+
+/// Gives every account its balance, and forgets the first transfer.
+pub(crate) async fn endow(db: &Database) {
+    transact(db, vec![delete("transfer 0")]).await.unwrap();
     for name in ACCOUNTS {
         let (table, mut item) = place(name);
         item.insert("n".to_owned(), n(BALANCE));

@@ -7,9 +7,9 @@ use super::support::*;
 
 #[tokio::test]
 async fn once_in_ten_minutes_and_across_restarts() {
-    for global in [true, false] {
-        let engine = engine(global, None);
-        let environment = TestEnvironment::new(1);
+    for &global in reaches() {
+        let engine = engine(global).await;
+        let environment = process(1);
         let mut db = open(&engine, &environment).await;
         found(&db).await;
         for _ in 0..3 {
@@ -27,9 +27,9 @@ async fn once_in_ten_minutes_and_across_restarts() {
 
 #[tokio::test]
 async fn a_token_stands_for_one_request() {
-    for global in [true, false] {
-        let engine = engine(global, None);
-        let environment = TestEnvironment::new(1);
+    for &global in reaches() {
+        let engine = engine(global).await;
+        let environment = process(1);
         let db = open(&engine, &environment).await;
         found(&db).await;
         transact_with(&db, vec![add("a", 1)], Some("token")).await.unwrap();
@@ -44,9 +44,9 @@ async fn a_token_stands_for_one_request() {
 
 #[tokio::test]
 async fn what_was_cancelled_has_used_up_no_token() {
-    for global in [true, false] {
-        let engine = engine(global, None);
-        let db = open(&engine, &TestEnvironment::new(1)).await;
+    for &global in reaches() {
+        let engine = engine(global).await;
+        let db = open(&engine, &process(1)).await;
         found(&db).await;
         let error = transact_with(&db, vec![check("a", 5)], Some("token")).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::TransactionCanceled);
@@ -57,9 +57,9 @@ async fn what_was_cancelled_has_used_up_no_token() {
 
 #[tokio::test]
 async fn the_second_time_reads_are_billed() {
-    for global in [true, false] {
-        let engine = engine(global, None);
-        let db = open(&engine, &TestEnvironment::new(1)).await;
+    for &global in reaches() {
+        let engine = engine(global).await;
+        let db = open(&engine, &process(1)).await;
         found(&db).await;
         let actions = || vec![add("a", 1), add("c", 2), check("b", 100)];
         for (direction, shared) in [
@@ -81,9 +81,9 @@ async fn the_second_time_reads_are_billed() {
 
 #[tokio::test]
 async fn two_at_the_same_time_are_told_apart() {
-    for global in [true, false] {
-        let engine = engine(global, None);
-        let db = open(&engine, &TestEnvironment::new(1)).await;
+    for &global in reaches() {
+        let engine = engine(global).await;
+        let db = open(&engine, &process(1)).await;
         found(&db).await;
         let tasks: Vec<_> = (0..20)
             .map(|_| {

@@ -1,35 +1,35 @@
 //! Two processes without a latch in common, at every point at which one can stop while the other runs.
 
 use std::pin::pin;
-use std::sync::Arc;
 
 use zenobe_model::ErrorCode;
-use zenobe_storage::Engine;
 
-use super::stepwise::{Stepwise, poll_pinned};
+use super::stepwise::Stepwise;
 use super::support::*;
 
 /// Each looks at what the other changes: if both happened, neither could have been first.
 async fn no_write_skew(x: &str, y: &str) {
-    for global in [true, false] {
+    for &global in reaches() {
         let mut both = [0, 0, 0];
-        for steps in 0.. {
-            let engine = engine(global, None);
-            let db = open(&engine, &TestEnvironment::new(1)).await;
-            found(&db).await;
-            let stepwise: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
-            let stepwise = open(&stepwise, &TestEnvironment::new(2)).await;
+        let engine = engine(global).await;
+        let db = open(&engine, &process(1)).await;
+        create_tables(&db).await;
+        let (stepwise, steps) = Stepwise::over(&engine);
+        let stepwise = open(&stepwise, &process(2)).await;
+        for count in 0.. {
+            endow(&db).await;
             let mut first = pin!(transact(&stepwise, vec![check(x, 100), add(y, 1)]));
-            let before = poll_pinned(first.as_mut(), steps);
+            let before = steps.run(first.as_mut(), count).await;
             let second = transact(&db, vec![check(y, 100), add(x, 1)]).await;
             let is_over = before.is_some();
+            steps.free();
             let first = match before {
                 Some(done) => done,
                 None => first.await,
             };
             let happened = usize::from(first.is_ok()) + usize::from(second.is_ok());
             both[happened] += 1;
-            assert!(happened < 2, "{steps} steps: a write skew");
+            assert!(happened < 2, "{count} steps: a write skew");
             let changed = read_together(&db, &[x, y]).await.unwrap();
             let sum: i64 = changed.into_iter().map(Option::unwrap).sum();
             assert_eq!(sum, 200 + i64::try_from(happened).unwrap());
@@ -55,16 +55,18 @@ async fn no_write_skew_within_a_partition() {
 #[tokio::test]
 async fn one_commit_and_two_phases_take_turns() {
     let (mut refused, mut done) = (0, 0);
-    for steps in 0.. {
-        let engine = engine(false, None);
-        let db = open(&engine, &TestEnvironment::new(1)).await;
-        found(&db).await;
-        let stepwise: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
-        let stepwise = open(&stepwise, &TestEnvironment::new(2)).await;
+    let engine = engine(false).await;
+    let db = open(&engine, &process(1)).await;
+    create_tables(&db).await;
+    let (stepwise, steps) = Stepwise::over(&engine);
+    let stepwise = open(&stepwise, &process(2)).await;
+    for count in 0.. {
+        endow(&db).await;
         let mut two_phases = pin!(transact(&stepwise, vec![check("c", 100), add("a", 1)]));
-        let before = poll_pinned(two_phases.as_mut(), steps);
+        let before = steps.run(two_phases.as_mut(), count).await;
         let one_commit = transact(&db, vec![add("c", 1), check("d", 100)]).await;
         let is_over = before.is_some();
+        steps.free();
         let first = match before {
             Some(first) => first,
             None => two_phases.await,
@@ -72,14 +74,14 @@ async fn one_commit_and_two_phases_take_turns() {
         match &one_commit {
             Ok(_) => done += 1,
             Err(error) => {
-                assert_eq!(codes(error), ["TransactionConflict", "None"], "{steps} steps");
+                assert_eq!(codes(error), ["TransactionConflict", "None"], "{count} steps");
                 refused += 1;
             }
         }
         let expected =
             [Some(100 + i64::from(one_commit.is_ok())), Some(100 + i64::from(first.is_ok()))];
-        assert_eq!(read_together(&db, &["c", "a"]).await.unwrap(), expected, "{steps} steps");
-        assert!(first.is_ok() || one_commit.is_ok(), "{steps} steps");
+        assert_eq!(read_together(&db, &["c", "a"]).await.unwrap(), expected, "{count} steps");
+        assert!(first.is_ok() || one_commit.is_ok(), "{count} steps");
         if is_over {
             break;
         }
@@ -90,17 +92,19 @@ async fn one_commit_and_two_phases_take_turns() {
 /// A single write is before the transaction or after it, or is told of the conflict.
 #[tokio::test]
 async fn a_single_write_is_not_lost() {
-    for global in [true, false] {
-        for steps in 0.. {
-            let engine = engine(global, None);
-            let db = open(&engine, &TestEnvironment::new(1)).await;
-            found(&db).await;
-            let stepwise: Arc<dyn Engine> = Arc::new(Stepwise(engine.clone()));
-            let stepwise = open(&stepwise, &TestEnvironment::new(2)).await;
+    for &global in reaches() {
+        let engine = engine(global).await;
+        let db = open(&engine, &process(1)).await;
+        create_tables(&db).await;
+        let (stepwise, steps) = Stepwise::over(&engine);
+        let stepwise = open(&stepwise, &process(2)).await;
+        for count in 0.. {
+            endow(&db).await;
             let mut transfer = pin!(transact(&stepwise, vec![add("a", -10), add("d", 10)]));
-            let before = poll_pinned(transfer.as_mut(), steps);
+            let before = steps.run(transfer.as_mut(), count).await;
             let single = add_alone(&db, "d", 1).await;
             let is_over = before.is_some();
+            steps.free();
             let done = match before {
                 Some(done) => done,
                 None => transfer.await,
@@ -112,7 +116,7 @@ async fn a_single_write_is_not_lost() {
             }
             let expected = 110 + i64::from(single.is_ok());
             let found = read_together(&db, &["a", "d"]).await.unwrap();
-            assert_eq!(found, [Some(90), Some(expected)], "{steps} steps");
+            assert_eq!(found, [Some(90), Some(expected)], "{count} steps");
             if is_over {
                 break;
             }

@@ -24,8 +24,8 @@ async fn calls(faults: &FaultScript, run: impl Future<Output = ()>) -> [u64; 3] 
 #[tokio::test]
 async fn one_read_and_one_commit() {
     let faults = Arc::new(FaultScript::new());
-    let engine = engine(false, Some(faults.clone()));
-    let environment = TestEnvironment::new(1);
+    let engine = faulty_engine(false, faults.clone());
+    let environment = process(1);
     let db = open(&engine, &environment).await;
     found(&db).await;
     let run = async |actions: Vec<TransactWriteItem>, token: Option<&str>| {
@@ -46,8 +46,8 @@ async fn one_read_and_one_commit() {
 #[tokio::test]
 async fn it_costs_and_counts_as_in_two_phases() {
     let run = async |token: Option<&str>| {
-        let engine = engine(false, None);
-        let environment = TestEnvironment::new(1);
+        let engine = engine(false).await;
+        let environment = process(1);
         let db = open(&engine, &environment).await;
         found(&db).await;
         let actions = vec![add("c", 1), add("d", 10)];
@@ -75,7 +75,7 @@ async fn what_is_too_large_for_one_commit_is_made_all_the_same() {
         commit_bytes_max: 2_500,
         ..MemoryOptions::default()
     }));
-    let environment = TestEnvironment::new(1);
+    let environment = process(1);
     let db = open(&engine, &environment).await;
     found(&db).await;
     let large = |name: &str| {
@@ -94,8 +94,8 @@ async fn what_is_too_large_for_one_commit_is_made_all_the_same() {
 
 #[tokio::test]
 async fn every_action_has_its_reason() {
-    let engine = engine(false, None);
-    let db = open(&engine, &TestEnvironment::new(1)).await;
+    let engine = engine(false).await;
+    let db = open(&engine, &process(1)).await;
     found(&db).await;
     let error = transact(&db, vec![add("d", 1), check("c", 1)]).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::TransactionCanceled);
