@@ -30,9 +30,9 @@ pub(crate) fn after(position: u64) -> String {
     sequence_number(LogCursor { position: Position(position.saturating_add(1)), ordinal: 0 })
 }
 
-/// The sequence number of the start of a position.
-pub(crate) fn at(position: u64) -> String {
-    sequence_number(LogCursor { position: Position(position), ordinal: 0 })
+/// The last sequence number at a position: the commit there may have several records.
+pub(crate) fn last(position: u64) -> String {
+    sequence_number(end_of(position))
 }
 
 /// The place that a sequence number tells; `None` if it is none of ours.
