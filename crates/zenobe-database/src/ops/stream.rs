@@ -148,7 +148,7 @@ fn describe_shard(shard: &Shard, shard_id: String) -> ShardDescription {
     ShardDescription {
         shard_id,
         starting_sequence_number: position::after(shard.start),
-        ending_sequence_number: shard.end.map(|end| position::at(end.position)),
+        ending_sequence_number: shard.end.map(|end| position::last(end.position)),
         parent_shard_id: shard.parent.map(ShardName::text),
     }
 }

@@ -30,9 +30,9 @@ pub(crate) fn after(position: u64) -> String {
     sequence_number(LogCursor { position: Position(position.saturating_add(1)), ordinal: 0 })
 }
 
-/// The sequence number of the start of a position.
-pub(crate) fn at(position: u64) -> String {
-    sequence_number(LogCursor { position: Position(position), ordinal: 0 })
+/// The last sequence number at a position: the commit there may have several records.
+pub(crate) fn last(position: u64) -> String {
+    sequence_number(end_of(position))
 }
 
 /// The place that a sequence number tells; `None` if it is none of ours.
@@ -136,7 +136,7 @@ mod tests {
     fn sequence_numbers_are_texts_of_digits_that_ascend() {
         assert_eq!(sequence_number(cursor(12, 3)), "100000000000000000012000003");
         assert_eq!(after(11), "100000000000000000012000000");
-        assert_eq!(at(12), after(11));
+        assert_eq!(last(12), "100000000000000000012999999");
         for text in ["", "1", "200000000000000000012000003", "10000000000000000001200000x"] {
             assert_eq!(parse_sequence_number(text), None, "{text}");
         }

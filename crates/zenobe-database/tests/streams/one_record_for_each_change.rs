@@ -1,6 +1,7 @@
 //! A change makes one record, what changes nothing makes none; the view decides what is in it.
 
 use zenobe_model::operation::*;
+use zenobe_storage::memory::MemoryOptions;
 
 use super::reading::*;
 use super::support::*;
@@ -127,4 +128,38 @@ async fn a_page_has_at_most_a_megabyte_and_as_many_records_as_were_asked_for() {
         message,
         "One or more parameter values were invalid: Limit should be less than or equal to 1000"
     );
+}
+
+/// Where processes share the store, a commit of several records may be the last before shards are closed.
+#[tokio::test]
+async fn a_closed_shard_ends_after_its_last_record() {
+    let options = MemoryOptions {
+        global_commit: false,
+        snapshot_read: false,
+        shared: true,
+        ..MemoryOptions::default()
+    };
+    let environment = TestEnvironment::new();
+    let engine = Store::new(options).await.engine().await;
+    let db = open_at(&engine, environment.clone()).await;
+    let arn = streamed(&db, "Music", StreamViewType::KeysOnly).await;
+    let put = |sk: u8| TransactWriteItem {
+        kind: TransactWriteKind::Put,
+        table_name: "Music".to_owned(),
+        item: Ok(item(&format!("pk=1 sk={sk}")).into()),
+        update_expression: None,
+        condition_expression: None,
+        expression_attribute_names: None,
+        expression_attribute_values: None,
+        return_values_on_condition_check_failure: ReturnValuesOnConditionCheckFailure::None,
+    };
+    let request = TransactWriteItemsRequest {
+        transact_items: (0..5).map(|sk| Ok(put(sk))).collect(),
+        ..TransactWriteItemsRequest::default()
+    };
+    db.execute(Request::TransactWriteItems(Box::new(request))).await.unwrap();
+    environment.advance(4 * HOUR_MS);
+    db.maintain_streams().await.unwrap();
+    assert_eq!(shards(&db, &arn).await.len(), 8);
+    assert_eq!(read_all(&db, &arn).await.len(), 5);
 }
