@@ -15,7 +15,7 @@ use zenobe_model::{ErrorCode, ServiceError};
 
 use super::table::key_schema;
 use crate::Inner;
-use crate::catalog::{Shard, ShardName, Stream, parse_arn};
+use crate::catalog::{Shard, ShardEnd, ShardName, Stream, parse_arn};
 use crate::stream::position::{self, Iterator};
 use crate::stream::reading::{self, Start};
 
@@ -145,10 +145,13 @@ async fn status(db: &Inner, stream: &Stream) -> Result<StreamStatus, ServiceErro
 }
 
 fn describe_shard(shard: &Shard, shard_id: String) -> ShardDescription {
+    let starting_sequence_number = position::after(shard.start);
+    // Where a cut is no commit of its own, shards without a record end where they start.
+    let ending = |end: ShardEnd| position::last(end.position).max(starting_sequence_number.clone());
     ShardDescription {
         shard_id,
-        starting_sequence_number: position::after(shard.start),
-        ending_sequence_number: shard.end.map(|end| position::last(end.position)),
+        ending_sequence_number: shard.end.map(ending),
+        starting_sequence_number,
         parent_shard_id: shard.parent.map(ShardName::text),
     }
 }

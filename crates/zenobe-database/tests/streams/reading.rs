@@ -146,9 +146,10 @@ pub(crate) async fn read_all(db: &Database, arn: &str) -> Vec<StreamRecord> {
         let from = start(arn, &shard.shard_id, ShardIteratorType::TrimHorizon);
         let (records, next) = drain(db, iterator(db, from).await.unwrap(), Some(7)).await;
         assert_eq!(next.is_none(), shard.ending_sequence_number.is_some());
+        let end = shard.ending_sequence_number.as_ref();
+        assert!(end.is_none_or(|end| *end >= shard.starting_sequence_number));
         for record in &records {
             assert!(record.sequence_number >= shard.starting_sequence_number);
-            let end = shard.ending_sequence_number.as_ref();
             assert!(end.is_none_or(|end| record.sequence_number <= *end));
         }
         assert!(records.is_sorted_by(|a, b| a.sequence_number < b.sequence_number));
