@@ -12,10 +12,7 @@ use super::support::*;
 async fn whenever_it_dies() {
     const TRANSFER: [(&str, &str, i64); 1] = [("a", "c", 30)];
     let mut outcomes = [0, 0];
-    let engine = engine(false).await;
-    let environment = process(1);
-    let db = open(&engine, &environment).await;
-    create_tables(&db).await;
+    let (engine, environment, db) = founder(false).await;
     for count in 0.. {
         endow(&db).await;
         let (dying, steps) = Stepwise::over(&engine);
@@ -54,10 +51,7 @@ async fn whenever_it_dies() {
 
 #[tokio::test]
 async fn a_token_is_free_again_when_its_transaction_has_died() {
-    let engine = engine(false).await;
-    let environment = process(1);
-    let db = open(&engine, &environment).await;
-    create_tables(&db).await;
+    let (engine, environment, db) = founder(false).await;
     for count in 0.. {
         endow(&db).await;
         let (dying, steps) = Stepwise::over(&engine);

@@ -1,7 +1,7 @@
 //! A bank in which one call of the engine goes wrong: no money is lost or made, what was acknowledged
 //! has happened, a client that tries again gets where it wants, and nothing is left behind.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use zenobe_database::Database;
@@ -9,7 +9,7 @@ use zenobe_model::{ErrorCode, ServiceError};
 use zenobe_storage::memory::{Call, CommitFault, FaultScript};
 use zenobe_storage::{Engine, EngineError};
 
-use super::stepwise::Stepwise;
+use super::stepwise::{Steps, Stepwise};
 use super::support::*;
 
 const TRANSFERS: [(&str, &str, i64); 5] =
@@ -215,6 +215,20 @@ async fn a_late_single_commit_happens_once() {
     }
 }
 
+/// Runs a future up to behind its first commit, which does not happen, and of which nobody knows that.
+async fn run_to_unknown<T>(
+    faults: &FaultScript,
+    steps: &Steps,
+    mut future: Pin<&mut impl Future<Output = T>>,
+) {
+    let before = faults.commit_count();
+    faults.at_next_commit(CommitFault::UnknownNotCommitted);
+    while faults.commit_count() == before {
+        assert!(steps.run(future.as_mut(), 1).await.is_none());
+    }
+    steps.free();
+}
+
 /// Two processes that have done the same add the same at the same time: what one made is not taken for the other's.
 #[tokio::test]
 async fn a_write_by_others_is_not_taken_for_ones_own() {
@@ -226,12 +240,7 @@ async fn a_write_by_others_is_not_taken_for_ones_own() {
         let (stepwise, steps) = Stepwise::over(&engine);
         let stepwise = open(&stepwise, &process(3)).await;
         let mut mine = pin!(add_alone(&stepwise, "a", 5));
-        let before = faults.commit_count();
-        faults.at_next_commit(CommitFault::UnknownNotCommitted);
-        while faults.commit_count() == before {
-            assert!(steps.run(mine.as_mut(), 1).await.is_none());
-        }
-        steps.free();
+        run_to_unknown(&faults, &steps, mine.as_mut()).await;
         assert_eq!(add_alone(&theirs, "a", 5).await.unwrap(), 105);
         assert_eq!(mine.await.unwrap_err().code, ErrorCode::InternalServer);
         assert_eq!(read(&theirs, "a").await.unwrap(), Some(105));
@@ -250,12 +259,7 @@ async fn a_deletion_by_others_is_not_taken_for_ones_own() {
         let (stepwise, steps) = Stepwise::over(&engine);
         let stepwise = open(&stepwise, &process(3)).await;
         let mut mine = pin!(transact(&stepwise, vec![check("c", 100), delete("d")]));
-        let before = faults.commit_count();
-        faults.at_next_commit(CommitFault::UnknownNotCommitted);
-        while faults.commit_count() == before {
-            assert!(steps.run(mine.as_mut(), 1).await.is_none());
-        }
-        steps.free();
+        run_to_unknown(&faults, &steps, mine.as_mut()).await;
         transact(&theirs, vec![add("c", 1), delete("d")]).await.unwrap();
         assert_eq!(mine.await.unwrap_err().code, ErrorCode::InternalServer);
     }

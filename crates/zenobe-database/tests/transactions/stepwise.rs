@@ -62,6 +62,19 @@ impl Steps {
         .await
     }
 
+    /// Lets a future that was run make the rest of its calls.
+    pub(crate) async fn finish<T>(
+        &self,
+        future: Pin<&mut impl Future<Output = T>>,
+        before: Option<T>,
+    ) -> T {
+        self.free();
+        match before {
+            Some(done) => done,
+            None => future.await,
+        }
+    }
+
     async fn step(&self) {
         tokio::task::yield_now().await;
         if let Ok(step) = self.left.try_acquire() {

@@ -273,6 +273,15 @@ pub(crate) async fn add_alone(db: &Database, name: &str, amount: i64) -> Result<
     }
 }
 
+/// A process over a new store, with the tables.
+pub(crate) async fn founder(global: bool) -> (Arc<dyn Engine>, Arc<TestEnvironment>, Database) {
+    let engine = engine(global).await;
+    let environment = process(1);
+    let db = open(&engine, &environment).await;
+    create_tables(&db).await;
+    (engine, environment, db)
+}
+
 /// Makes the tables, and gives every account its balance.
 pub(crate) async fn found(db: &Database) {
     create_tables(db).await;

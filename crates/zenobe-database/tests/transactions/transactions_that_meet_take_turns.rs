@@ -1,32 +1,33 @@
 //! Two processes without a latch in common, at every point at which one can stop while the other runs.
 
 use std::pin::pin;
+use std::sync::Arc;
 
+use zenobe_database::Database;
 use zenobe_model::ErrorCode;
 
-use super::stepwise::Stepwise;
+use super::stepwise::{Steps, Stepwise};
 use super::support::*;
+
+/// Two processes over a new store with the tables; the second one makes its calls step by step.
+async fn two_processes(global: bool) -> (Database, Database, Arc<Steps>) {
+    let (engine, _, db) = founder(global).await;
+    let (stepwise, steps) = Stepwise::over(&engine);
+    (db, open(&stepwise, &process(2)).await, steps)
+}
 
 /// Each looks at what the other changes: if both happened, neither could have been first.
 async fn no_write_skew(x: &str, y: &str) {
     for &global in reaches() {
         let mut both = [0, 0, 0];
-        let engine = engine(global).await;
-        let db = open(&engine, &process(1)).await;
-        create_tables(&db).await;
-        let (stepwise, steps) = Stepwise::over(&engine);
-        let stepwise = open(&stepwise, &process(2)).await;
+        let (db, stepwise, steps) = two_processes(global).await;
         for count in 0.. {
             endow(&db).await;
             let mut first = pin!(transact(&stepwise, vec![check(x, 100), add(y, 1)]));
             let before = steps.run(first.as_mut(), count).await;
             let second = transact(&db, vec![check(y, 100), add(x, 1)]).await;
             let is_over = before.is_some();
-            steps.free();
-            let first = match before {
-                Some(done) => done,
-                None => first.await,
-            };
+            let first = steps.finish(first, before).await;
             let happened = usize::from(first.is_ok()) + usize::from(second.is_ok());
             both[happened] += 1;
             assert!(happened < 2, "{count} steps: a write skew");
@@ -55,22 +56,14 @@ async fn no_write_skew_within_a_partition() {
 #[tokio::test]
 async fn one_commit_and_two_phases_take_turns() {
     let (mut refused, mut done) = (0, 0);
-    let engine = engine(false).await;
-    let db = open(&engine, &process(1)).await;
-    create_tables(&db).await;
-    let (stepwise, steps) = Stepwise::over(&engine);
-    let stepwise = open(&stepwise, &process(2)).await;
+    let (db, stepwise, steps) = two_processes(false).await;
     for count in 0.. {
         endow(&db).await;
         let mut two_phases = pin!(transact(&stepwise, vec![check("c", 100), add("a", 1)]));
         let before = steps.run(two_phases.as_mut(), count).await;
         let one_commit = transact(&db, vec![add("c", 1), check("d", 100)]).await;
         let is_over = before.is_some();
-        steps.free();
-        let first = match before {
-            Some(first) => first,
-            None => two_phases.await,
-        };
+        let first = steps.finish(two_phases, before).await;
         match &one_commit {
             Ok(_) => done += 1,
             Err(error) => {
@@ -93,22 +86,14 @@ async fn one_commit_and_two_phases_take_turns() {
 #[tokio::test]
 async fn a_single_write_is_not_lost() {
     for &global in reaches() {
-        let engine = engine(global).await;
-        let db = open(&engine, &process(1)).await;
-        create_tables(&db).await;
-        let (stepwise, steps) = Stepwise::over(&engine);
-        let stepwise = open(&stepwise, &process(2)).await;
+        let (db, stepwise, steps) = two_processes(global).await;
         for count in 0.. {
             endow(&db).await;
             let mut transfer = pin!(transact(&stepwise, vec![add("a", -10), add("d", 10)]));
             let before = steps.run(transfer.as_mut(), count).await;
             let single = add_alone(&db, "d", 1).await;
             let is_over = before.is_some();
-            steps.free();
-            let done = match before {
-                Some(done) => done,
-                None => transfer.await,
-            };
+            let done = steps.finish(transfer, before).await;
             done.unwrap();
             if let Err(error) = &single {
                 assert_eq!(error.code, ErrorCode::TransactionConflict);
