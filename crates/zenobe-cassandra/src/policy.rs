@@ -16,7 +16,8 @@ pub(crate) struct FirstReplica {
     pub(crate) other: Arc<dyn LoadBalancingPolicy>,
 }
 
-/// The replicas of a request's partition in the order of the ring, those near first.
+/// The replicas of a request's partition that are up, in the order of the ring: those in the preferred data centre, if
+/// there is one.
 fn replicas<'a>(
     request: &'a RoutingInfo<'_>,
     cluster: &'a ClusterState,

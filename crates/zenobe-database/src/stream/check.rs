@@ -287,7 +287,7 @@ impl Pass {
         if let (Some(decoded), Some(place)) = (decoded, place) {
             let image = |image: &Option<EncodedItem>| match image {
                 None => Left::Item(None),
-                image => Left::of(image.as_ref()),
+                Some(image) => Left::of(Some(image)),
             };
             let (before, left) = match decoded.event {
                 StreamEvent::Insert => (Left::Nothing, image(&decoded.new)),
@@ -326,14 +326,13 @@ impl Pass {
     fn report_gaps(&self, db: &Inner, found: &mut StreamCheck) {
         // What came after an old record may have been forgotten before it was read.
         let horizon = position::end_of(db.catalog.streams.horizon());
-        for ((partition, sort), newest) in &self.newest {
+        for (key, newest) in &self.newest {
             let Some((before, after)) = newest.gap.filter(|(before, _)| *before > horizon) else {
                 continue;
             };
             found.fault(|| {
-                let (partition, sort) = (partition.escape_ascii(), sort.escape_ascii());
                 let [before, after] = [before, after].map(position::sequence_number);
-                format!("a record is missing between {before} and {after}: {partition} {sort}")
+                format!("a record is missing between {before} and {after}: {}", shown(key))
             });
         }
     }
@@ -387,10 +386,14 @@ impl Pass {
     }
 }
 
-fn misfit((partition, sort): &ItemKey, at: LogCursor) -> String {
-    let (partition, sort) = (partition.escape_ascii(), sort.escape_ascii());
+fn misfit(key: &ItemKey, at: LogCursor) -> String {
     let at = position::sequence_number(at);
-    format!("the item is not what its newest record, {at}, says: {partition} {sort}")
+    format!("the item is not what its newest record, {at}, says: {}", shown(key))
+}
+
+/// A key for a person.
+fn shown((partition, sort): &ItemKey) -> String {
+    format!("{} {}", partition.escape_ascii(), sort.escape_ascii())
 }
 
 /// The table of a stream that its writes go to. A copy: others wait for whoever holds on to the snapshot.
