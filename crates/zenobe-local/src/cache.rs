@@ -3,7 +3,8 @@
 //! An entry holds the newest version of its key. Commits replace the entry of a cached key before
 //! they become visible; readers fill a missing one under the key's latch, and only when nothing wrote
 //! to that stripe since the LSN they read at. So an entry is either current or too new for a reader,
-//! who then asks the memtables. Values that were read are copied in, or an entry would keep alive a block
+//! who then asks the memtables. Entries are found by digests, which lie in the table itself: who writes a
+//! key need not fetch the cached key from memory. Values that were read are copied in, or an entry would keep alive a block
 //! of which it is a part; those of commits, and keys, have an allocation of their own, and are shared
 //! with the memtables.
 
@@ -12,47 +13,50 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::digest::Digest;
 use crate::view::Found;
 
 const ENTRY_OVERHEAD_BYTES: u64 = 150;
 /// What an entry is guessed to weigh, to size the tables in advance.
 const ENTRY_BYTES_GUESS: u64 = 1 << 10;
 
+/// A row that is kept, with its whole key: digests of two keys may be the same.
+#[derive(Clone)]
+struct Kept {
+    key: Bytes,
+    found: Found,
+}
+
 #[derive(Clone)]
 struct Weigh;
 
-impl quick_cache::Weighter<Bytes, Found> for Weigh {
-    fn weight(&self, key: &Bytes, found: &Found) -> u64 {
-        ENTRY_OVERHEAD_BYTES + key.len() as u64 + found.value.as_ref().map_or(0, |v| v.len() as u64)
+impl quick_cache::Weighter<Digest, Kept> for Weigh {
+    fn weight(&self, _: &Digest, kept: &Kept) -> u64 {
+        let value_bytes = kept.found.value.as_ref().map_or(0, Bytes::len);
+        ENTRY_OVERHEAD_BYTES + (kept.key.len() + value_bytes) as u64
     }
 }
 
-/// Hashes keys with XXH3, seeded so that clients cannot aim at one shard.
-#[derive(Clone, Debug)]
-pub(crate) struct KeyHash {
-    seed: u64,
-}
+/// A digest is hashed already.
+#[derive(Clone, Copy, Debug, Default)]
+struct AsItIs(u64);
 
-pub(crate) struct KeyHasher(u64);
+impl BuildHasher for AsItIs {
+    type Hasher = Self;
 
-impl BuildHasher for KeyHash {
-    type Hasher = KeyHasher;
-
-    fn build_hasher(&self) -> KeyHasher {
-        KeyHasher(self.seed)
+    fn build_hasher(&self) -> Self {
+        Self(0)
     }
 }
 
-impl Hasher for KeyHasher {
+impl Hasher for AsItIs {
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64_with_seed(bytes, self.0);
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
     }
 
-    fn write_usize(&mut self, value: usize) {
-        // Only lengths come here; the bytes that follow differ in length too.
-        self.0 ^= value as u64;
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
     }
 
     fn finish(&self) -> u64 {
@@ -62,29 +66,25 @@ impl Hasher for KeyHasher {
 
 /// The cache.
 pub(crate) struct ItemCache {
-    rows: Option<Cache<Bytes, Found, Weigh, KeyHash>>,
+    rows: Option<Cache<Digest, Kept, Weigh, AsItIs>>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
 
 impl ItemCache {
-    pub(crate) fn new(capacity_bytes: u64, seed: u64) -> Self {
+    pub(crate) fn new(capacity_bytes: u64) -> Self {
         let entries = usize::try_from(capacity_bytes / ENTRY_BYTES_GUESS).unwrap_or(0);
         let rows = (capacity_bytes > 0).then(|| {
-            Cache::with(
-                entries,
-                capacity_bytes,
-                Weigh,
-                KeyHash { seed },
-                DefaultLifecycle::default(),
-            )
+            let lifecycle = DefaultLifecycle::default();
+            Cache::with(entries, capacity_bytes, Weigh, AsItIs::default(), lifecycle)
         });
         Self { rows, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
     /// The entry, if it is not too new for a reader at `lsn`.
-    pub(crate) fn get(&self, key: &Bytes, lsn: u64) -> Option<Found> {
-        let found = self.rows.as_ref()?.get(key).filter(|found| found.lsn <= lsn);
+    pub(crate) fn get(&self, digest: Digest, key: &Bytes, lsn: u64) -> Option<Found> {
+        let kept = self.rows.as_ref()?.get(&digest);
+        let found = kept.filter(|kept| kept.found.lsn <= lsn && kept.key == *key).map(|k| k.found);
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
@@ -92,21 +92,23 @@ impl ItemCache {
 
     /// Replaces the entry if there is one. The caller holds the key's latch, and gives what has an
     /// allocation of its own.
-    pub(crate) fn replace(&self, key: &Bytes, lsn: u64, value: Option<&Bytes>) {
+    pub(crate) fn replace(&self, digest: Digest, key: &Bytes, lsn: u64, value: Option<&Bytes>) {
         if let Some(rows) = &self.rows
-            && rows.contains_key(key)
+            && rows.contains_key(&digest)
         {
             // Gone meanwhile is as good: what is not there is not stale.
             let found = Found { lsn, value: value.cloned() };
-            let _ = rows.replace(key.clone(), found, false);
+            let _ = rows.replace(digest, Kept { key: key.clone(), found }, false);
         }
     }
 
     /// Puts an entry in. The caller holds the key's latch, knows that `found` is the newest, and gives
     /// a key that has its own allocation.
-    pub(crate) fn fill(&self, key: &Bytes, found: &Found) {
+    pub(crate) fn fill(&self, digest: Digest, key: &Bytes, found: &Found) {
         if let Some(rows) = &self.rows {
-            rows.insert(key.clone(), copied(found.lsn, found.value.as_ref()));
+            let value = found.value.as_ref().map(|value| Bytes::copy_from_slice(value));
+            let found = Found { lsn: found.lsn, value };
+            rows.insert(digest, Kept { key: key.clone(), found });
         }
     }
 
@@ -117,8 +119,4 @@ impl ItemCache {
     pub(crate) fn bytes(&self) -> u64 {
         self.rows.as_ref().map_or(0, Cache::weight)
     }
-}
-
-fn copied(lsn: u64, value: Option<&Bytes>) -> Found {
-    Found { lsn, value: value.map(|value| Bytes::copy_from_slice(value)) }
 }

@@ -9,6 +9,7 @@ use zenobe_storage::{
 };
 
 use crate::core::Core;
+use crate::digest::Digest;
 use crate::heads::Head;
 use crate::latches::Latches;
 use crate::layout;
@@ -32,7 +33,7 @@ const SLOWEST_AT_RUNS: u32 = 16;
 struct Check {
     index: usize,
     key: Bytes,
-    stripe: usize,
+    digest: Digest,
     expect: Expect,
     /// The row's head before the latches were taken, and an LSN at which that was so.
     before: Option<(Head, u64)>,
@@ -41,6 +42,8 @@ struct Check {
 struct Prepared {
     payload: Payload,
     payload_bytes: usize,
+    /// Those of the rows, in their order.
+    digests: Vec<Digest>,
     checks: Vec<Check>,
     /// Sorted, each once.
     stripes: Vec<usize>,
@@ -54,8 +57,9 @@ enum Tried {
     Wait(NoRoom),
 }
 
-fn prepare(commit: &mut Commit, live: &Spaces) -> EngineResult<Prepared> {
+fn prepare(commit: &mut Commit, live: &Spaces, salt: u64) -> EngineResult<Prepared> {
     let mut rows = Vec::with_capacity(commit.mutations.len());
+    let mut digests = Vec::with_capacity(commit.mutations.len());
     let mut size = 0_usize;
     for mutation in &commit.mutations {
         let value_bytes = mutation.value.as_ref().map_or(0, Bytes::len);
@@ -65,6 +69,7 @@ fn prepare(commit: &mut Commit, live: &Spaces) -> EngineResult<Prepared> {
         let space = live.get(mutation.key.space)?;
         let row = layout::physical_row(space, &mutation.key, mutation.value.as_ref())?;
         size = size.saturating_add(row.0.len() + value_bytes);
+        digests.push(Digest::of(&row.0, salt));
         rows.push(row);
     }
     size = commit.records.iter().fold(size, |sum, record| sum.saturating_add(record.payload.len()));
@@ -75,17 +80,20 @@ fn prepare(commit: &mut Commit, live: &Spaces) -> EngineResult<Prepared> {
     for (index, precondition) in commit.preconditions.iter().enumerate() {
         // Who checks a row mostly writes it, and mostly in the same order.
         let same = commit.mutations.get(index).is_some_and(|m| m.key == precondition.key);
-        let key = match rows.get(index).filter(|_| same) {
-            Some((key, _)) => key.clone(),
-            None => layout::physical_key(live.get(precondition.key.space)?, &precondition.key)?,
+        let (key, digest) = match rows.get(index).zip(digests.get(index)).filter(|_| same) {
+            Some(((key, _), digest)) => (key.clone(), *digest),
+            None => {
+                let space = live.get(precondition.key.space)?;
+                let key = layout::physical_key(space, &precondition.key)?;
+                let digest = Digest::of(&key, salt);
+                (key, digest)
+            }
         };
-        let (stripe, expect) = (Latches::stripe(&key), precondition.expect);
-        checks.push(Check { index, key, stripe, expect, before: None });
+        checks.push(Check { index, key, digest, expect: precondition.expect, before: None });
     }
-    let is_checked = |key: &Bytes, index| checks.get(index).is_some_and(|c: &Check| c.key == *key);
-    let unchecked = rows.iter().enumerate().filter(|(index, (key, _))| !is_checked(key, *index));
-    let unchecked = unchecked.map(|(_, (key, _))| Latches::stripe(key));
-    let mut stripes: Vec<usize> = checks.iter().map(|c| c.stripe).chain(unchecked).collect();
+    let checked = checks.iter().map(|check| check.digest);
+    let mut stripes: Vec<usize> =
+        checked.chain(digests.iter().copied()).map(Latches::stripe).collect();
     stripes.sort_unstable();
     stripes.dedup();
     let keys =
@@ -97,14 +105,15 @@ fn prepare(commit: &mut Commit, live: &Spaces) -> EngineResult<Prepared> {
         }
     }
     let payload = Payload { rows, records: std::mem::take(&mut commit.records) };
-    Ok(Prepared { payload_bytes: payload.encoded_bytes(), payload, checks, stripes, spaces })
+    let payload_bytes = payload.encoded_bytes();
+    Ok(Prepared { payload, payload_bytes, digests, checks, stripes, spaces })
 }
 
 impl Core {
     pub(crate) async fn commit(&self, mut commit: Commit) -> EngineResult<Outcome> {
         self.check_open()?;
         commit.mutations.append(&mut commit.derived);
-        let mut prepared = prepare(&mut commit, &self.spaces.load())?;
+        let mut prepared = prepare(&mut commit, &self.spaces.load(), self.salt)?;
         self.warm(&mut prepared).await?;
         self.slow_down().await?;
         loop {
@@ -155,7 +164,7 @@ impl Core {
     async fn warm(&self, prepared: &mut Prepared) -> EngineResult<()> {
         for check in &mut prepared.checks {
             let lsn = self.visible.load(Ordering::Acquire);
-            check.before = Some((self.head(&check.key).await?, lsn));
+            check.before = Some((self.head(check.digest, &check.key).await?, lsn));
         }
         Ok(())
     }
@@ -196,19 +205,19 @@ impl Core {
     fn try_commit(&self, prepared: &mut Prepared) -> EngineResult<Tried> {
         let mut latches = self.latches.lock(&prepared.stripes);
         for check in &prepared.checks {
-            let last = prepared.stripes.binary_search(&check.stripe);
+            let last = prepared.stripes.binary_search(&Latches::stripe(check.digest));
             let last = last.ok().and_then(|place| latches.get(place)).map_or(u64::MAX, |l| **l);
             let head = match &check.before {
                 // Nothing wrote to a key of the stripe since.
                 Some((head, lsn)) if last <= *lsn => *head,
-                _ => self.current_head(&check.key)?,
+                _ => self.current_head(check.digest, &check.key)?,
             };
             let holds = match check.expect {
                 Expect::Absent => !head.is_row(),
                 Expect::At(version) => head.is_row() && head.lsn == version.0,
             };
             if !holds {
-                let found = self.current(&check.key)?;
+                let found = self.current(check.digest, &check.key)?;
                 // Only a space that exists has rows to conflict with.
                 self.check_spaces(&prepared.spaces)?;
                 return Ok(Tried::Conflict(check.index, found));
@@ -238,9 +247,9 @@ impl Core {
         }
         let lsn = sequencer.next_lsn;
         sequencer.active.insert(&payload.rows, lsn);
-        for (key, value) in &payload.rows {
-            self.cache.replace(key, lsn, value.as_ref());
-            self.heads.put(key, Head::of(lsn, value.as_deref()));
+        for ((key, value), &digest) in payload.rows.iter().zip(&prepared.digests) {
+            self.cache.replace(digest, key, lsn, value.as_ref());
+            self.heads.put(digest, Head::of(lsn, value.as_deref()));
         }
         sequencer.append(std::mem::take(&mut prepared.payload), prepared.payload_bytes);
         self.visible.store(lsn, Ordering::Release);
@@ -270,17 +279,17 @@ impl Core {
     }
 
     /// The head of the row as it is now. The caller holds the key's latch.
-    fn current_head(&self, key: &Bytes) -> EngineResult<Head> {
-        match self.heads.get(key, self.visible.load(Ordering::Acquire)) {
+    fn current_head(&self, digest: Digest, key: &Bytes) -> EngineResult<Head> {
+        match self.heads.get(digest, self.visible.load(Ordering::Acquire)) {
             Some(head) => Ok(head),
-            None => Ok(self.current(key)?.head()),
+            None => Ok(self.current(digest, key)?.head()),
         }
     }
 
     /// The row as it is now. The caller holds the key's latch.
-    fn current(&self, key: &Bytes) -> EngineResult<Found> {
+    fn current(&self, digest: Digest, key: &Bytes) -> EngineResult<Found> {
         let lsn = self.visible.load(Ordering::Acquire);
-        if let Some(found) = self.cache.get(key, lsn) {
+        if let Some(found) = self.cache.get(digest, key, lsn) {
             return Ok(found);
         }
         let view = self.view.load();

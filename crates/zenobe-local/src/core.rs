@@ -14,6 +14,7 @@ use zenobe_storage::{EngineError, EngineResult, Figure, Health, SpaceId};
 
 use crate::LocalOptions;
 use crate::cache::ItemCache;
+use crate::digest::Digest;
 use crate::durability::Durable;
 use crate::heads::Heads;
 use crate::latches::Latches;
@@ -142,8 +143,8 @@ impl Core {
     pub(crate) fn new(parts: Parts) -> Self {
         let last_lsn = parts.sequencer.next_lsn - 1;
         Self {
-            cache: ItemCache::new(parts.options.item_cache_bytes, parts.salt),
-            heads: Heads::new(parts.options.item_cache_bytes / HEADS_PART, parts.salt),
+            cache: ItemCache::new(parts.options.item_cache_bytes),
+            heads: Heads::new(parts.options.item_cache_bytes / HEADS_PART),
             options: parts.options,
             salt: parts.salt,
             spaces: parts.spaces,
@@ -197,6 +198,11 @@ impl Core {
             _ => None,
         };
         log.or_else(tree).map_or(Health::Writable, Health::WritesRefused)
+    }
+
+    /// What stands for a physical key.
+    pub(crate) fn digest(&self, key: &[u8]) -> Digest {
+        Digest::of(key, self.salt)
     }
 
     /// The incarnation of a space that exists.

@@ -6,13 +6,14 @@
 //!
 //! An entry is that of the newest version of its key, kept up like an entry of [`crate::cache`]: commits
 //! write it before they become visible, readers under the key's latch if nothing was written since.
-//! Keys are told apart by some eighty bits of a seeded hash of 128. Should two ever be taken for each
+//! Keys are told apart by some eighty bits of their digest's 128. Should two ever be taken for each
 //! other, then a version is compared with that of another row: a needless conflict, no lost update.
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use xxhash_rust::xxh3::xxh3_128_with_seed;
 use zenobe_storage::{Row, Version};
+
+use crate::digest::Digest;
 
 /// How many bytes of a value are kept.
 pub(crate) const HEAD_BYTES: usize = 15;
@@ -77,41 +78,37 @@ pub(crate) struct Heads {
     /// A shard takes its memory when it is first written to.
     shards: Box<[Mutex<Vec<Bucket>>]>,
     buckets: usize,
-    seed: u64,
 }
 
 impl Heads {
-    pub(crate) fn new(capacity_bytes: u64, seed: u64) -> Self {
+    pub(crate) fn new(capacity_bytes: u64) -> Self {
         // Little room is a bucket in each shard; none is none.
         let least = u64::from(capacity_bytes > 0);
         let buckets = (capacity_bytes / BUCKET_BYTES / SHARDS as u64).max(least);
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             buckets: usize::try_from(buckets).unwrap_or(0),
-            seed,
         }
     }
 
     /// The tag of a key, its shard, and its bucket there.
-    #[expect(clippy::cast_possible_truncation, reason = "parts of a hash")]
-    fn place(&self, key: &[u8]) -> Option<(u64, &Mutex<Vec<Bucket>>, usize)> {
-        let hash = xxh3_128_with_seed(key, self.seed);
-        let (tag, place) = ((hash >> 64) as u64 | 1, hash as u64 as usize);
+    fn place(&self, digest: Digest) -> Option<(u64, &Mutex<Vec<Bucket>>, usize)> {
+        let (tag, place) = (digest.high() | 1, digest.low());
         let bucket = (place / SHARDS).checked_rem(self.buckets)?;
         Some((tag, self.shards.get(place % SHARDS)?, bucket))
     }
 
     /// What is known of a key, if it is not too new for a reader at `lsn`.
-    pub(crate) fn get(&self, key: &[u8], lsn: u64) -> Option<Head> {
-        let (tag, shard, bucket) = self.place(key)?;
+    pub(crate) fn get(&self, digest: Digest, lsn: u64) -> Option<Head> {
+        let (tag, shard, bucket) = self.place(digest)?;
         let shard = shard.lock();
         let entry = shard.get(bucket)?.iter().find(|entry| entry.tag == tag)?;
         (entry.head.lsn <= lsn).then_some(entry.head)
     }
 
     /// Keeps the newest head of a key. The caller holds the key's latch.
-    pub(crate) fn put(&self, key: &[u8], head: Head) {
-        let Some((tag, shard, bucket)) = self.place(key) else { return };
+    pub(crate) fn put(&self, digest: Digest, head: Head) {
+        let Some((tag, shard, bucket)) = self.place(digest) else { return };
         let mut shard = shard.lock();
         if shard.is_empty() {
             shard.resize(self.buckets, EMPTY);
@@ -131,6 +128,10 @@ impl Heads {
 mod tests {
     use super::*;
 
+    fn digest(key: &[u8]) -> Digest {
+        Digest::of(key, 7)
+    }
+
     #[test]
     fn an_entry_takes_a_quarter_of_its_bucket() {
         assert_eq!(size_of::<Bucket>() as u64, BUCKET_BYTES);
@@ -138,17 +139,17 @@ mod tests {
 
     #[test]
     fn heads_are_those_put_last_or_forgotten() {
-        let heads = Heads::new(1 << 20, 7);
-        let key = |n: u32| n.to_be_bytes();
+        let heads = Heads::new(1 << 20);
+        let key = |n: u32| digest(&n.to_be_bytes());
         for round in 1..=2_u64 {
             for n in 0..100_000 {
                 let value = [u8::try_from(round).unwrap(); 40];
                 let head = Head::of(u64::from(n) + round * 1_000_000, Some(&value));
-                heads.put(&key(n), head);
+                heads.put(key(n), head);
             }
         }
         let found: Vec<(u32, Head)> =
-            (0..100_000).filter_map(|n| Some((n, heads.get(&key(n), u64::MAX)?))).collect();
+            (0..100_000).filter_map(|n| Some((n, heads.get(key(n), u64::MAX)?))).collect();
         assert!(found.len() > 25_000 && found.len() <= 32_768, "{}", found.len());
         for (n, head) in found {
             assert_eq!(head.lsn, u64::from(n) + 2_000_000);
@@ -167,16 +168,16 @@ mod tests {
 
     #[test]
     fn a_head_too_new_for_its_reader_is_not_given() {
-        let heads = Heads::new(1 << 20, 7);
-        heads.put(b"key", Head::of(5, None));
-        assert_eq!(heads.get(b"key", 4), None);
-        assert!(heads.get(b"key", 5).is_some_and(|head| !head.is_row()));
+        let heads = Heads::new(1 << 20);
+        heads.put(digest(b"key"), Head::of(5, None));
+        assert_eq!(heads.get(digest(b"key"), 4), None);
+        assert!(heads.get(digest(b"key"), 5).is_some_and(|head| !head.is_row()));
     }
 
     #[test]
     fn without_room_nothing_is_kept() {
-        let heads = Heads::new(0, 7);
-        heads.put(b"key", Head::of(5, None));
-        assert_eq!(heads.get(b"key", 9), None);
+        let heads = Heads::new(0);
+        heads.put(digest(b"key"), Head::of(5, None));
+        assert_eq!(heads.get(digest(b"key"), 9), None);
     }
 }

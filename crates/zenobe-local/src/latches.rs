@@ -1,9 +1,9 @@
 //! Who may write a key now: latches striped over the keys, held while a commit is checked and
 //! ordered, never across an await. Each remembers the last LSN that wrote to a key of its stripe.
 
-use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use xxhash_rust::xxh3::xxh3_64;
+
+use crate::digest::Digest;
 
 const STRIPES: usize = 4096;
 
@@ -18,8 +18,8 @@ impl Latches {
     }
 
     /// The stripe of a key.
-    pub(crate) fn stripe(key: &Bytes) -> usize {
-        usize::try_from(xxh3_64(key) % STRIPES as u64).unwrap_or(0)
+    pub(crate) fn stripe(digest: Digest) -> usize {
+        digest.low() % STRIPES
     }
 
     /// Locks stripes, which must be sorted and each named once: all callers take them in one order.
@@ -28,7 +28,11 @@ impl Latches {
     }
 
     /// Locks the stripe of a key if nobody has it and nothing wrote to it after `lsn`.
-    pub(crate) fn try_lock_unwritten(&self, key: &Bytes, lsn: u64) -> Option<MutexGuard<'_, u64>> {
-        self.stripes.get(Self::stripe(key))?.try_lock().filter(|last| **last <= lsn)
+    pub(crate) fn try_lock_unwritten(
+        &self,
+        digest: Digest,
+        lsn: u64,
+    ) -> Option<MutexGuard<'_, u64>> {
+        self.stripes.get(Self::stripe(digest))?.try_lock().filter(|last| **last <= lsn)
     }
 }

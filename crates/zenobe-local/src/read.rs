@@ -14,6 +14,7 @@ use zenobe_storage::{
 };
 
 use crate::core::{Core, Extent};
+use crate::digest::Digest;
 use crate::heads::{HEAD_BYTES, Head};
 use crate::layout::{self, Interval};
 use crate::log::Segment;
@@ -95,31 +96,36 @@ impl Core {
     ) -> EngineResult<Option<zenobe_storage::Row>> {
         self.check_open()?;
         let physical = layout::physical_key(self.incarnation(key.space)?, &key)?;
-        let level = self.level(&read)?;
-        let found = match self.cached(&physical, &level) {
-            Some(found) => found,
-            None => self.read_row(&physical, level).await?,
-        };
+        let found = self.newest_at(&physical, &self.level(&read)?).await?;
         self.wait_for(&read, found.lsn).await?;
         Ok(found.row())
+    }
+
+    /// The version of a row that a reader at this level sees, from the cache or elsewhere.
+    async fn newest_at(&self, key: &Bytes, level: &Level) -> EngineResult<Found> {
+        let digest = self.digest(key);
+        match self.cached(digest, key, level) {
+            Some(found) => Ok(found),
+            None => self.read_row(digest, key, level).await,
+        }
     }
 
     /// What the cache has for a reader at this level.
     ///
     /// That a key has no row is cached without since when: a deletion leaves nothing behind once it
     /// is in the tree. So a snapshot, which may be older than the deletion, does not rely on it.
-    fn cached(&self, key: &Bytes, level: &Level) -> Option<Found> {
-        let found = self.cache.get(key, self.lsn_now(level))?;
+    fn cached(&self, digest: Digest, key: &Bytes, level: &Level) -> Option<Found> {
+        let found = self.cache.get(digest, key, self.lsn_now(level))?;
         (found.value.is_some() || !matches!(level, Level::At(..))).then_some(found)
     }
 
     /// Reads a row that the cache does not have, and puts it there.
-    pub(crate) async fn read_row(&self, key: &Bytes, level: Level) -> EngineResult<Found> {
-        let (found, lsn) = self.find_row(key, &level).await?;
-        if let Some(_latch) = self.latches.try_lock_unwritten(key, lsn) {
+    async fn read_row(&self, digest: Digest, key: &Bytes, level: &Level) -> EngineResult<Found> {
+        let (found, lsn) = self.find_row(key, level).await?;
+        if let Some(_latch) = self.latches.try_lock_unwritten(digest, lsn) {
             // For an old snapshot's LSN the latch alone does not say that nothing newer exists.
             if !matches!(level, Level::At(..)) {
-                self.cache.fill(key, &found);
+                self.cache.fill(digest, key, &found);
             }
         }
         Ok(found)
@@ -140,18 +146,18 @@ impl Core {
     }
 
     /// The head of the newest version of a key, which is looked up if it is not kept.
-    pub(crate) async fn head(&self, key: &Bytes) -> EngineResult<Head> {
+    pub(crate) async fn head(&self, digest: Digest, key: &Bytes) -> EngineResult<Head> {
         let lsn = self.visible.load(Ordering::Acquire);
-        if let Some(head) = self.heads.get(key, lsn) {
+        if let Some(head) = self.heads.get(digest, lsn) {
             return Ok(head);
         }
-        if let Some(found) = self.cache.get(key, lsn) {
+        if let Some(found) = self.cache.get(digest, key, lsn) {
             return Ok(found.head());
         }
         let (found, lsn) = self.find_row(key, &Level::Visible).await?;
         let head = found.head();
-        if let Some(_latch) = self.latches.try_lock_unwritten(key, lsn) {
-            self.heads.put(key, head);
+        if let Some(_latch) = self.latches.try_lock_unwritten(digest, lsn) {
+            self.heads.put(digest, head);
         }
         Ok(head)
     }
@@ -170,7 +176,7 @@ impl Core {
         let mut rows = Vec::with_capacity(keys.len());
         for key in &keys {
             let physical = layout::physical_key(self.incarnation(key.space)?, key)?;
-            rows.push(self.head(&physical).await?.row(bytes));
+            rows.push(self.head(self.digest(&physical), &physical).await?.row(bytes));
         }
         Ok(rows)
     }
@@ -186,10 +192,7 @@ impl Core {
         let mut seen_lsn = 0;
         for key in &keys {
             let physical = layout::physical_key(self.incarnation(key.space)?, key)?;
-            let found = match self.cached(&physical, &level) {
-                Some(found) => found,
-                None => self.read_row(&physical, level.clone()).await?,
-            };
+            let found = self.newest_at(&physical, &level).await?;
             seen_lsn = seen_lsn.max(found.lsn);
             rows.push(found.row());
         }
