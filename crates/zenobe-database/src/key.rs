@@ -104,14 +104,15 @@ fn place_of_attributes<'a>(
     let partition = value_of(&table.key.partition.name).ok_or_else(mismatch)?;
     check_key(&table.key.partition.name, partition, false)?;
     let sort = match &table.key.sort {
-        None => Bytes::new(),
+        None => None,
         Some(attribute) => {
             let value = value_of(&attribute.name).ok_or_else(mismatch)?;
             check_key(&attribute.name, value, true)?;
-            encoding::encode_composite(&[value])
+            Some(value)
         }
     };
-    Ok(RowPlace { partition: encoding::encode_composite(&[partition]), sort })
+    let (partition, sort) = encoding::encode_pair(partition, sort);
+    Ok(RowPlace { partition, sort })
 }
 
 /// Checks that a key value is neither empty nor too long.

@@ -48,11 +48,19 @@ impl Head {
         self.length != NO_ROW
     }
 
-    /// The row with the first `bytes` bytes of its value.
-    pub(crate) fn row(&self, bytes: usize) -> Option<Row> {
-        let head = self.bytes()?;
-        let value = Bytes::copy_from_slice(head.get(..bytes).unwrap_or(head));
-        Some(Row { version: Version(self.lsn), value })
+    /// The rows with the first `bytes` bytes of their values, which share their memory.
+    pub(crate) fn rows(heads: &[Self], bytes: usize) -> Vec<Option<Row>> {
+        let first = |head: &[u8]| head.len().min(bytes);
+        let mut values = Vec::with_capacity(heads.len() * HEAD_BYTES);
+        for head in heads.iter().filter_map(Self::bytes) {
+            values.extend(head.iter().take(bytes));
+        }
+        let mut values = Bytes::from(values);
+        let row = |head: &Self| {
+            let value = values.split_to(first(head.bytes()?));
+            Some(Row { version: Version(head.lsn), value })
+        };
+        heads.iter().map(row).collect()
     }
 
     /// How the value begins; `None` without a row.

@@ -80,6 +80,14 @@ pub(crate) fn physical_key(space: Incarnation, key: &Key) -> EngineResult<Bytes>
     Ok(physical(space, key.lane, &key.partition, &key.sort))
 }
 
+/// Appends the physical key of a row.
+pub(crate) fn put_key(out: &mut BytesMut, space: Incarnation, key: &Key) -> EngineResult<()> {
+    check_place(&key.partition, &key.sort)?;
+    put_prefix(out, space, key.lane, &key.partition);
+    out.extend_from_slice(&key.sort);
+    Ok(())
+}
+
 /// Values up to this length lie behind their key: one allocation for both, and one way to memory for who
 /// comes later. Longer ones are not copied for that.
 const JOINED_BYTES_MAX: usize = 4 << 10;

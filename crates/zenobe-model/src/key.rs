@@ -148,10 +148,11 @@ impl KeyWriter {
         Self::default()
     }
 
-    /// A writer with room for elements of that many bytes.
-    #[must_use]
-    pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes) }
+    /// A writer with room for these elements.
+    fn with_room_for<'a>(values: impl IntoIterator<Item = &'a KeyValue<'a>>) -> Self {
+        // Tags and ends, and a byte for the exponent of numbers.
+        let room = values.into_iter().map(|value| value.size_bytes() + 4).sum();
+        Self { bytes: Vec::with_capacity(room) }
     }
 
     /// Appends an element.
@@ -209,13 +210,25 @@ impl KeyWriter {
 /// Encodes the elements of a key, first to last.
 #[must_use]
 pub fn encode_composite(values: &[KeyValue<'_>]) -> Bytes {
-    // Tags and ends, and a byte for the exponent of numbers.
-    let room = values.iter().map(|value| value.size_bytes() + 4).sum();
-    let mut writer = KeyWriter::with_capacity(room);
+    let mut writer = KeyWriter::with_room_for(values);
     for value in values {
         writer.push(*value);
     }
     writer.finish()
+}
+
+/// Encodes a partition key and a sort key (no bytes without one), both into one piece of memory.
+#[must_use]
+pub fn encode_pair(partition: KeyValue<'_>, sort: Option<KeyValue<'_>>) -> (Bytes, Bytes) {
+    let mut writer = KeyWriter::with_room_for(std::iter::once(&partition).chain(&sort));
+    writer.push(partition);
+    let partition_bytes = writer.as_bytes().len();
+    if let Some(sort) = sort {
+        writer.push(sort);
+    }
+    let mut partition = writer.finish();
+    let sort = partition.split_off(partition_bytes);
+    (partition, sort)
 }
 
 /// The smallest bytes above everything that starts with `prefix`: the exclusive end of that range.
