@@ -4,6 +4,8 @@
 //! Members of a map are written as they come and put in order when it ends; of those with the same name
 //! the last counts. There is no tree between the request and what is stored.
 
+use std::cmp::Ordering;
+
 use bytes::Bytes;
 
 use super::build::{
@@ -44,6 +46,8 @@ pub struct ValueWriter {
 #[derive(Clone, Copy, Debug)]
 struct Member {
     start: usize,
+    /// The first bytes of its name, as a number that is in order as names are.
+    name_head: u64,
     name_start: usize,
     name_end: usize,
     /// The size of all that was written before it.
@@ -148,7 +152,8 @@ impl ValueWriter {
         push_bytes(&mut self.bytes, name.as_bytes());
         let name_end = self.bytes.len();
         let name_start = name_end - name.len();
-        self.members.push(Member { start, name_start, name_end, size_before });
+        let name_head = head(name.as_bytes());
+        self.members.push(Member { start, name_head, name_start, name_end, size_before });
         self.size += name.len();
     }
 
@@ -225,24 +230,28 @@ impl ValueWriter {
     /// they were written.
     fn out_of_order(&self, map: Mark) -> Option<Vec<Part>> {
         let members = self.members.get(map.members..).unwrap_or_default();
-        let ascends = |pair: &[Member]| match pair {
-            [left, right] => self.name(left) < self.name(right),
-            _ => true,
-        };
-        if members.windows(2).all(ascends) {
+        if members.is_sorted_by(|left, right| self.by_name(left, right).is_lt()) {
             return None;
         }
-        let mut end = (self.bytes.len(), self.size);
-        let part = |member: &Member| {
-            let (end, size_behind) =
-                std::mem::replace(&mut end, (member.start, member.size_before));
-            Part { member: *member, end, size: size_behind - member.size_before }
+        let behind = members.iter().map(|member| (member.start, member.size_before));
+        let ends = behind.skip(1).chain([(self.bytes.len(), self.size)]);
+        let part = |(member, (end, size_behind)): (&Member, (usize, usize))| Part {
+            member: *member,
+            end,
+            size: size_behind - member.size_before,
         };
+        let mut parts: Vec<Part> = members.iter().zip(ends).map(part).collect();
         // The last of those with one name comes first, and stays.
-        let mut parts: Vec<Part> = members.iter().rev().map(part).collect();
-        parts.sort_by(|left, right| self.name(&left.member).cmp(self.name(&right.member)));
-        parts.dedup_by(|next, first| self.name(&next.member) == self.name(&first.member));
+        parts.sort_unstable_by(|Part { member: left, .. }, Part { member: right, .. }| {
+            self.by_name(left, right).then(right.start.cmp(&left.start))
+        });
+        parts.dedup_by(|next, first| self.by_name(&next.member, &first.member).is_eq());
         Some(parts)
+    }
+
+    fn by_name(&self, left: &Member, right: &Member) -> Ordering {
+        let heads = left.name_head.cmp(&right.name_head);
+        heads.then_with(|| self.name(left).cmp(self.name(right)))
     }
 
     /// Copies members, and says how large they are.
@@ -252,6 +261,13 @@ impl ValueWriter {
         }
         parts.iter().map(|part| part.size).sum()
     }
+}
+
+/// The first bytes of a name, those that it lacks as zeros.
+fn head(name: &[u8]) -> u64 {
+    let mut head = [0; 8];
+    head.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
+    u64::from_be_bytes(head)
 }
 
 /// The tag of a container, its length and its count.
