@@ -3,10 +3,12 @@
 //! An entry holds the newest version of its key. Commits replace the entry of a cached key before
 //! they become visible; readers fill a missing one under the key's latch, and only when nothing wrote
 //! to that stripe since the LSN they read at. So an entry is either current or too new for a reader,
-//! who then asks the memtables. Entries are found by digests, which lie in the table itself: who writes a
-//! key need not fetch the cached key from memory. Values that were read are copied in, or an entry would keep alive a block
+//! who then asks the memtables. Values that were read are copied in, or an entry would keep alive a block
 //! of which it is a part; those of commits, and keys, have an allocation of their own, and are shared
 //! with the memtables.
+//!
+//! Entries are found by digests, which lie in the table itself: who writes a key need not fetch the
+//! cached key from memory. Should two keys have one digest, they put each other out.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +19,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use crate::digest::Digest;
 use crate::view::Found;
 
-const ENTRY_OVERHEAD_BYTES: u64 = 150;
+const ENTRY_OVERHEAD_BYTES: u64 = 166;
 /// What an entry is guessed to weigh, to size the tables in advance.
 const ENTRY_BYTES_GUESS: u64 = 1 << 10;
 

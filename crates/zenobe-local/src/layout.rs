@@ -48,12 +48,13 @@ pub(crate) fn check_place(partition: &[u8], sort: &[u8]) -> EngineResult<()> {
     Ok(())
 }
 
-fn put_prefix(out: &mut BytesMut, space: Incarnation, lane: Lane, partition: &[u8]) {
+fn put(out: &mut BytesMut, space: Incarnation, lane: Lane, partition: &[u8], sort: &[u8]) {
     out.put_u64(space.0);
     out.put_u8(lane.0);
     out.put_u64(partition_hash(partition));
     out.put_u16(u16::try_from(partition.len()).unwrap_or(u16::MAX));
     out.extend_from_slice(partition);
+    out.extend_from_slice(sort);
 }
 
 fn physical(space: Incarnation, lane: Lane, partition: &[u8], sort: &[u8]) -> Bytes {
@@ -69,8 +70,7 @@ fn with_room(
     room: usize,
 ) -> BytesMut {
     let mut out = BytesMut::with_capacity(PREFIX_BYTES + partition.len() + sort.len() + room);
-    put_prefix(&mut out, space, lane, partition);
-    out.extend_from_slice(sort);
+    put(&mut out, space, lane, partition, sort);
     out
 }
 
@@ -83,8 +83,7 @@ pub(crate) fn physical_key(space: Incarnation, key: &Key) -> EngineResult<Bytes>
 /// Appends the physical key of a row.
 pub(crate) fn put_key(out: &mut BytesMut, space: Incarnation, key: &Key) -> EngineResult<()> {
     check_place(&key.partition, &key.sort)?;
-    put_prefix(out, space, key.lane, &key.partition);
-    out.extend_from_slice(&key.sort);
+    put(out, space, key.lane, &key.partition, &key.sort);
     Ok(())
 }
 

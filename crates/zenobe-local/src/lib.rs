@@ -12,7 +12,7 @@
 //! | `layout` | physical keys and stored values |
 //! | `sequencer`, `committer`, `durability` | the order of commits, the group commit, who waits for it |
 //! | `memtable`, `tree`, `view`, `filter` | rows in memory, rows on disk, both at one time, what is in neither |
-//! | `digest`, `cache`, `heads`, `latches` | what stands for a key; hot rows; how many more begin; who may write a key now |
+//! | `cache`, `heads`, `latches`, `digest` | hot rows; how many more begin; who may write a key now; what finds keys there |
 //! | `spaces`, `manifest` | the spaces that exist; what survives beside log and tree |
 //! | `background` | flush, compaction, preparing and releasing of segments |
 //!
