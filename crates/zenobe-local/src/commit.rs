@@ -280,7 +280,7 @@ impl Core {
 
     /// The head of the row as it is now. The caller holds the key's latch.
     fn current_head(&self, digest: Digest, key: &Bytes) -> EngineResult<Head> {
-        match self.heads.get(digest, self.visible.load(Ordering::Acquire)) {
+        match self.known_head(digest) {
             Some(head) => Ok(head),
             None => Ok(self.current(digest, key)?.head()),
         }

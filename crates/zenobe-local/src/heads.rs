@@ -50,22 +50,19 @@ impl Head {
 
     /// The rows with the first `bytes` bytes of their values, which share their memory.
     pub(crate) fn rows(heads: &[Self], bytes: usize) -> Vec<Option<Row>> {
-        let first = |head: &[u8]| head.len().min(bytes);
         let mut values = Vec::with_capacity(heads.len() * HEAD_BYTES);
-        for head in heads.iter().filter_map(Self::bytes) {
-            values.extend(head.iter().take(bytes));
-        }
+        heads.iter().filter_map(|head| head.first(bytes)).for_each(|first| values.extend(first));
         let mut values = Bytes::from(values);
         let row = |head: &Self| {
-            let value = values.split_to(first(head.bytes()?));
+            let value = values.split_to(head.first(bytes)?.len());
             Some(Row { version: Version(head.lsn), value })
         };
         heads.iter().map(row).collect()
     }
 
-    /// How the value begins; `None` without a row.
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
-        if self.is_row() { self.bytes.get(..usize::from(self.length)) } else { None }
+    /// The first `bytes` bytes of the value, or all that are kept; `None` without a row.
+    fn first(&self, bytes: usize) -> Option<&[u8]> {
+        if self.is_row() { self.bytes.get(..usize::from(self.length).min(bytes)) } else { None }
     }
 }
 
@@ -161,7 +158,7 @@ mod tests {
         assert!(found.len() > 25_000 && found.len() <= 32_768, "{}", found.len());
         for (n, head) in found {
             assert_eq!(head.lsn, u64::from(n) + 2_000_000);
-            assert_eq!(head.bytes(), Some(&[2; HEAD_BYTES][..]));
+            assert_eq!(head.first(HEAD_BYTES), Some(&[2; HEAD_BYTES][..]));
         }
     }
 
@@ -169,9 +166,9 @@ mod tests {
     fn what_is_short_empty_or_no_row_is_told_apart() {
         for value in [None, Some(&b""[..]), Some(b"abc"), Some(b"0123456789abcde")] {
             let head = Head::of(1, value);
-            assert_eq!((head.bytes(), head.is_row()), (value, value.is_some()));
+            assert_eq!((head.first(HEAD_BYTES), head.is_row()), (value, value.is_some()));
         }
-        assert_eq!(Head::of(1, Some(&[1; 99])).bytes(), Some(&[1; HEAD_BYTES][..]));
+        assert_eq!(Head::of(1, Some(&[1; 99])).first(HEAD_BYTES), Some(&[1; HEAD_BYTES][..]));
     }
 
     #[test]

@@ -147,11 +147,20 @@ impl Core {
 
     /// The head of the newest version of a key, which is looked up if it is not kept.
     pub(crate) async fn head(&self, digest: Digest, key: &Bytes) -> EngineResult<Head> {
-        let lsn = self.visible.load(Ordering::Acquire);
-        if let Some(head) = self.heads.get(digest, lsn) {
-            return Ok(head);
+        match self.known_head(digest) {
+            Some(head) => Ok(head),
+            None => self.find_head(digest, key).await,
         }
-        if let Some(found) = self.cache.get(digest, key, lsn) {
+    }
+
+    /// The head of the newest version of a key, if it is kept.
+    pub(crate) fn known_head(&self, digest: Digest) -> Option<Head> {
+        self.heads.get(digest, self.visible.load(Ordering::Acquire))
+    }
+
+    /// Looks up a head that is not kept.
+    async fn find_head(&self, digest: Digest, key: &Bytes) -> EngineResult<Head> {
+        if let Some(found) = self.cache.get(digest, key, self.visible.load(Ordering::Acquire)) {
             return Ok(found.head());
         }
         let (found, lsn) = self.find_row(key, &Level::Visible).await?;
@@ -180,9 +189,9 @@ impl Core {
             layout::put_key(&mut physical, self.incarnation(key.space)?, key)?;
             let digest = self.digest(&physical);
             // Most are known: they take no memory of their own.
-            heads.push(match self.heads.get(digest, self.visible.load(Ordering::Acquire)) {
+            heads.push(match self.known_head(digest) {
                 Some(head) => head,
-                None => self.head(digest, &Bytes::copy_from_slice(&physical)).await?,
+                None => self.find_head(digest, &Bytes::copy_from_slice(&physical)).await?,
             });
         }
         Ok(Head::rows(&heads, bytes))
