@@ -1,8 +1,9 @@
 //! The group commit: one thread writes and syncs what the sequencer queued.
 //!
 //! It takes everything that is queued, writes it, syncs once, wakes who waits, and starts over at
-//! once. When nothing is queued after a sync it writes a mark, which proves the last group to a later
-//! recovery; the mark itself is not synced. Before a new segment is written to, the old one's end is
+//! once. When nothing is queued after a sync, and every now and then when something is, it writes down
+//! beside the log what is synced, which proves the last group to a later recovery; that is synced only when
+//! the engine stops. Before a new segment is written to, the old one's end is
 //! synced. After any failure nothing more is written.
 
 use std::sync::atomic::Ordering;
@@ -15,17 +16,25 @@ use crate::Durability;
 use crate::core::Core;
 use crate::log::frame::{Header, Kind, Payload, payload_hash, push_commit};
 use crate::log::records::Point;
+use crate::log::synced::SyncedFile;
 use crate::sequencer::Pending;
 
 /// How long the committer sleeps when it has nothing to do; it is woken when it has.
 const IDLE: Duration = Duration::from_secs(3600);
+/// While there is always something to do, what is synced is written down this often.
+const TELL: Duration = Duration::from_secs(1);
+const UNTOLD: &str =
+    "what is synced cannot be written down: damage to the end of the log may look like a crash";
 
 struct Committer<'a> {
     core: &'a Core,
     buffer: Vec<u8>,
     synced_lsn: u64,
     written_lsn: u64,
-    marked_lsn: u64,
+    /// `None` once it could not be written to.
+    synced_file: Option<SyncedFile>,
+    /// The LSN that the file says, and since when.
+    told: (u64, Instant),
     last_sync: Instant,
     unsynced: Option<std::sync::Arc<crate::log::Segment>>,
 }
@@ -33,12 +42,16 @@ struct Committer<'a> {
 /// Runs until the engine stops; what is queued then is still written.
 pub(crate) fn run(core: &Core) {
     let start = core.durable.lsn();
+    let synced_file = SyncedFile::open(core.directory.as_ref(), core.salt)
+        .and_then(|file| file.write(start).map(|()| file))
+        .inspect_err(|error| tracing::warn!(%error, "{UNTOLD}"));
     let mut committer = Committer {
         core,
         buffer: Vec::new(),
         synced_lsn: start,
         written_lsn: start,
-        marked_lsn: start,
+        synced_file: synced_file.ok(),
+        told: (start, Instant::now()),
         last_sync: Instant::now(),
         unsynced: None,
     };
@@ -115,9 +128,7 @@ impl Committer<'_> {
         }
         self.publish();
         self.core.room.notify_waiters();
-        if self.unsynced.is_none() {
-            self.mark()?;
-        }
+        self.tell(stop);
         Ok(())
     }
 
@@ -157,38 +168,33 @@ impl Committer<'_> {
     /// Syncs a full segment, then its end frame, so that the next one may be written to.
     fn end_segment(&mut self, end: &Pending) -> EngineResult<()> {
         self.sync()?;
-        self.write_bare(Kind::End, &end.segment, end.offset, end.lsn)?;
-        self.unsynced = Some(end.segment.clone());
-        self.sync()
-    }
-
-    fn mark(&mut self) -> EngineResult<()> {
-        if self.marked_lsn == self.synced_lsn {
-            return Ok(());
-        }
-        let placed = self.core.sequencer.lock().place_mark();
-        let Some((segment, offset, lsn)) = placed else { return Ok(()) };
-        self.marked_lsn = lsn;
-        self.write_bare(Kind::Mark, &segment, offset, lsn)
-    }
-
-    fn write_bare(
-        &self,
-        kind: Kind,
-        segment: &crate::log::Segment,
-        offset: u64,
-        lsn: u64,
-    ) -> EngineResult<()> {
         let header = Header {
-            kind,
+            kind: Kind::End,
             payload_bytes: 0,
-            lsn,
+            lsn: end.lsn,
             synced: self.synced_lsn,
             payload_hash: payload_hash(&[]),
         };
         let mut bytes = Vec::new();
-        header.encode(segment.seed, &mut bytes);
-        segment.file.write_at(&bytes, offset).map_err(|e| failed("write the log", &e))
+        header.encode(end.segment.seed, &mut bytes);
+        end.segment.file.write_at(&bytes, end.offset).map_err(|e| failed("write the log", &e))?;
+        self.unsynced = Some(end.segment.clone());
+        self.sync()
+    }
+
+    /// Writes down beside the log what is synced. That it fails takes nothing from what is acknowledged: a
+    /// later recovery only knows less about the end of the log.
+    fn tell(&mut self, stop: bool) {
+        let (told_lsn, told_at) = self.told;
+        let idle = || self.core.sequencer.lock().pending.is_empty();
+        let due = self.synced_lsn > told_lsn && (told_at.elapsed() >= TELL || idle());
+        let Some(file) = self.synced_file.take_if(|_| due || stop) else { return };
+        let written = file.write(self.synced_lsn);
+        match written.and_then(|()| if stop { file.sync() } else { Ok(()) }) {
+            Ok(()) => self.synced_file = Some(file),
+            Err(error) => tracing::warn!(%error, "{UNTOLD}"),
+        }
+        self.told = (self.synced_lsn, Instant::now());
     }
 
     fn sync(&mut self) -> EngineResult<()> {

@@ -16,7 +16,7 @@ use crate::background::{PREPARING, Unnamed, make_segment, write_segment};
 use crate::core::{Core, Parts};
 use crate::layout;
 use crate::log::Segment;
-use crate::log::frame::{self, Payload, SEGMENT_HEADER_BYTES};
+use crate::log::frame::{Payload, SEGMENT_HEADER_BYTES};
 use crate::log::io::{DiskDirectory, LogDirectory};
 use crate::log::records::{Point, RecordIndex};
 use crate::log::recovery::{Extent, Found, Recovered, recover_unless_known};
@@ -161,7 +161,7 @@ fn replay(
         let summary = Summary::load(log, segment)?;
         let holds = summary.first_lsn == next_lsn && summary.last_lsn >= next_lsn;
         // What is not in the tree yet must be read.
-        if !holds || summary.last_lsn > flushed_lsn || !has_header(segment) {
+        if !holds || summary.last_lsn > flushed_lsn {
             return None;
         }
         summary.shards.iter().for_each(|shard| records.borrow_mut().restore(shard));
@@ -199,11 +199,6 @@ fn replay(
         Ok(())
     })?;
     Ok(Replayed { memtables, records: records.into_inner(), log: recovered, summed_up })
-}
-
-fn has_header(segment: &Segment) -> bool {
-    let mut head = [0; 64];
-    segment.file.read_at(&mut head, 0).is_ok() && frame::is_segment_header(&head, segment.id)
 }
 
 /// Takes or makes the segment that is written to first.

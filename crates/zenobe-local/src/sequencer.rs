@@ -16,7 +16,8 @@ use crate::memtable::Memtable;
 /// Commits that wait for the committer, in bytes; more must wait outside.
 pub(crate) const PENDING_BYTES_MAX: usize = 16 << 20;
 
-const MARK_BYTES: u64 = FRAME_HEADER_BYTES as u64;
+/// What ends a segment.
+const END_BYTES: u64 = FRAME_HEADER_BYTES as u64;
 
 /// A frame that has its place and is not written yet.
 pub(crate) struct Pending {
@@ -56,7 +57,7 @@ pub(crate) struct Sequencer {
 
 /// The length that a segment must have to take a payload.
 pub(crate) fn segment_bytes_for(payload_bytes: usize) -> u64 {
-    SEGMENT_HEADER_BYTES + frame_bytes(payload_bytes) as u64 + MARK_BYTES
+    SEGMENT_HEADER_BYTES + frame_bytes(payload_bytes) as u64 + END_BYTES
 }
 
 impl Sequencer {
@@ -66,7 +67,7 @@ impl Sequencer {
             return Err(NoRoom::Buffer);
         }
         let frame = frame_bytes(payload_bytes) as u64;
-        if self.offset + frame + MARK_BYTES <= self.segment.size_bytes {
+        if self.offset + frame + END_BYTES <= self.segment.size_bytes {
             return Ok(());
         }
         let needed = segment_bytes_for(payload_bytes);
@@ -74,7 +75,7 @@ impl Sequencer {
             self.wanted_bytes = self.wanted_bytes.max(needed);
             return Err(NoRoom::Segment);
         }
-        while self.offset + frame + MARK_BYTES > self.segment.size_bytes {
+        while self.offset + frame + END_BYTES > self.segment.size_bytes {
             let Some(next) = self.ready.pop_front() else { return Err(NoRoom::Segment) };
             let ended = std::mem::replace(&mut self.segment, next);
             self.pending.push(Pending {
@@ -111,15 +112,5 @@ impl Sequencer {
         let due = !self.asked && self.ready.is_empty() && self.offset > self.segment.size_bytes / 2;
         self.asked |= due;
         due
-    }
-
-    /// Takes the place of a mark if nothing is queued and there is room.
-    pub(crate) fn place_mark(&mut self) -> Option<(Arc<Segment>, u64, u64)> {
-        if !self.pending.is_empty() || self.offset + 2 * MARK_BYTES > self.segment.size_bytes {
-            return None;
-        }
-        let offset = self.offset;
-        self.offset += MARK_BYTES;
-        Some((self.segment.clone(), offset, self.next_lsn - 1))
     }
 }

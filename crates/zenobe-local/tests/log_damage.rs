@@ -109,8 +109,11 @@ async fn any_pages_of_an_unsynced_group_may_be_missing() {
                 }
             }
             if variant % 4 == 0 {
+                // Written from the front up to anywhere.
                 let (low, high) = (used(old), used(&moment.written).max(used(old) + 1));
-                bytes = moment.written[..low + random.below(high - low)].to_vec();
+                let end = low + random.below(high - low);
+                bytes.clone_from(old);
+                bytes[..end].copy_from_slice(&moment.written[..end]);
             }
             let mut image = moment.synced.clone();
             image.insert(moment.name.clone(), bytes);
@@ -164,6 +167,48 @@ async fn no_flipped_bit_is_silent() {
         }
     }
     assert!(refused > 1300, "{refused} refused, {harmless} harmless");
+}
+
+fn refusal(image: &Image, salt: u64) -> String {
+    match read(&MemoryDirectory::of(image), salt) {
+        Err(EngineError::Corrupt(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_was_cut_off_or_zeroed_is_noticed() {
+    let log = written_log(60).await;
+    let image = log.directory.image();
+    let names = image.keys().filter(|name| Segment::id_of(name).is_some());
+    let last = names.filter(|name| used(&image[*name]) > 64).max().unwrap();
+    let (whole, end) = (image[last].len(), used(&image[last]));
+    for length in [0, 1, 63, 64, 65, end / 4, end / 2, end - 1, end, whole - 1] {
+        let mut cut = image.clone();
+        cut.get_mut(last).unwrap().truncate(length);
+        let text = refusal(&cut, log.salt);
+        assert!(text.contains(last) && text.contains("offset"), "cut to {length}: {text}");
+    }
+    for from in [0, 1, 64, 65, end / 4, end / 2, end - 40, end - 1] {
+        let mut zeroed = image.clone();
+        zeroed.get_mut(last).unwrap()[from..].fill(0);
+        let text = refusal(&zeroed, log.salt);
+        assert!(text.contains(last) && text.contains("offset"), "zeroed from {from}: {text}");
+    }
+    for name in image.keys().filter(|name| Segment::id_of(name).is_some()) {
+        let mut headless = image.clone();
+        headless.get_mut(name).unwrap()[..64].fill(0);
+        assert!(refusal(&headless, log.salt).contains(name.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn without_the_file_of_what_was_synced_the_log_is_read_as_well() {
+    let log = written_log(20).await;
+    let mut image = log.directory.image();
+    let all = read(&MemoryDirectory::of(&image), log.salt).unwrap();
+    image.remove(zenobe_local::log::synced::NAME).unwrap();
+    assert_eq!(read(&MemoryDirectory::of(&image), log.salt).unwrap(), all);
 }
 
 #[tokio::test]

@@ -8,10 +8,10 @@
 //! |---|---|---|
 //! | 0 | 4 | magic |
 //! | 4 | 4 | payload length |
-//! | 8 | 8 | LSN: of the commit, or for a mark or an end of the last commit before it |
+//! | 8 | 8 | LSN: of the commit, or else of the last commit before it |
 //! | 16 | 8 | the last LSN that was known to be synced when this frame was written |
 //! | 24 | 8 | XXH3-64 of the payload |
-//! | 32 | 4 | kind: 1 commit, 2 mark, 3 end of segment |
+//! | 32 | 4 | kind: 1 commit, 2 mark (says only what was synced; not written any more), 3 end of segment |
 //! | 36 | 4 | zero |
 //! | 40 | 8 | XXH3-64 of the 40 bytes before it, seeded with the segment's seed |
 //! | 48 | | payload, then zeros up to the alignment |
@@ -45,7 +45,7 @@ const RECORD_HEAD_BYTES: usize = 12;
 pub enum Kind {
     /// A commit.
     Commit,
-    /// Says only what was synced: it proves the group before it after a quiet time.
+    /// Says only what was synced. Read, but not written any more.
     Mark,
     /// Nothing follows in this segment.
     End,
@@ -173,13 +173,14 @@ pub fn encode_segment_header(id: u64, size_bytes: u64) -> Vec<u8> {
     out
 }
 
-/// Whether the bytes start with the header of segment `id`.
+/// The length that segment `id` was made with; `None` when the bytes do not start with its header.
 #[must_use]
-pub fn is_segment_header(bytes: &[u8], id: u64) -> bool {
-    let Some(head) = bytes.get(..24) else { return false };
-    head.starts_with(SEGMENT_MAGIC)
-        && read_u64(bytes, 8) == Some(id)
-        && read_u64(bytes, 24) == Some(xxh3_64(head))
+pub fn segment_bytes(bytes: &[u8], id: u64) -> Option<u64> {
+    let head = bytes.get(..24)?;
+    let holds = head.starts_with(SEGMENT_MAGIC)
+        && read_u64(bytes, 8)? == id
+        && read_u64(bytes, 24)? == xxh3_64(head);
+    if holds { read_u64(bytes, 16) } else { None }
 }
 
 /// What a commit writes.

@@ -1,14 +1,16 @@
 //! The commit log: segments of frames, their recovery, and the index of change-log records.
 //!
 //! What is written when is the committer's affair ([`crate::committer`]); this module knows the
-//! bytes ([`frame`]), the files ([`io`]), how to read them after a crash ([`recovery`]), where the
-//! records of a shard lie ([`records`]) and how that is kept beside a sealed segment ([`summary`]).
+//! bytes ([`frame`]), the files ([`io`]), what was synced ([`synced`]), how to read them after a crash
+//! ([`recovery`]), where the records of a shard lie ([`records`]) and how that is kept beside a sealed
+//! segment ([`summary`]).
 
 pub mod frame;
 pub mod io;
 pub mod records;
 pub mod recovery;
 pub mod summary;
+pub mod synced;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,11 +3,13 @@
 //!
 //! Frames carry LSNs without a gap. Where the chain breaks off (a bad frame at LSN *n*), the question
 //! is whether *n* had been synced, and so perhaps acknowledged. Each frame says up to which LSN the log
-//! was synced when the frame was written. A frame after the break that says *n* or more proves that
-//! *n* was there: data was damaged, and opening is refused. Frames that say less belong to the same
+//! was synced when the frame was written, and a file beside the segments says it of the last frames
+//! ([`super::synced`]). If that file or a frame after the break says *n* or more, *n* was there: data was
+//! damaged, and opening is refused. Frames that say less belong to the same
 //! unsynced group, of which a power loss may leave any pages: they prove nothing, and the log ends
 //! before *n*. A segment is used only when the one before it has an end frame that was synced, so a
-//! break in one and any frame in a later one is damage too.
+//! break in one and any frame in a later one is damage too. So are a segment's header that cannot be read and a
+//! file that is shorter than its segment was made: both are synced before the segment gets its name.
 //!
 //! What is cut is wiped, or frames of the lost group could come back to life behind new ones. Then
 //! an end frame is written there, and the log goes on in the next segment.
@@ -20,9 +22,10 @@ use zenobe_storage::{EngineError, EngineResult};
 
 use super::Segment;
 use super::frame::{self, Header, Kind, SEGMENT_HEADER_BYTES};
-use super::io::LogDirectory;
+use super::io::{LogDirectory, LogFile};
 use super::records::{Point, RecordIndex};
 use super::summary::Summary;
+use super::synced;
 
 /// The largest segment file that is read: one commit of the largest size fits with room to spare.
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
@@ -101,11 +104,12 @@ pub fn recover_unless_known(
         let inside = Segment::id_of(name)
             .or_else(|| Summary::id_of(name))
             .is_some_and(|id| (extent.first_segment..=extent.newest_segment).contains(&id));
-        if !inside {
+        if !inside && name != synced::NAME {
             out.leftovers.push(name.clone());
         }
         inside
     });
+    let synced_lsn = synced::read(directory, extent.salt);
     let mut broken = false;
     // One for all segments: zeroing one for each takes longer than reading it.
     let mut bytes = Vec::new();
@@ -116,8 +120,7 @@ pub fn recover_unless_known(
             return Err(EngineError::Corrupt(format!("log segment {name} is missing")));
         }
         let file = directory.open(&name).map_err(|e| unavailable(&name, &e))?;
-        let size_bytes = file.len().map_err(|e| unavailable(&name, &e))?.min(SEGMENT_BYTES_MAX);
-        let segment = Arc::new(Segment::new(id, file, size_bytes, extent.salt));
+        let segment = Arc::new(made(id, file, extent.salt)?);
         let last_lsn = if broken { None } else { known(&segment, out.next_lsn) };
         if let Some(last_lsn) = last_lsn {
             segment.last_lsn.store(last_lsn, Ordering::Release);
@@ -128,20 +131,15 @@ pub fn recover_unless_known(
         read_whole(&segment, &mut bytes)?;
         if broken {
             expect_unused(&segment, &bytes)?;
-            if frame::is_segment_header(&bytes, id) {
-                out.ready.push(segment)
-            } else {
-                out.leftovers.push(name)
-            }
+            out.ready.push(segment);
             continue;
         }
         match walk(&segment, &bytes, &mut out.next_lsn, visit)? {
             Walk::Ended => out.used.push(segment),
             Walk::Broken(at) => {
-                let torn_end = torn_end(&segment, &bytes, at, out.next_lsn)?;
+                let torn_end = torn_end(&segment, &bytes, at, (out.next_lsn, synced_lsn))?;
                 broken = true;
-                if segment.last_lsn() == 0 && torn_end == at && frame::is_segment_header(&bytes, id)
-                {
+                if segment.last_lsn() == 0 && torn_end == at {
                     out.ready.push(segment);
                 } else {
                     out.used.push(segment);
@@ -150,11 +148,36 @@ pub fn recover_unless_known(
             }
         }
     }
+    if out.next_lsn <= synced_lsn {
+        return Err(EngineError::Corrupt(format!(
+            "the log ends before LSN {synced_lsn}, which was synced"
+        )));
+    }
     // Only now, when no later segment has contradicted it.
     if let (Some((at, torn_end)), Some(segment)) = (cut_at, out.used.last()) {
         cut(segment, at, torn_end, out.next_lsn)?;
     }
     Ok(out)
+}
+
+/// A segment as it was made, if all of its file is there.
+fn made(id: u64, file: Arc<dyn LogFile>, salt: u64) -> EngineResult<Segment> {
+    let mut segment = Segment::new(id, file, 0, salt);
+    let failed = |e: std::io::Error| unavailable(&Segment::name(id), &e);
+    let length = segment.file.len().map_err(failed)?;
+    let mut head = vec![0; usize::try_from(length.min(SEGMENT_HEADER_BYTES)).unwrap_or(0)];
+    segment.file.read_at(&mut head, 0).map_err(failed)?;
+    match frame::segment_bytes(&head, id).filter(|bytes| *bytes <= SEGMENT_BYTES_MAX) {
+        None => Err(damaged(&segment, 0, "the header of the segment is damaged")),
+        Some(size_bytes) if length < size_bytes => {
+            let at = usize::try_from(length).unwrap_or(usize::MAX);
+            Err(damaged(&segment, at, &format!("the file ends here, of {size_bytes} bytes")))
+        }
+        Some(size_bytes) => {
+            segment.size_bytes = size_bytes;
+            Ok(segment)
+        }
+    }
 }
 
 fn read_whole(segment: &Segment, bytes: &mut Vec<u8>) -> EngineResult<()> {
@@ -223,19 +246,24 @@ fn walk(
     }
 }
 
-/// Looks behind a break for proof that what is missing had been synced. Returns the end of the last
+/// Looks for proof that what is missing behind a break had been synced. Returns the end of the last
 /// frame of the unsynced group, or `at`.
-fn torn_end(segment: &Segment, bytes: &[u8], at: usize, missing_lsn: u64) -> EngineResult<usize> {
+fn torn_end(
+    segment: &Segment,
+    bytes: &[u8],
+    at: usize,
+    (missing_lsn, synced_lsn): (u64, u64),
+) -> EngineResult<usize> {
     let mut end = at;
-    for (place, header) in frames_from(bytes, at, segment.seed) {
-        if header.synced >= missing_lsn {
-            return Err(damaged(
-                segment,
-                at,
-                &format!("LSN {missing_lsn} was synced and is unreadable"),
-            ));
-        }
+    let frames = frames_from(bytes, at, segment.seed);
+    let mut synced_lsn = synced_lsn;
+    for (place, header) in frames {
+        synced_lsn = synced_lsn.max(header.synced);
         end = end.max((place + header.frame_bytes()).min(bytes.len()));
+    }
+    if missing_lsn <= synced_lsn {
+        let what = format!("LSN {missing_lsn} was synced and is unreadable");
+        return Err(damaged(segment, at, &what));
     }
     Ok(end)
 }
@@ -264,7 +292,7 @@ fn cut(segment: &Segment, at: usize, torn_end: usize, next_lsn: u64) -> EngineRe
             segment = name,
             offset = at,
             bytes = torn_end - at,
-            "the last commits before the crash were never acknowledged and are cut off"
+            "the log ends with incomplete commits: after a crash these are such as were never acknowledged; they are cut off"
         );
     }
     let failed = |e: std::io::Error| unavailable(&name, &e);
