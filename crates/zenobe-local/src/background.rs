@@ -88,7 +88,9 @@ fn note_flush(core: &Core, result: EngineResult<()>) {
     let mut work = core.background.lock();
     match &result {
         Ok(()) => {
-            work.flush_failures = 0;
+            if std::mem::take(&mut work.flush_failures) > 0 {
+                tracing::info!("rows are flushed again");
+            }
             work.compact = true;
         }
         Err(EngineError::Closed) => {}
@@ -288,7 +290,9 @@ pub(crate) fn run_preparation(core: &Core) {
         let mut sequencer = core.sequencer.lock();
         match result {
             Ok(segment) => {
-                failed = false;
+                if std::mem::take(&mut failed) {
+                    tracing::info!("the log can grow again");
+                }
                 sequencer.full = None;
                 sequencer.wanted_bytes = 0;
                 sequencer.ready.push_back(segment);

@@ -20,6 +20,8 @@ use crate::spaces::Spaces;
 pub(crate) const FORMAT: u32 = 1;
 const MAGIC: &[u8; 8] = b"ZNBMANIF";
 const NAME: &str = "MANIFEST";
+/// The hash at the end: every format has it.
+const HASH_BYTES: usize = 8;
 
 /// The contents of the manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +46,7 @@ impl Manifest {
         if bytes.starts_with(MAGIC)
             && let Some(format) = read_u32(&bytes, 8)
             && format > FORMAT
-            && format < 1 << 16
+            && is_whole(&bytes)
         {
             return Err(EngineError::Unavailable(format!(
                 "the data directory {} has format {format}, written by a newer version; this one reads up to format {FORMAT}",
@@ -57,14 +59,11 @@ impl Manifest {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (body, hash) = bytes.split_at_checked(bytes.len().checked_sub(8)?)?;
-        if !body.starts_with(MAGIC)
-            || read_u64(hash, 0)? != xxh3_64(body)
-            || read_u32(body, 8)? != FORMAT
-        {
+        if !is_whole(bytes) || !bytes.starts_with(MAGIC) || read_u32(bytes, 8)? != FORMAT {
             return None;
         }
-        let mut words = body
+        let mut words = bytes
+            .get(..bytes.len().checked_sub(HASH_BYTES)?)?
             .get(16..)?
             .chunks_exact(8)
             .map(|word| word.try_into().map_or(0, u64::from_le_bytes));
@@ -147,6 +146,11 @@ impl ManifestFile {
         self.current = next;
         Ok(())
     }
+}
+
+fn is_whole(bytes: &[u8]) -> bool {
+    let split = bytes.len().checked_sub(HASH_BYTES).and_then(|end| bytes.split_at_checked(end));
+    split.is_some_and(|(body, hash)| read_u64(hash, 0) == Some(xxh3_64(body)))
 }
 
 fn replace(directory: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -43,6 +43,12 @@ fn unavailable(what: &Path, error: &std::io::Error) -> EngineError {
     }
 }
 
+/// Makes the directory, for its owner alone, unless it exists.
+fn make_directory(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
 fn lock(directory: &Path) -> EngineResult<File> {
     let path = directory.join("LOCK");
     let file = File::options()
@@ -244,7 +250,7 @@ fn collect_spares(
 /// Opens the engine's state; the threads are the caller's affair.
 pub(crate) fn open(options: LocalOptions) -> EngineResult<Core> {
     let directory = options.data_dir.clone();
-    std::fs::create_dir_all(&directory).map_err(|e| unavailable(&directory, &e))?;
+    make_directory(&directory).map_err(|e| unavailable(&directory, &e))?;
     let lock = lock(&directory)?;
     let log: Arc<dyn LogDirectory> = match &options.log_directory {
         Some(log) => log.clone(),

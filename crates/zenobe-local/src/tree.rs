@@ -53,8 +53,8 @@ const LEVEL_0_TABLES: u8 = 8;
 const WHOLE_KEYS: u8 = 1;
 
 /// What one sorted run of tables has in an interval, each key once, deletions included.
-pub(crate) type Run = Box<dyn DoubleEndedIterator<Item = lsm_tree::Result<InternalValue>> + Send>;
-type PointRead = dyn Fn(&[u8]) -> lsm_tree::Result<Option<InternalValue>> + Send + Sync;
+pub(crate) type Run = Box<dyn DoubleEndedIterator<Item = EngineResult<Entry>> + Send>;
+type PointRead = dyn Fn(&[u8]) -> EngineResult<Option<InternalValue>> + Send + Sync;
 type RangeReader = dyn Fn(&Interval) -> Vec<Run> + Send + Sync;
 
 /// The tables at one time, with their files.
@@ -68,7 +68,7 @@ pub(crate) struct TreeView {
 impl TreeView {
     /// Reads a row; may touch the disk.
     pub(crate) fn get(&self, key: &[u8]) -> EngineResult<Option<Row>> {
-        let Some(found) = (self.point)(key).map_err(|e| tree_error(&e))? else { return Ok(None) };
+        let Some(found) = (self.point)(key)? else { return Ok(None) };
         layout::stored_row(Bytes::from(found.value)).map(Some)
     }
 
@@ -89,9 +89,17 @@ impl TreeView {
     }
 }
 
-/// A row or a deletion as the tables have it.
-pub(crate) fn version_of(found: lsm_tree::Result<InternalValue>) -> EngineResult<Entry> {
-    let found = found.map_err(|e| tree_error(&e))?;
+/// What a table has in an interval.
+fn entries(
+    table: &lsm_tree::Table,
+    bounds: (Bound<Slice>, Bound<Slice>),
+) -> impl DoubleEndedIterator<Item = EngineResult<Entry>> + Send + use<> {
+    let path = table.path.clone();
+    table.range(bounds).map(move |found| entry(found.map_err(|e| table_error(&e, &path))?))
+}
+
+/// A row or a deletion as a table has it.
+fn entry(found: InternalValue) -> EngineResult<Entry> {
     let key = Bytes::from(found.key.user_key);
     if found.key.value_type.is_tombstone() {
         return Ok((key, Found { lsn: found.key.seqno, value: None }));
@@ -174,7 +182,8 @@ impl DiskTree {
             let hash = lsm_tree::table::filter::standard_bloom::Builder::get_hash(key);
             let runs = version.iter_levels().flat_map(|level| level.iter());
             for table in runs.filter_map(|run| run.get_for_key(key)) {
-                if let Some(found) = table.get(key, ANY_LSN, hash)? {
+                let found = table.get(key, ANY_LSN, hash);
+                if let Some(found) = found.map_err(|e| table_error(&e, &table.path))? {
                     return Ok(if found.is_tombstone() { None } else { Some(found) });
                 }
             }
@@ -194,11 +203,11 @@ impl DiskTree {
                 };
                 match all {
                     [table] if !may_overlap(&table) => {}
-                    [table] => runs.push(Box::new(table.range(bounds.clone()))),
+                    [table] => runs.push(Box::new(entries(table, bounds.clone()))),
                     all => {
                         let tables: Vec<_> = all.iter().filter(may_overlap).cloned().collect();
                         let bounds = bounds.clone();
-                        let rows = move |table: lsm_tree::Table| table.range(bounds.clone());
+                        let rows = move |table: lsm_tree::Table| entries(&table, bounds.clone());
                         runs.push(Box::new(tables.into_iter().flat_map(rows)));
                     }
                 }
@@ -392,7 +401,16 @@ impl CompactionFilter for LiveSpaces {
 }
 
 /// What the caller must do about an error of the library.
-pub(crate) fn tree_error(error: &lsm_tree::Error) -> EngineError {
+fn tree_error(error: &lsm_tree::Error) -> EngineError {
+    described(error, "tree")
+}
+
+/// The same about an error in one table.
+fn table_error(error: &lsm_tree::Error, path: &Path) -> EngineError {
+    described(error, &format!("table {}", path.display()))
+}
+
+fn described(error: &lsm_tree::Error, what: &str) -> EngineError {
     use std::io::ErrorKind;
     match error {
         lsm_tree::Error::Io(e) => match e.kind() {
@@ -401,9 +419,9 @@ pub(crate) fn tree_error(error: &lsm_tree::Error) -> EngineError {
             ErrorKind::UnexpectedEof
             | ErrorKind::NotFound
             | ErrorKind::InvalidData
-            | ErrorKind::InvalidInput => EngineError::Corrupt(format!("table: {e}")),
-            _ => EngineError::Unavailable(format!("table: {e}")),
+            | ErrorKind::InvalidInput => EngineError::Corrupt(format!("{what}: {e}")),
+            _ => EngineError::Unavailable(format!("{what}: {e}")),
         },
-        other => EngineError::Corrupt(format!("table: {other}")),
+        other => EngineError::Corrupt(format!("{what}: {other}")),
     }
 }

@@ -8,7 +8,7 @@ use zenobe_storage::{EngineResult, Row, Version};
 use crate::heads::Head;
 use crate::layout::Interval;
 use crate::memtable::{self, Memtable};
-use crate::tree::{self, TreeView};
+use crate::tree::TreeView;
 
 /// The memtables, newest first (the first is written to), and the tables.
 #[derive(Clone, Debug)]
@@ -65,11 +65,7 @@ impl View {
             sources.push(Box::new(Visible { versions, lsn, backward }));
         }
         for run in self.tree.runs(interval) {
-            sources.push(if backward {
-                Box::new(run.rev().map(tree::version_of))
-            } else {
-                Box::new(run.map(tree::version_of))
-            });
+            sources.push(if backward { Box::new(run.rev()) } else { run });
         }
         let heads = match sources.len() {
             // Nothing to compare with.

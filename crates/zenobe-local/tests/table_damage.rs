@@ -89,6 +89,31 @@ async fn every_damaged_byte_of_the_list_of_tables_is_noticed() {
 }
 
 #[tokio::test]
+async fn damage_to_a_table_is_reported_with_the_name_of_its_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open_with_space(directory.path()).await;
+    for n in 0..ROWS {
+        commit(&engine, put(key(format!("key {n}")), expected(n))).await;
+    }
+    engine.checkpoint().await.unwrap();
+    engine.close().await.unwrap();
+    let table = files(&directory.path().join("tree/tables")).remove(0);
+    let mut bytes = std::fs::read(&table).unwrap();
+    bytes[1000] ^= 1;
+    std::fs::write(&table, bytes).unwrap();
+    let engine = LocalEngine::open(small_options(directory.path())).unwrap();
+    let mut damaged = 0;
+    for n in 0..ROWS {
+        if let Err(error) = engine.get(key(format!("key {n}")), Read::Strong).await {
+            let text = error.to_string();
+            assert!(text.contains(table.to_str().unwrap()), "{text}");
+            damaged += 1;
+        }
+    }
+    assert!(damaged > 0);
+}
+
+#[tokio::test]
 async fn a_flipped_bit_in_a_table_is_never_absence() {
     let directory = tempfile::tempdir().unwrap();
     let engine = open_with_space(directory.path()).await;

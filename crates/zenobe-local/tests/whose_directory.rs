@@ -23,6 +23,16 @@ async fn a_directory_in_use_is_refused() {
 }
 
 #[tokio::test]
+async fn a_new_directory_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("data");
+    drop(open_with_space(&directory).await);
+    let mode = std::fs::metadata(&directory).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+}
+
+#[tokio::test]
 async fn a_newer_format_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     drop(open_with_space(directory.path()).await);
