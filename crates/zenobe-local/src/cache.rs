@@ -1,6 +1,6 @@
-//! Hot rows, and keys known to have none.
+//! Hot rows, keys known to have none, and whole partitions ([`crate::partitions`]), all in one room.
 //!
-//! An entry holds the newest version of its key. Commits replace the entry of a cached key before
+//! A row's entry holds the newest version of its key. Commits replace the entry of a cached key before
 //! they become visible; readers fill a missing one under the key's latch, and only when nothing wrote
 //! to that stripe since the LSN they read at. So an entry is either current or too new for a reader,
 //! who then asks the memtables. Values that were read are copied in, or an entry would keep alive a block
@@ -11,23 +11,25 @@
 //! cached key from memory. Should two keys have one digest, they put each other out.
 
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::digest::Digest;
+use crate::partitions::Partition;
 use crate::view::Found;
 
 const ENTRY_OVERHEAD_BYTES: u64 = 166;
 /// What an entry is guessed to weigh, to size the tables in advance.
 const ENTRY_BYTES_GUESS: u64 = 1 << 10;
 
-/// A row that is kept, with its whole key: digests of two keys may be the same.
+/// What is kept. A row has its whole key with it, for digests of two keys may be the same.
 #[derive(Clone)]
-struct Kept {
-    key: Bytes,
-    found: Found,
+enum Kept {
+    Row { key: Bytes, found: Found },
+    Partition(Arc<Partition>),
 }
 
 #[derive(Clone)]
@@ -35,8 +37,11 @@ struct Weigh;
 
 impl quick_cache::Weighter<Digest, Kept> for Weigh {
     fn weight(&self, _: &Digest, kept: &Kept) -> u64 {
-        let value_bytes = kept.found.value.as_ref().map_or(0, Bytes::len);
-        ENTRY_OVERHEAD_BYTES + (kept.key.len() + value_bytes) as u64
+        let bytes = match kept {
+            Kept::Row { key, found } => key.len() + found.value.as_ref().map_or(0, Bytes::len),
+            Kept::Partition(partition) => partition.bytes,
+        };
+        ENTRY_OVERHEAD_BYTES + bytes as u64
     }
 }
 
@@ -85,8 +90,10 @@ impl ItemCache {
 
     /// The entry, if it is not too new for a reader at `lsn`.
     pub(crate) fn get(&self, digest: Digest, key: &Bytes, lsn: u64) -> Option<Found> {
-        let kept = self.rows.as_ref()?.get(&digest);
-        let found = kept.filter(|kept| kept.found.lsn <= lsn && kept.key == *key).map(|k| k.found);
+        let found = match self.rows.as_ref()?.get(&digest) {
+            Some(Kept::Row { key: own, found }) if found.lsn <= lsn && own == *key => Some(found),
+            _ => None,
+        };
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
@@ -100,7 +107,7 @@ impl ItemCache {
         {
             // Gone meanwhile is as good: what is not there is not stale.
             let found = Found { lsn, value: value.cloned() };
-            let _ = rows.replace(digest, Kept { key: key.clone(), found }, false);
+            let _ = rows.replace(digest, Kept::Row { key: key.clone(), found }, false);
         }
     }
 
@@ -110,7 +117,22 @@ impl ItemCache {
         if let Some(rows) = &self.rows {
             let value = found.value.as_ref().map(|value| Bytes::copy_from_slice(value));
             let found = Found { lsn: found.lsn, value };
-            rows.insert(digest, Kept { key: key.clone(), found });
+            rows.insert(digest, Kept::Row { key: key.clone(), found });
+        }
+    }
+
+    /// The partition that is kept under a digest, whichever it is, and whether or not it is current.
+    pub(crate) fn partition(&self, digest: Digest) -> Option<Arc<Partition>> {
+        match self.rows.as_ref()?.get(&digest)? {
+            Kept::Partition(partition) => Some(partition),
+            Kept::Row { .. } => None,
+        }
+    }
+
+    /// Puts a partition in.
+    pub(crate) fn fill_partition(&self, digest: Digest, partition: Arc<Partition>) {
+        if let Some(rows) = &self.rows {
+            rows.insert(digest, Kept::Partition(partition));
         }
     }
 

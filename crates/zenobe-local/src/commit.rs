@@ -250,6 +250,7 @@ impl Core {
         for ((key, value), &digest) in payload.rows.iter().zip(&prepared.digests) {
             self.cache.replace(digest, key, lsn, value.as_ref());
             self.heads.put(digest, Head::of(lsn, value.as_deref()));
+            self.partitions.wrote(key, lsn);
         }
         sequencer.append(std::mem::take(&mut prepared.payload), prepared.payload_bytes);
         self.visible.store(lsn, Ordering::Release);

@@ -23,6 +23,7 @@ use crate::log::io::LogDirectory;
 use crate::log::records::RecordIndex;
 use crate::manifest::ManifestFile;
 use crate::memtable::Memtable;
+use crate::partitions::Partitions;
 use crate::sequencer::Sequencer;
 use crate::spaces::{Incarnation, Spaces};
 use crate::tree::DiskTree;
@@ -96,6 +97,7 @@ pub(crate) struct Core {
     pub(crate) latches: Latches,
     pub(crate) cache: ItemCache,
     pub(crate) heads: Heads,
+    pub(crate) partitions: Partitions,
     pub(crate) segments: Mutex<BTreeMap<u64, Arc<Segment>>>,
     pub(crate) records: Mutex<RecordIndex>,
     pub(crate) manifest: Mutex<ManifestFile>,
@@ -145,6 +147,7 @@ impl Core {
         Self {
             cache: ItemCache::new(parts.options.item_cache_bytes),
             heads: Heads::new(parts.options.item_cache_bytes / HEADS_PART),
+            partitions: Partitions::new(),
             options: parts.options,
             salt: parts.salt,
             spaces: parts.spaces,
@@ -301,6 +304,7 @@ impl Core {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
         let figure = |name, help, value| Figure { name, help, value };
         let (hits, misses) = self.cache.counts();
+        let (partition_hits, partition_misses) = self.partitions.counts();
         let (segments, segment_bytes) = {
             let segments = self.segments.lock();
             (segments.len(), segments.values().map(|segment| segment.size_bytes).sum::<u64>())
@@ -327,6 +331,16 @@ impl Core {
                 "item_cache_misses_total",
                 "Rows that the item cache did not have.",
                 misses as f64,
+            ),
+            figure(
+                "partition_cache_hits_total",
+                "Reads of a partition answered from the item cache.",
+                partition_hits as f64,
+            ),
+            figure(
+                "partition_cache_misses_total",
+                "Reads of a partition that the item cache could not answer.",
+                partition_misses as f64,
             ),
             figure("item_cache_bytes", "Bytes in the item cache.", self.cache.bytes() as f64),
             figure(

@@ -85,7 +85,8 @@ mod tests {
             direction: Direction::Forward,
             limit: PageLimit { rows: 1, bytes: 1 },
         };
-        layout::range_interval(Incarnation(3), &range).unwrap()
+        let prefix = layout::partition_key(Incarnation(3), &range).unwrap();
+        layout::range_interval(&prefix, &range).unwrap()
     }
 
     #[test]

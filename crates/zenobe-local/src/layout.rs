@@ -126,6 +126,16 @@ pub(crate) fn partition_prefix(physical_key: &[u8]) -> Option<&[u8]> {
     physical_key.get(..HASH_END)
 }
 
+/// The partition's hash in a physical key, with what tells spaces and lanes apart mixed in.
+pub(crate) fn partition_hash_of(physical_key: &[u8]) -> u64 {
+    let word = |at: usize| {
+        let bytes = physical_key.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+        bytes.map_or(0, u64::from_be_bytes)
+    };
+    // The lane is the last byte of the second word that is looked at.
+    word(HASH_END - 8) ^ word(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 /// The prefix of the partition that an interval lies in, if it is within one.
 pub(crate) fn partition_of(interval: &Interval) -> Option<&[u8]> {
     let (Bound::Included(low) | Bound::Excluded(low)) = &interval.0 else { return None };
@@ -134,18 +144,24 @@ pub(crate) fn partition_of(interval: &Interval) -> Option<&[u8]> {
     (partition_prefix(high) == Some(prefix)).then_some(prefix)
 }
 
-/// The physical interval of a range; `None` when it is empty.
-pub(crate) fn range_interval(space: Incarnation, range: &RangeRead) -> Option<Interval> {
-    let key = |sort: &Bytes| physical(space, range.lane, &range.partition, sort);
+/// What the physical keys of a partition's lane begin with: one without sort bytes.
+pub(crate) fn partition_key(space: Incarnation, range: &RangeRead) -> EngineResult<Bytes> {
+    check_place(&range.partition, &[])?;
+    Ok(physical(space, range.lane, &range.partition, &[]))
+}
+
+/// The physical interval of a range of a partition's lane; `None` when it is empty.
+pub(crate) fn range_interval(prefix: &Bytes, range: &RangeRead) -> Option<Interval> {
+    let key = |sort: &Bytes| Bytes::from([&prefix[..], &sort[..]].concat());
     let from = match &range.from {
         Bound::Included(sort) => Bound::Included(key(sort)),
         Bound::Excluded(sort) => Bound::Excluded(key(sort)),
-        Bound::Unbounded => Bound::Included(key(&Bytes::new())),
+        Bound::Unbounded => Bound::Included(prefix.clone()),
     };
     let to = match &range.to {
         Bound::Included(sort) => Bound::Included(key(sort)),
         Bound::Excluded(sort) => Bound::Excluded(key(sort)),
-        Bound::Unbounded => after_prefix(&key(&Bytes::new())),
+        Bound::Unbounded => after_prefix(prefix),
     };
     ordered((from, to))
 }

@@ -12,7 +12,8 @@
 //! | `layout` | physical keys and stored values |
 //! | `sequencer`, `committer`, `durability` | the order of commits, the group commit, who waits for it |
 //! | `memtable`, `tree`, `view`, `filter` | rows in memory, rows on disk, both at one time, what is in neither |
-//! | `cache`, `heads`, `latches`, `digest` | hot rows; how many more begin; who may write a key now; what finds keys there |
+//! | `cache`, `partitions`, `heads` | hot rows; whole partitions that are asked for again; how many more rows begin |
+//! | `latches`, `digest` | who may write a key now; what finds keys there and in the caches |
 //! | `spaces`, `manifest` | the spaces that exist; what survives beside log and tree |
 //! | `background` | flush, compaction, preparing and releasing of segments |
 //!
@@ -34,6 +35,7 @@ pub mod log;
 mod manifest;
 mod memtable;
 mod open;
+mod partitions;
 mod read;
 mod sequencer;
 mod spaces;

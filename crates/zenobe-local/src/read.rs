@@ -4,13 +4,14 @@
 //! in them, and nothing beyond it ([`crate::tree`]); and a commit is in the view as a whole or not at
 //! all, because memtables are changed between commits.
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::{Bytes, BytesMut};
 use zenobe_storage::{
     Direction, EngineError, EngineResult, Key, LogCursor, LogPage, LoggedRecord, Page, PageLimit,
-    Position, RangeRead, Read, ScanRead, ShardId, Snapshot,
+    Position, RangeRead, Read, Row, RowPlace, ScanRead, ShardId, Snapshot,
 };
 
 use crate::core::{Core, Extent};
@@ -20,6 +21,7 @@ use crate::layout::{self, Interval};
 use crate::log::Segment;
 use crate::log::frame::{self, FRAME_HEADER_BYTES, Header, Kind};
 use crate::log::records::STRETCH_BYTES;
+use crate::partitions::{Partition, PartitionKey};
 use crate::view::{Found, View};
 
 /// How many rows a page has room for at first.
@@ -219,9 +221,37 @@ impl Core {
     pub(crate) async fn range(&self, range: RangeRead, read: Read) -> EngineResult<Page> {
         self.check_open()?;
         let space = self.incarnation(range.space)?;
-        layout::check_place(&range.partition, &[])?;
-        let interval = layout::range_interval(space, &range);
-        self.page(interval, range.direction, range.limit, read).await
+        let level = self.level(&read)?;
+        let key = PartitionKey::new(layout::partition_key(space, &range)?, self.salt);
+        if let Some(kept) = self.kept_partition(&key, &level) {
+            self.wait_for(&read, kept.newest_lsn).await?;
+            return Ok(kept.page(&range));
+        }
+        let interval = layout::range_interval(&key.prefix, &range);
+        let Some(interval) = interval else { return Ok(Page { rows: Vec::new(), end: true }) };
+        let seen = self.page(interval, range.direction, range.limit, &level).await?;
+        let is_whole = seen.page.end
+            && (&range.from, &range.to) == (&Bound::Unbounded, &Bound::Unbounded)
+            && range.direction == Direction::Forward;
+        if is_whole && !matches!(level, Level::At(..)) {
+            let kept = self.partitions.worth_keeping(&key, &seen);
+            kept.into_iter().for_each(|kept| self.cache.fill_partition(key.digest, kept));
+        }
+        self.wait_for(&read, seen.newest_lsn).await?;
+        Ok(seen.page)
+    }
+
+    /// The partition, if it is kept, nothing was written to it since, and a reader at this level may see it.
+    fn kept_partition(&self, key: &PartitionKey, level: &Level) -> Option<Arc<Partition>> {
+        let readable = |kept: &Arc<Partition>| match level {
+            Level::Visible => true,
+            Level::Durable => kept.newest_lsn <= self.durable.lsn(),
+            Level::At(..) => false,
+        };
+        let kept = self.cache.partition(key.digest);
+        let kept = kept.filter(|kept| self.partitions.is_current(key, kept) && readable(kept));
+        self.partitions.count(kept.is_some());
+        kept
     }
 
     pub(crate) async fn scan(&self, scan: ScanRead, read: Read) -> EngineResult<Page> {
@@ -231,26 +261,24 @@ impl Core {
             layout::check_place(&after.partition, &after.sort)?;
         }
         let interval = layout::scan_interval(space, &scan);
-        self.page(interval, Direction::Forward, scan.limit, read).await
+        let Some(interval) = interval else { return Ok(Page { rows: Vec::new(), end: true }) };
+        let level = self.level(&read)?;
+        let seen = self.page(interval, Direction::Forward, scan.limit, &level).await?;
+        self.wait_for(&read, seen.newest_lsn).await?;
+        Ok(seen.page)
     }
 
     async fn page(
         &self,
-        interval: Option<Interval>,
+        interval: Interval,
         direction: Direction,
         limit: PageLimit,
-        read: Read,
-    ) -> EngineResult<Page> {
-        let Some(interval) = interval else { return Ok(Page { rows: Vec::new(), end: true }) };
-        let (view, lsn) = self.view_and_lsn(&self.level(&read)?);
-        let (page, seen_lsn) = if view.tree.is_empty() {
-            collect(&view, &interval, lsn, direction, limit)?
-        } else {
-            self.on_disk(Extent::Page, move || collect(&view, &interval, lsn, direction, limit))
-                .await?
-        };
-        self.wait_for(&read, seen_lsn).await?;
-        Ok(page)
+        level: &Level,
+    ) -> EngineResult<Seen> {
+        let (view, lsn) = self.view_and_lsn(level);
+        let in_memory = view.tree.is_empty();
+        let read = move || collect(&view, &interval, lsn, direction, limit);
+        if in_memory { read() } else { self.on_disk(Extent::Page, read).await }
     }
 
     /// A snapshot of the durable state.
@@ -263,32 +291,64 @@ impl Core {
     }
 }
 
-/// Reads a page, and says which LSN is the last that it depends on.
+/// A page, and of when it is.
+pub(crate) struct Seen {
+    pub(crate) page: Page,
+    /// The LSN that it was read at.
+    pub(crate) lsn: u64,
+    /// The last LSN that it depends on, deletions included.
+    pub(crate) newest_lsn: u64,
+}
+
+/// A page that is being filled.
+pub(crate) struct PageBuilder {
+    limit: PageLimit,
+    bytes: usize,
+    page: Page,
+}
+
+impl PageBuilder {
+    pub(crate) fn new(limit: PageLimit) -> Self {
+        let rows = Vec::with_capacity(limit.rows.min(FIRST_ROOM_ROWS));
+        Self { limit, bytes: 0, page: Page { rows, end: true } }
+    }
+
+    /// Adds a row, or notes that there is one more when the page is full, and returns `false`.
+    pub(crate) fn push(&mut self, place: RowPlace, row: Row) -> bool {
+        let rows = &mut self.page.rows;
+        self.page.end = rows.is_empty()
+            || (rows.len() < self.limit.rows.max(1) && self.bytes < self.limit.bytes);
+        if self.page.end {
+            self.bytes = self.bytes.saturating_add(row.value.len());
+            rows.push((place, row));
+        }
+        self.page.end
+    }
+
+    pub(crate) fn finish(self) -> Page {
+        self.page
+    }
+}
+
+/// Reads a page.
 fn collect(
     view: &View,
     interval: &Interval,
     lsn: u64,
     direction: Direction,
     limit: PageLimit,
-) -> EngineResult<(Page, u64)> {
-    let room = limit.rows.min(FIRST_ROOM_ROWS);
-    let mut page = Page { rows: Vec::with_capacity(room), end: true };
-    let mut seen_lsn = 0;
-    let mut bytes = 0_usize;
+) -> EngineResult<Seen> {
+    let mut page = PageBuilder::new(limit);
+    let mut newest_lsn = 0;
     for entry in view.range(interval, lsn, direction == Direction::Backward) {
         let (key, found) = entry?;
-        seen_lsn = seen_lsn.max(found.lsn);
+        newest_lsn = newest_lsn.max(found.lsn);
         let Some(row) = found.row() else { continue };
-        let full =
-            !page.rows.is_empty() && (page.rows.len() >= limit.rows.max(1) || bytes >= limit.bytes);
-        if full {
-            page.end = false;
+        if !page.push(layout::place_of(key)?, row) {
             break;
         }
-        bytes = bytes.saturating_add(row.value.len());
-        page.rows.push((layout::place_of(key)?, row));
     }
-    Ok((page, seen_lsn))
+    Ok(Seen { page: page.finish(), lsn, newest_lsn })
 }
 
 impl Core {

@@ -38,6 +38,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..4_u8, 0..12_u8, any::<bool>()).prop_map(|(p, s, right)| Step::Compare(p, s, right)),
         4 => (0..4_u8, proptest::option::of(0..12_u8), proptest::option::of(0..12_u8), any::<bool>(), 1..9_usize)
             .prop_map(|(p, from, to, backward, rows)| Step::Range(p, from, to, backward, rows)),
+        4 => (0..4_u8).prop_map(|p| Step::Range(p, None, None, false, 20)),
         2 => (0..2_u8, 1..9_usize).prop_map(|(lane, rows)| Step::Scan(lane, rows)),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Reopen),
@@ -125,7 +126,11 @@ impl World {
             direction: if backward { Direction::Backward } else { Direction::Forward },
             limit: PageLimit { rows, bytes: usize::MAX },
         };
-        let mut reads = vec![(Read::Strong, &self.model), (Read::Eventual, &self.model)];
+        let mut reads = vec![
+            (Read::Strong, &self.model),
+            (Read::Eventual, &self.model),
+            (Read::Latest, &self.model),
+        ];
         if let Some((snapshot, model)) = &self.snapshot {
             reads.push((Read::Snapshot(snapshot.clone()), model));
         }

@@ -1,0 +1,176 @@
+//! Whole partitions that are kept: who reads one again finds its rows side by side.
+//!
+//! A partition read from tables and memtables is put together from pieces that lie anywhere in memory, and each
+//! costs a wait for it. When one is read as a whole again soon, its rows are copied next to each other and go
+//! into the item cache.
+//!
+//! Writers look nothing up here. Each commit leaves its LSN at the stripes of its partitions before it
+//! becomes visible; what was read at an LSN is current as long as its stripe has no later one.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use zenobe_storage::{Direction, Page, RangeRead, Row, RowPlace, SortBound};
+
+use crate::digest::Digest;
+use crate::layout;
+use crate::read::{PageBuilder, Seen};
+
+/// So many that under a thousand writes a second a stripe is written to once a minute.
+const STRIPES: usize = 1 << 16;
+/// A larger partition is not kept: reading it costs more than finding it.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+const ROW_OVERHEAD_BYTES: usize = size_of::<(RowPlace, Row)>();
+
+/// One lane of a partition.
+pub(crate) struct PartitionKey {
+    /// The physical key with no sort bytes.
+    pub(crate) prefix: Bytes,
+    pub(crate) digest: Digest,
+    stripe: usize,
+}
+
+impl PartitionKey {
+    pub(crate) fn new(prefix: Bytes, salt: u64) -> Self {
+        // Another seed than that of rows: a row without sort bytes has this very key.
+        let digest = Digest::of(&prefix, !salt);
+        Self { stripe: stripe(&prefix), digest, prefix }
+    }
+}
+
+fn stripe(physical_key: &[u8]) -> usize {
+    layout::partition_hash_of(physical_key) as usize % STRIPES
+}
+
+/// The rows of a partition as of an LSN.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    prefix: Bytes,
+    /// The LSN that they were read at.
+    as_of_lsn: u64,
+    /// The last LSN that they depend on, deletions included.
+    pub(crate) newest_lsn: u64,
+    rows: Box<[(RowPlace, Row)]>,
+    /// What it takes in memory.
+    pub(crate) bytes: usize,
+}
+
+impl Partition {
+    /// Copies rows next to each other.
+    fn of(key: &PartitionKey, seen: &Seen) -> Self {
+        let rows = &seen.page.rows;
+        let length = |(place, row): &(RowPlace, Row)| place.sort.len() + row.value.len();
+        let length = rows.iter().map(length).sum();
+        let mut copied = BytesMut::with_capacity(length);
+        for (place, row) in rows {
+            copied.extend_from_slice(&place.sort);
+            copied.extend_from_slice(&row.value);
+        }
+        let mut copied = copied.freeze();
+        let partition = key.prefix.slice(layout::PREFIX_BYTES.min(key.prefix.len())..);
+        let copy = |(place, row): &(RowPlace, Row)| {
+            let sort = copied.split_to(place.sort.len());
+            let value = copied.split_to(row.value.len());
+            let place = RowPlace { partition: partition.clone(), sort };
+            (place, Row { version: row.version, value })
+        };
+        Self {
+            prefix: key.prefix.clone(),
+            as_of_lsn: seen.lsn,
+            newest_lsn: seen.newest_lsn,
+            rows: rows.iter().map(copy).collect(),
+            bytes: length + rows.len() * ROW_OVERHEAD_BYTES,
+        }
+    }
+
+    /// The page of a read of this partition.
+    pub(crate) fn page(&self, range: &RangeRead) -> Page {
+        let (low, high) = (self.first(&range.from, false), self.first(&range.to, true));
+        let rows = self.rows.get(low..high).unwrap_or_default();
+        let mut page = PageBuilder::new(range.limit);
+        let mut push = |(place, row): &(RowPlace, Row)| page.push(place.clone(), row.clone());
+        let _ = match range.direction {
+            Direction::Forward => rows.iter().all(&mut push),
+            Direction::Backward => rows.iter().rev().all(&mut push),
+        };
+        page.finish()
+    }
+
+    /// The index of the first row that is within a low bound, or behind a high one.
+    fn first(&self, bound: &SortBound, high: bool) -> usize {
+        let below = |limit: &Bytes, inclusive: bool| {
+            self.rows.partition_point(|(place, _)| {
+                place.sort < *limit || (inclusive && place.sort == *limit)
+            })
+        };
+        match bound {
+            Bound::Unbounded => {
+                if high {
+                    self.rows.len()
+                } else {
+                    0
+                }
+            }
+            Bound::Included(limit) => below(limit, high),
+            Bound::Excluded(limit) => below(limit, !high),
+        }
+    }
+}
+
+/// What was written to partitions, and which were asked for lately.
+pub(crate) struct Partitions {
+    written: Box<[AtomicU64]>,
+    asked: Box<[AtomicU32]>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Partitions {
+    pub(crate) fn new() -> Self {
+        Self {
+            written: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
+            asked: (0..STRIPES).map(|_| AtomicU32::new(0)).collect(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes a write to a row. The caller holds the sequencer's lock, and makes the commit visible later.
+    pub(crate) fn wrote(&self, physical_key: &[u8], lsn: u64) {
+        if let Some(written) = self.written.get(stripe(physical_key)) {
+            written.store(lsn, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn count(&self, hit: bool) {
+        let counter = if hit { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many reads were answered from kept partitions, and how many were not.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+    }
+
+    /// Whether a kept partition is this one, and nothing was written to it since.
+    pub(crate) fn is_current(&self, key: &PartitionKey, kept: &Partition) -> bool {
+        let written = self.written.get(key.stripe);
+        kept.prefix == key.prefix
+            && written.is_some_and(|lsn| lsn.load(Ordering::Acquire) <= kept.as_of_lsn)
+    }
+
+    /// What to keep of a read of a whole partition: nothing the first time, for most are never asked for
+    /// again.
+    pub(crate) fn worth_keeping(&self, key: &PartitionKey, seen: &Seen) -> Option<Arc<Partition>> {
+        let tag = key.digest.high() as u32;
+        let asked = self.asked.get(key.digest.low() % STRIPES)?;
+        if asked.swap(tag, Ordering::Relaxed) != tag {
+            return None;
+        }
+        let rows = seen.page.rows.iter();
+        let bytes: usize = rows.map(|(_, row)| row.value.len() + ROW_OVERHEAD_BYTES).sum();
+        (bytes <= KEPT_BYTES_MAX).then(|| Arc::new(Partition::of(key, seen)))
+    }
+}
