@@ -230,10 +230,15 @@ impl Core {
         let interval = layout::range_interval(&key.prefix, &range);
         let Some(interval) = interval else { return Ok(Page { rows: Vec::new(), end: true }) };
         let seen = self.page(interval, range.direction, range.limit, &level).await?;
-        let is_whole = seen.page.end
-            && (&range.from, &range.to) == (&Bound::Unbounded, &Bound::Unbounded)
-            && range.direction == Direction::Forward;
-        if is_whole && !matches!(level, Level::At(..)) {
+        // No sort bytes are below none.
+        let from_start = match &range.from {
+            Bound::Unbounded => true,
+            Bound::Included(sort) => sort.is_empty(),
+            Bound::Excluded(_) => false,
+        };
+        let is_whole = from_start && range.to == Bound::Unbounded && seen.page.end;
+        let forward = range.direction == Direction::Forward;
+        if is_whole && forward && !matches!(level, Level::At(..)) {
             let kept = self.partitions.worth_keeping(&key, &seen);
             kept.into_iter().for_each(|kept| self.cache.fill_partition(key.digest, kept));
         }

@@ -71,7 +71,7 @@ async fn whatever_part_is_read_is_that_of_the_tables() {
         .into_iter()
         .map(|sort| Bytes::from(vec![sort]))
         .flat_map(|sort| [Bound::Included(sort.clone()), Bound::Excluded(sort)])
-        .chain([Bound::Unbounded])
+        .chain([Bound::Unbounded, Bound::Included(Bytes::new())])
         .collect();
     let limits = [1, 5, 20, 21].map(|rows| PageLimit { rows, bytes: usize::MAX });
     let limits = limits.into_iter().chain([PageLimit { rows: usize::MAX, bytes: 20 }]);
@@ -86,8 +86,8 @@ async fn whatever_part_is_read_is_that_of_the_tables() {
     }
     let snapshot = engine.snapshot().await.unwrap();
     // Once it was asked for, twice it is kept.
-    for _ in 0..2 {
-        engine.range(whole(), Read::Strong).await.unwrap();
+    for from in [Bound::Unbounded, Bound::Included(Bytes::new())] {
+        engine.range(RangeRead { from, ..whole() }, Read::Strong).await.unwrap();
     }
     let before = hits(&engine);
     for range in &ranges {
