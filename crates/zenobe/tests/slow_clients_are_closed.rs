@@ -37,7 +37,17 @@ fn a_connection_without_a_request() {
     connection.send("GET", "/", &[], b"");
     assert_eq!(connection.receive("GET").status, 200);
     assert!(connection.is_closed());
+}
+
+#[test]
+fn a_connection_without_a_first_byte_has_the_time_of_a_head() {
+    // A connection that waits for its next request would stay for five minutes.
+    let server = Server::start(&["--in-memory", "--header-timeout-ms", "300"]);
     assert!(server.connect().is_closed());
+    let mut connection = server.connect();
+    connection.write(b"PRI * HTTP/2.0");
+    // The server's own settings come first.
+    while !connection.is_closed() {}
 }
 
 #[test]

@@ -60,12 +60,11 @@ impl<S: Service> Connections<S> {
                 }
             }
             Some(tls) => {
-                // The whole handshake counts as the head of a request.
-                state.enter(Phase::Head);
+                // The whole handshake has the time of a head.
                 let handshake = tls.acceptor().accept(stream);
                 match unless_told_to_end(&state, handshake).await {
                     Some(Ok(stream)) => {
-                        state.enter(Phase::Idle);
+                        state.enter(Phase::Fresh);
                         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                         let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
                         self.speak(protocol, stream, state).await;
@@ -84,10 +83,15 @@ impl<S: Service> Connections<S> {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let stream = TokioIo::new(Watched { stream, state: state.clone() });
         match protocol {
-            Protocol::Http1 => self.speak_http1(stream, state).await,
-            Protocol::Http2 => self.speak_http2(stream, state).await,
+            Protocol::Http1 => {
+                let stream = Watched { stream, state: state.clone() };
+                self.speak_http1(TokioIo::new(stream), state).await;
+            }
+            Protocol::Http2 => {
+                let stream = Http2Watched::new(stream, state.clone());
+                self.speak_http2(TokioIo::new(stream), state).await;
+            }
         }
     }
 
@@ -96,7 +100,7 @@ impl<S: Service> Connections<S> {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            let (front, in_flight) = (self.front.clone(), state.begin());
+            let (front, in_flight) = (self.front.clone(), state.begin(Phase::Writing));
             async move {
                 let response = front.handle(request).await;
                 // The other requests that are ready go first, so that their answers leave in a row: it
@@ -114,12 +118,12 @@ impl<S: Service> Connections<S> {
         drive(connection, &state, |connection| connection.graceful_shutdown()).await;
     }
 
-    async fn speak_http2<T>(&self, stream: TokioIo<Watched<T>>, state: Arc<ConnectionState>)
+    async fn speak_http2<T>(&self, stream: TokioIo<Http2Watched<T>>, state: Arc<ConnectionState>)
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = service_fn(|request: hyper::Request<Incoming>| {
-            let (front, in_flight) = (self.front.clone(), state.begin());
+            let (front, in_flight) = (self.front.clone(), state.begin(Phase::Idle));
             // A client may cancel a stream at any time; an operation under way must not be dropped
             // half done for that, so it runs in a task of its own.
             let answer = tokio::spawn(async move { front.handle(request).await });
@@ -217,7 +221,7 @@ async fn sniff(stream: &TcpStream) -> io::Result<Protocol> {
     }
 }
 
-/// A stream that notes when its connection changes phase.
+/// A stream of HTTP/1.1 that notes when its connection changes phase.
 struct Watched<T> {
     stream: T,
     state: Arc<ConnectionState>,
@@ -231,7 +235,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before && self.state.phase() == Phase::Idle {
+        if buffer.filled().len() > before
+            && matches!(self.state.phase(), Phase::Idle | Phase::Fresh)
+        {
             self.state.enter(Phase::Head);
         }
         Poll::Ready(Ok(()))
@@ -279,6 +285,89 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
             self.state.enter(Phase::Idle);
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// What a client of HTTP/2 sends first. Source: RFC 9113, section 3.4.
+const HTTP2_PREFACE_BYTES: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
+
+/// A stream of HTTP/2. What its bytes mean cannot be seen here: settings, pings and windows come and go while
+/// there is no request. So requests alone say whether the connection is idle, and this notes only that the
+/// preface is there, and for how long the client takes nothing. Heads that do not arrive in full keep
+/// the client from answering pings, which ends the connection.
+struct Http2Watched<T> {
+    stream: T,
+    state: Arc<ConnectionState>,
+    preface_bytes_left: usize,
+}
+
+impl<T> Http2Watched<T> {
+    const fn new(stream: T, state: Arc<ConnectionState>) -> Self {
+        Self { stream, state, preface_bytes_left: HTTP2_PREFACE_BYTES }
+    }
+
+    /// Notes whether the client takes what it is sent.
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match (&written, self.state.phase()) {
+            (Poll::Pending, Phase::Idle) => self.state.enter(Phase::Writing),
+            (Poll::Ready(Ok(_)), Phase::Writing) => self.state.enter(Phase::Idle),
+            (Poll::Ready(Ok(_)), _) => self.state.progress(),
+            (Poll::Pending | Poll::Ready(Err(_)), _) => {}
+        }
+        written
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Http2Watched<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let came = buffer.filled().len() - before;
+        if self.preface_bytes_left > 0 {
+            self.preface_bytes_left = self.preface_bytes_left.saturating_sub(came);
+            if self.preface_bytes_left == 0 {
+                self.state.enter(Phase::Idle);
+            }
+        } else if came > 0 {
+            self.state.progress();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Http2Watched<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.wrote(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Phase {
-    /// It waits for a request.
+    /// It waits for its next request.
     Idle = 0,
     /// Part of a request's head is there.
     Head = 1,
@@ -29,6 +29,9 @@ pub(super) enum Phase {
     Handling = 2,
     /// A response is being sent.
     Writing = 3,
+    /// Nothing of its first request is there: of HTTP/2, nothing beyond the preface. Whoever connects has
+    /// something to ask, so this may not last as long as the wait for a next request.
+    Fresh = 4,
 }
 
 /// What a connection is told to do.
@@ -44,6 +47,10 @@ pub(super) enum Directive {
 }
 
 const PHASE_SHIFT: u32 = 56;
+
+/// How long a connection that is to end and has no request under way may be silent. A client of HTTP/2 answers
+/// the server's goodbye; one that does not is not waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The state of one connection.
 #[derive(Debug, Default)]
@@ -74,16 +81,25 @@ impl ConnectionState {
             0 => Phase::Idle,
             1 => Phase::Head,
             2 => Phase::Handling,
-            _ => Phase::Writing,
+            3 => Phase::Writing,
+            _ => Phase::Fresh,
         };
         (phase, packed & ((1 << PHASE_SHIFT) - 1))
     }
 
-    /// Notes the start of a request; its end is noted when the result is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+    /// Notes that the present phase goes on, with bytes that came or went: while a connection is to end that
+    /// shows that its client is there.
+    pub(super) fn progress(&self) {
+        if self.directive() == Directive::Drain {
+            self.enter(self.phase());
+        }
+    }
+
+    /// Notes the start of a request; its end is noted when the result is dropped, and that `next` follows.
+    pub(super) fn begin(self: &Arc<Self>, next: Phase) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.enter(Phase::Handling);
-        InFlight(self.clone())
+        InFlight { state: self.clone(), next }
     }
 
     /// What to do now.
@@ -102,9 +118,15 @@ impl ConnectionState {
 
     fn direct(&self, directive: Directive) {
         // A directive only ever becomes stricter.
-        if self.directive.fetch_max(directive as u8, Ordering::AcqRel) < directive as u8
-            && let Some(waker) = &*self.waker.lock()
-        {
+        if self.directive.fetch_max(directive as u8, Ordering::AcqRel) >= directive as u8 {
+            return;
+        }
+        let phase = self.phase();
+        if matches!(phase, Phase::Idle | Phase::Fresh) {
+            // The farewell begins now.
+            self.enter(phase);
+        }
+        if let Some(waker) = &*self.waker.lock() {
             waker.wake_by_ref();
         }
     }
@@ -114,25 +136,30 @@ impl ConnectionState {
             return;
         }
         let (phase, since_ms) = Self::unpack(self.phase.load(Ordering::Relaxed));
-        let limit = match phase {
-            Phase::Idle => limits.idle,
-            Phase::Head => limits.header,
-            Phase::Writing => limits.write,
-            Phase::Handling => return,
+        let (limit, directive) = match (phase, self.directive()) {
+            (Phase::Handling, _) => return,
+            // Its client may send a request at this very moment: it is told, and that one is still answered.
+            (Phase::Idle, Directive::Run) => (limits.idle, Directive::Drain),
+            (Phase::Idle, _) | (Phase::Fresh, Directive::Drain) => (FAREWELL, Directive::Close),
+            (Phase::Head | Phase::Fresh, _) => (limits.header, Directive::Close),
+            (Phase::Writing, _) => (limits.write, Directive::Close),
         };
         if Duration::from_millis(now_ms.saturating_sub(since_ms)) > limit {
-            self.direct(Directive::Close);
+            self.direct(directive);
         }
     }
 }
 
 /// A request under way on a connection.
-pub(super) struct InFlight(Arc<ConnectionState>);
+pub(super) struct InFlight {
+    state: Arc<ConnectionState>,
+    next: Phase,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.0.enter(Phase::Writing);
+        self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.state.enter(self.next);
     }
 }
 
@@ -169,7 +196,7 @@ impl Registry {
     pub(super) fn register(&self) -> Registered<'_> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let state = Arc::new(ConnectionState::default());
-        state.enter(Phase::Idle);
+        state.enter(Phase::Fresh);
         self.connections.lock().insert(id, state.clone());
         self.metrics.connection_opened();
         if self.draining.load(Ordering::SeqCst) > 0 {
