@@ -23,10 +23,7 @@ fn main() -> ExitCode {
     let (task, args) = cli::Cli::parse().task();
     let config = match args.config() {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!("zenobe: {error}");
-            return ExitCode::from(server::StartError::WRONG_SETTINGS);
-        }
+        Err(error) => return failed(&error, server::StartError::WRONG_SETTINGS),
     };
     logging::start(config.log_format, config.log_level);
     let done = match task {
@@ -35,9 +32,12 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => failed(&error, error.exit_code()),
     }
+}
+
+/// Says why the process ends, in one form wherever it comes from and whatever is logged.
+fn failed(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    eprintln!("zenobe: error: {error}");
+    ExitCode::from(code)
 }

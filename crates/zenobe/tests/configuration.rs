@@ -130,6 +130,29 @@ fn a_port_in_use_is_said_and_has_an_exit_code_of_its_own() {
 }
 
 #[test]
+fn why_it_does_not_start_is_said_in_one_form_whatever_is_logged() {
+    let dir = tempfile::tempdir().unwrap();
+    write_file(dir.path(), "taken", "");
+    let tls = ["--in-memory", "--tls-cert", "none", "--tls-key", "none"];
+    for (args, code) in [
+        (&["--region", "EU"][..], 2),
+        (&tls, 2),
+        (&["--in-memory", "--listen", "203.0.113.1:1", "--insecure-no-tls"], 3),
+        (&["--data-dir", "taken"], 4),
+    ] {
+        for level in ["off", "info"] {
+            let args = [&["--log-format", "json", "--log-level", level], args].concat();
+            let keys = [("ZENOBE_ACCESS_KEY_ID", "a"), ("ZENOBE_SECRET_ACCESS_KEY", "b")];
+            let listen = ("ZENOBE_LISTEN", "127.0.0.1:0");
+            let output = run(&args, &[keys[0], keys[1], listen], dir.path());
+            let message = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(code), "{message}");
+            assert!(message.starts_with("zenobe: error: "), "{message}");
+        }
+    }
+}
+
+#[test]
 fn version_and_help() {
     let dir = tempfile::tempdir().unwrap();
     let output = run(&["--version"], &[], dir.path());

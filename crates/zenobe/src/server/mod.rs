@@ -4,12 +4,11 @@
 //! connections are accepted. Stop: listening ends, requests under way finish, the data is closed.
 
 mod connection;
+mod port_file;
 mod registry;
 mod tls;
 
-use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +28,7 @@ use crate::logging::LogBudget;
 use crate::memory::{self, IdleWatch};
 use crate::metrics::Metrics;
 use crate::server::connection::Connections;
+use crate::server::port_file::PortFile;
 use crate::server::registry::Registry;
 use crate::server::tls::Tls;
 use crate::service::Service;
@@ -147,10 +147,6 @@ pub(crate) fn run(config: Config) -> Result<(), StartError> {
 
 async fn start(config: Config, threads: usize) -> Result<(), StartError> {
     clock::tick();
-    if let Some(path) = &config.port_file {
-        // One that a crash left would send clients to whoever listens there now.
-        let _ = std::fs::remove_file(path);
-    }
     let listeners =
         config.listen.iter().map(|address| listen(*address)).collect::<Result<Vec<_>, _>>()?;
     let tls = match &config.tls {
@@ -176,11 +172,15 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
         body_budget: BodyBudget::default(),
     });
     let mut signals = Signals::new()?;
+    // Only now: until here the server that the file names may be another one, and go on.
+    let port_file = match &config.port_file {
+        Some(path) => Some(PortFile::write(path, &bound).map_err(|cause| {
+            let what = format!("cannot write {}", path.display());
+            StartError::System { what, cause }
+        })?),
+        None => None,
+    };
     announce(&config, &bound, &front.authentication);
-    // The last step: whoever waits for the file may connect, and finds the log complete.
-    if let Some(path) = &config.port_file {
-        write_port_file(path, &bound)?;
-    }
     let server = Server {
         connections: Arc::new(Connections {
             front,
@@ -189,7 +189,7 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
         }),
         places: Arc::new(Semaphore::new(config.limits.connections)),
         limits: config.limits,
-        port_file: config.port_file,
+        port_file,
     };
     server.serve(listeners, tls, &mut signals).await;
     background.stop().await.map_err(|error| StartError::Close(error.to_string()))?;
@@ -225,22 +225,6 @@ fn bound_addresses(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, StartEr
         .iter()
         .map(|listener| listener.local_addr().map_err(system("cannot tell the bound address")))
         .collect()
-}
-
-/// Writes the addresses under another name first, so that whoever waits for the file never reads
-/// half of it.
-fn write_port_file(path: &Path, bound: &[SocketAddr]) -> Result<(), StartError> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".new");
-    let unfinished = PathBuf::from(unfinished);
-    let write = || {
-        let mut file = std::fs::File::create(&unfinished)?;
-        for address in bound {
-            writeln!(file, "{address}")?;
-        }
-        std::fs::rename(&unfinished, path)
-    };
-    write().map_err(system(format!("cannot write {}", path.display())))
 }
 
 fn place(data: &DataConfig) -> String {
@@ -313,7 +297,7 @@ struct Server<S> {
     connections: Arc<Connections<S>>,
     places: Arc<Semaphore>,
     limits: Limits,
-    port_file: Option<PathBuf>,
+    port_file: Option<PortFile>,
 }
 
 impl<S: Service> Server<S> {
@@ -349,8 +333,8 @@ impl<S: Service> Server<S> {
             }
         }
         accepting.shutdown().await;
-        if let Some(path) = &self.port_file {
-            let _ = std::fs::remove_file(path);
+        if let Some(port_file) = &self.port_file {
+            port_file.remove();
         }
         self.drain(signals).await;
     }

@@ -65,7 +65,7 @@ impl Builder {
             .env("ZENOBE_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
     }
 
-    /// Starts it and waits until it listens.
+    /// Starts it and waits until it listens and has said so.
     pub fn start(mut self) -> Server {
         let port_file = self.dir.path().join("port");
         let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
@@ -85,10 +85,12 @@ impl Builder {
             .unwrap();
         let started = now();
         let address = loop {
-            if let Ok(text) = std::fs::read_to_string(&port_file) {
+            let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap();
+            if let Ok(text) = std::fs::read_to_string(&port_file)
+                && log().contains("ready")
+            {
                 break text.lines().next().unwrap().parse().unwrap();
             }
-            let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap();
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the server ended at start: {status}\n{}", log());
             }
