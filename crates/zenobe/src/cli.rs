@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, EnvironmentKeys, Settings};
+use crate::config::{Config, ConfigError, EnvironmentKeys, Settings, Task};
 
 const EXAMPLES: &str = "\
 Each flag is also an environment variable (ZENOBE_DATA_DIR for --data-dir) and a key of the TOML \
@@ -39,23 +39,14 @@ enum Command {
     /// Serves the API; the same as no command
     #[command(after_help = EXAMPLES)]
     Serve(ServeArgs),
-    /// Compares indexes and streams with their tables and says what does not fit
+    /// Reads all data, compares indexes and streams with their tables and says what is damaged or does not fit
     ///
-    /// Each entry of an index must follow from its item, and be there; a stream's records must be readable to the
-    /// end, in order, and the newest of each key must say what the item is.
+    /// Each item must be readable. Each entry of an index must follow from its item, and be there; a stream's records
+    /// must be readable to the end, in order, and the newest of each key must say what the item is.
     ///
     /// Takes the settings of `serve`. Where files keep the data the server must be stopped; a cluster may be
-    /// in use. Ends with 0 if everything agrees, 5 if not.
+    /// in use. Ends with 0 if all is well, 5 if not, 4 if there is no database.
     Check(ServeArgs),
-}
-
-/// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Task {
-    /// Serves the API.
-    Serve,
-    /// Compares indexes and streams with their tables.
-    Check,
 }
 
 /// What `serve` takes.
@@ -80,12 +71,12 @@ impl Cli {
 }
 
 impl ServeArgs {
-    /// Brings flags, environment and file together.
-    pub(crate) fn config(self) -> Result<Config, ConfigError> {
+    /// Brings flags, environment and file together, for a task.
+    pub(crate) fn config(self, task: Task) -> Result<Config, ConfigError> {
         let file = match &self.config {
             Some(path) => Settings::from_file(path)?,
             None => Settings::default(),
         };
-        self.settings.or(file).check(EnvironmentKeys::read())
+        self.settings.or(file).check(EnvironmentKeys::read(), task)
     }
 }

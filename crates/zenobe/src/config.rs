@@ -16,6 +16,15 @@ use zenobe_database::stream::StreamConfig;
 
 use crate::logging::{LogFormat, LogLevel};
 
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Serves the API.
+    Serve,
+    /// Reads all data and says what is damaged or does not fit.
+    Check,
+}
+
 /// When an acknowledged write is on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -221,7 +230,7 @@ impl std::fmt::Debug for Secret {
 /// Everything that the server needs to know, checked.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// The addresses to listen on, at least one.
+    /// The addresses to listen on, at least one for a server.
     pub(crate) listen: Vec<SocketAddr>,
     /// Where to write the addresses listened on.
     pub(crate) port_file: Option<PathBuf>,
@@ -405,11 +414,20 @@ impl Settings {
     }
 
     /// Checks the settings together and fills in the defaults.
-    pub(crate) fn check(self, keys: EnvironmentKeys) -> Result<Config, ConfigError> {
-        let listen = resolve(self.listen.as_deref().unwrap_or("127.0.0.1:8000"))?;
+    pub(crate) fn check(self, keys: EnvironmentKeys, task: Task) -> Result<Config, ConfigError> {
+        let listen = match task {
+            Task::Serve => resolve(self.listen.as_deref().unwrap_or("127.0.0.1:8000"))?,
+            // It listens on nothing, so the rules of listening are none of its own.
+            Task::Check => Vec::new(),
+        };
         let limits = self.limits()?;
         let streams = self.streams()?;
         let storage = self.storage(keys.cassandra_password.clone())?;
+        if task == Task::Check && matches!(storage, Storage::Memory) {
+            return Err(wrong(
+                "check --in-memory would have nothing to look at: leave --in-memory out",
+            ));
+        }
         let credentials = credentials(self.credentials, keys)?;
         let tls = match (self.tls_cert, self.tls_key) {
             (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),

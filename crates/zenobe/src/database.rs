@@ -1,6 +1,7 @@
 //! The database as the front door's service: decode, execute, encode. And how it is opened.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,8 +50,8 @@ impl DatabaseService {
         Ok(Self { database })
     }
 
-    /// Compares indexes and streams with their tables; says on standard error what is being looked at, and on
-    /// standard output what was found. Whether everything agrees.
+    /// Reads all data, compares indexes and streams with their tables; says on standard error what is being looked at, and on
+    /// standard output what was found. Whether all is well.
     pub(crate) async fn check(self) -> Result<bool, String> {
         let mut said_ms = 0;
         let looking = |what: &str, count: u64| {
@@ -171,6 +172,12 @@ async fn open_cassandra(cluster: &CassandraConfig) -> Result<Arc<dyn Engine>, St
             Err(format!("cannot open keyspace {keyspace} on the cluster at {points}: {error}"))
         }
     }
+}
+
+/// Whether a directory holds a database of the embedded engine, or what is left of one. Opening would make a
+/// new one.
+pub(crate) fn is_in(dir: &Path) -> bool {
+    ["MANIFEST", "log", "tree"].iter().any(|name| dir.join(name).exists())
 }
 
 async fn open_files(data: &DataConfig) -> Result<Arc<dyn Engine>, String> {

@@ -21,14 +21,14 @@ use clap::Parser;
 fn main() -> ExitCode {
     memory::keep_for_reuse();
     let (task, args) = cli::Cli::parse().task();
-    let config = match args.config() {
+    let config = match args.config(task) {
         Ok(config) => config,
         Err(error) => return failed(&error, server::StartError::WRONG_SETTINGS),
     };
     logging::start(config.log_format, config.log_level);
     let done = match task {
-        cli::Task::Serve => server::run(config),
-        cli::Task::Check => server::check(&config),
+        config::Task::Serve => server::run(config),
+        config::Task::Check => server::check(&config),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,15 +8,13 @@
 use std::fmt;
 
 use zenobe_model::{EncodedItem, ServiceError};
-use zenobe_storage::{HashInterval, Key, Lane, PageLimit, Read, Row, RowPlace, ScanRead, SpaceId};
+use zenobe_storage::{Key, Lane, Read, Row, RowPlace};
 
-use super::{LOOK_AGAIN, LOOKS_MAX, Progress};
+use super::{LOOK_AGAIN, LOOKS_MAX, Progress, each_row};
 use crate::background::can_be_in;
 use crate::catalog::{GlobalIndex, IndexState, LocalIndex, Table};
 use crate::index::{self, IndexEntry};
 use crate::{Inner, engine_failure, key, write};
-
-const PAGE: PageLimit = PageLimit { rows: 500, bytes: 1 << 20 };
 
 /// What was found of an index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,30 +113,6 @@ pub(super) async fn check(
         found.push(check);
     }
     Ok(found)
-}
-
-/// Looks at all rows of a lane, a page at a time. How many there were.
-async fn each_row(
-    db: &Inner,
-    (space, lane): (SpaceId, Lane),
-    progress: &mut (impl FnMut(u64) + Send),
-    mut look: impl AsyncFnMut(RowPlace, Row) -> Result<(), ServiceError>,
-) -> Result<u64, ServiceError> {
-    let (mut after, mut count) = (None, 0);
-    loop {
-        let scan = ScanRead { space, lane, interval: HashInterval::ALL, after, limit: PAGE };
-        let page = db.engine.scan(scan, Read::Strong).await;
-        let page = page.map_err(|error| engine_failure(&error))?;
-        after = page.rows.last().map(|(place, _)| place.clone());
-        count += page.rows.len() as u64;
-        for (place, row) in page.rows {
-            look(place, row).await?;
-        }
-        progress(count);
-        if page.end {
-            return Ok(count);
-        }
-    }
 }
 
 /// Looks for the entry of each item.

@@ -1,4 +1,5 @@
-//! `check` finds entries that are missing, that hold something else and that have no item.
+//! `check` finds entries that are missing, that hold something else and that have no item; and rows of a table that
+//! hold no item, or that of another key.
 
 use std::sync::Arc;
 
@@ -61,4 +62,28 @@ async fn missing_different_and_extra_entries() {
     let check = &found[0];
     assert_eq!((check.missing, check.extra), (2, 2), "{check:?}");
     assert!(!check.agrees() && check.named.len() == 4, "{check:?}");
+}
+
+#[tokio::test]
+async fn rows_that_hold_no_item_or_another_s() {
+    let engine = engine().await;
+    let db = open(&engine).await;
+    create_table(&db, create("Music", "pk:S", "H:pk")).await.unwrap();
+    create_table(&db, create("Other", "pk:S", "H:pk")).await.unwrap();
+    for pk in 0..10 {
+        put(&db, "Music", &format!("pk={pk} other={pk}")).await.unwrap();
+    }
+    put(&db, "Other", "pk=1").await.unwrap();
+    let found = db.check(|_, _| ()).await.unwrap();
+    let counts = found.tables.iter().map(|table| (&*table.table, table.items, table.faults));
+    assert_eq!(counts.collect::<Vec<_>>(), [("Music", 10, 0), ("Other", 1, 0)]);
+    assert!(found.agree(), "{found}");
+
+    let all = entries(engine.as_ref(), SpaceId(16)).await;
+    set(&engine, &all[0].0, Some(bytes::Bytes::from_static(b"no item"))).await;
+    set(&engine, &all[1].0, Some(all[2].1.clone())).await;
+    let found = db.check(|_, _| ()).await.unwrap();
+    assert!(!found.agree() && found.tables[1].is_sound(), "{found}");
+    let check = &found.tables[0];
+    assert_eq!((check.items, check.faults, check.named.len()), (9, 2, 2), "{check:?}");
 }

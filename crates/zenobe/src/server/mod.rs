@@ -21,7 +21,7 @@ use zenobe_auth::Verifier;
 
 use crate::clock;
 use crate::config::{Config, DataConfig, Durability, Limits, Storage};
-use crate::database::{Background, DatabaseService};
+use crate::database::{self, Background, DatabaseService};
 use crate::http::body::BodyBudget;
 use crate::http::handler::{Authentication, Front};
 use crate::logging::LogBudget;
@@ -60,8 +60,11 @@ pub(crate) enum StartError {
     /// The data did not close well. What was acknowledged is safe all the same.
     #[error("cannot close the data: {0}")]
     Close(String),
-    /// `check` found indexes that do not agree with their tables.
-    #[error("indexes do not agree with their tables; delete them and make them again")]
+    /// `check` found something.
+    #[error(
+        "the data is damaged or does not fit together, see above; an index can be deleted and made again, and of \
+         a table that cannot be read there is hopefully a copy"
+    )]
     Disagreement,
     /// The system refused something that the server cannot do without.
     #[error("{what}: {cause}")]
@@ -106,8 +109,14 @@ fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError 
     |cause| StartError::System { what, cause }
 }
 
-/// Opens the data, compares its indexes and streams with its tables, and closes it.
+/// Opens the data, which must be there, reads all of it, compares indexes and streams with their tables, and
+/// closes it.
 pub(crate) fn check(config: &Config) -> Result<(), StartError> {
+    if let Storage::Files(data) = &config.storage
+        && !database::is_in(&data.dir)
+    {
+        return Err(StartError::Data(format!("there is no database in {}", place(data))));
+    }
     let agrees = runtime()?.block_on(async {
         let service = DatabaseService::open(config, &[]).await.map_err(StartError::Data)?;
         service.check().await.map_err(StartError::Data)
