@@ -1,7 +1,5 @@
 //! The file that says where the server listens: whose it is, and what becomes of it when a start fails.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod support;
 
 use support::{Server, run};
