@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    ArgMatches, Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+};
 
-use crate::config::{Config, ConfigError, EnvironmentKeys, Settings, Task};
+use crate::config::sources::{self, Environment};
+use crate::config::{Config, ConfigError, EnvironmentKeys, Settings, Task, default};
 
 const EXAMPLES: &str = "\
 Each flag is also an environment variable (ZENOBE_DATA_DIR for --data-dir) and a key of the TOML \
-file (data-dir). A flag wins over the environment, the environment over the file. Access keys come \
+file (data-dir). A flag wins over the environment, the environment over the file; an empty variable is as \
+good as none. Access keys come \
 from ZENOBE_ACCESS_KEY_ID and ZENOBE_SECRET_ACCESS_KEY, or from [[credentials]] in the file.
 
 Examples:
@@ -29,13 +33,13 @@ Exit codes: 0 stopped as asked, 1 failed, 2 wrong settings, 3 cannot listen, 4 c
 #[command(name = "zenobe", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<Subcommands>,
     #[command(flatten)]
     serve: ServeArgs,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Subcommands {
     /// Serves the API; the same as no command
     #[command(after_help = EXAMPLES)]
     Serve(ServeArgs),
@@ -53,30 +57,52 @@ enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// A TOML file with settings and access keys
-    #[arg(long, env = "ZENOBE_CONFIG", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
 }
 
-impl Cli {
-    /// What to do, and with which settings.
-    pub(crate) fn task(self) -> (Task, ServeArgs) {
-        match self.command {
-            Some(Command::Serve(args)) => (Task::Serve, args),
-            Some(Command::Check(args)) => (Task::Check, args),
-            None => (Task::Serve, self.serve),
-        }
-    }
+/// Reads the command line, and what it does not say from the environment and the file: what to do, and with which
+/// settings. Ends the process where the command line asks for help or makes no sense.
+pub(crate) fn read() -> Result<(Task, Config), ConfigError> {
+    let matches = command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let (task, args) = match cli.command {
+        Some(Subcommands::Serve(args)) => (Task::Serve, args),
+        Some(Subcommands::Check(args)) => (Task::Check, args),
+        None => (Task::Serve, cli.serve),
+    };
+    let given = matches.subcommand().map_or(&matches, |(_, matches)| matches);
+    Ok((task, args.config(given, task)?))
+}
+
+/// The command line with what the help texts say of every setting.
+fn command() -> Command {
+    let complete = |command: Command| {
+        command.mut_args(|argument| {
+            let setting = argument.get_id().as_str();
+            let default = default::shown(setting)
+                .map(|default| format!("[default: {default}] "))
+                .unwrap_or_default();
+            let variable = sources::variable_of(setting);
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            argument.help(format!("{help}\n{default}[env: {variable}]"))
+        })
+    };
+    complete(Cli::command()).mut_subcommands(complete)
 }
 
 impl ServeArgs {
     /// Brings flags, environment and file together, for a task.
-    pub(crate) fn config(self, task: Task) -> Result<Config, ConfigError> {
-        let file = match &self.config {
-            Some(path) => Settings::from_file(path)?,
+    fn config(self, given: &ArgMatches, task: Task) -> Result<Config, ConfigError> {
+        let environment = Environment::read(|setting| given.value_source(setting).is_some())?;
+        let file = self.config.or_else(|| sources::variable("ZENOBE_CONFIG").map(PathBuf::from));
+        let file = match file {
+            Some(path) => Settings::from_file(&path)?,
             None => Settings::default(),
         };
-        self.settings.or(file).check(EnvironmentKeys::read(), task)
+        let settings = self.settings.or(environment.settings.clone()).or(file);
+        settings.check(EnvironmentKeys::read(), task).map_err(|error| environment.name(error))
     }
 }

@@ -1,11 +1,14 @@
 //! Settings: from flags, environment and file to one checked [`Config`].
 //!
 //! [`Settings`] states each setting once: its field is the flag, the environment variable
-//! `ZENOBE_…` and the TOML key. A flag wins over the environment, which wins over the file. Secrets
-//! are the exception: they have no flag, since other users of the machine can read flags.
+//! `ZENOBE_…` and the TOML key. Secrets are the exception: they have no flag, since other users of the
+//! machine can read flags. Which source wins is in [`sources`], what holds without any in [`default`].
+
+pub(crate) mod default;
+pub(crate) mod sources;
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -53,153 +56,126 @@ pub(crate) enum EngineKind {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(crate) struct Settings {
     /// Addresses to listen on, separated by commas; port 0 takes a free one
-    /// [default: 127.0.0.1:8000]
-    #[arg(long, env = "ZENOBE_LISTEN", value_name = "HOST:PORT", help_heading = "Network")]
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Network")]
     listen: Option<String>,
     /// Writes the addresses that are listened on into this file, one a line, once they are
-    #[arg(long, env = "ZENOBE_PORT_FILE", value_name = "FILE", help_heading = "Network")]
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
     port_file: Option<PathBuf>,
-    /// The most connections open at a time; more wait to be accepted [default: 8192]
-    #[arg(long, env = "ZENOBE_MAX_CONNECTIONS", value_name = "N", help_heading = "Network")]
+    /// The most connections open at a time; more wait to be accepted
+    #[arg(long, value_name = "N", help_heading = "Network")]
     max_connections: Option<usize>,
-    /// How long the head of a request may take to arrive [default: 10000]
-    #[arg(long, env = "ZENOBE_HEADER_TIMEOUT_MS", value_name = "MS", help_heading = "Network")]
+    /// How long the head of a request may take to arrive
+    #[arg(long, value_name = "MS", help_heading = "Network")]
     header_timeout_ms: Option<u64>,
-    /// How long the body of a request may take to arrive [default: 60000]
-    #[arg(long, env = "ZENOBE_BODY_TIMEOUT_MS", value_name = "MS", help_heading = "Network")]
+    /// How long the body of a request may take to arrive
+    #[arg(long, value_name = "MS", help_heading = "Network")]
     body_timeout_ms: Option<u64>,
-    /// How long a client may take none of a response [default: 30000]
-    #[arg(long, env = "ZENOBE_WRITE_TIMEOUT_MS", value_name = "MS", help_heading = "Network")]
+    /// How long a client may take none of a response
+    #[arg(long, value_name = "MS", help_heading = "Network")]
     write_timeout_ms: Option<u64>,
-    /// How long a connection may wait for its next request [default: 300000]
-    #[arg(long, env = "ZENOBE_IDLE_TIMEOUT_MS", value_name = "MS", help_heading = "Network")]
+    /// How long a connection may wait for its next request
+    #[arg(long, value_name = "MS", help_heading = "Network")]
     idle_timeout_ms: Option<u64>,
-    /// How long requests under way may take to finish when stopping [default: 20000]
-    #[arg(long, env = "ZENOBE_SHUTDOWN_TIMEOUT_MS", value_name = "MS", help_heading = "Network")]
+    /// How long requests under way may take to finish when stopping
+    #[arg(long, value_name = "MS", help_heading = "Network")]
     shutdown_timeout_ms: Option<u64>,
 
-    /// Where the data is kept; made if it is not there [default: ./zenobe-data]
-    #[arg(long, env = "ZENOBE_DATA_DIR", value_name = "DIR", help_heading = "Data")]
+    /// Where the data is kept; made if it is not there
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
     data_dir: Option<PathBuf>,
     /// Keeps the data in memory only: it is gone when the process ends
     #[arg(
-        long, env = "ZENOBE_IN_MEMORY", value_name = "BOOL", help_heading = "Data",
+        long, value_name = "BOOL", help_heading = "Data",
         num_args = 0..=1, default_missing_value = "true", require_equals = true
     )]
     in_memory: Option<bool>,
     /// When a write is on disk: before it is acknowledged (fsync), or up to an interval later, which
-    /// a power loss may lose (interval) [default: fsync]
-    #[arg(long, env = "ZENOBE_DURABILITY", value_name = "WHEN", help_heading = "Data")]
+    /// a power loss may lose (interval)
+    #[arg(long, value_name = "WHEN", help_heading = "Data")]
     durability: Option<Durability>,
-    /// The interval of --durability interval [default: 100]
-    #[arg(long, env = "ZENOBE_DURABILITY_INTERVAL_MS", value_name = "MS", help_heading = "Data")]
+    /// The interval of --durability interval
+    #[arg(long, value_name = "MS", help_heading = "Data")]
     durability_interval_ms: Option<u64>,
-    /// Memory for items that are read often [default: 128]
-    #[arg(long, env = "ZENOBE_ITEM_CACHE_MB", value_name = "MB", help_heading = "Data")]
+    /// Memory for items that are read often
+    #[arg(long, value_name = "MB", help_heading = "Data")]
     item_cache_mb: Option<u64>,
-    /// Memory for parts of the files that are read often [default: 64]
-    #[arg(long, env = "ZENOBE_BLOCK_CACHE_MB", value_name = "MB", help_heading = "Data")]
+    /// Memory for parts of the files that are read often
+    #[arg(long, value_name = "MB", help_heading = "Data")]
     block_cache_mb: Option<u64>,
-    /// Memory for what is written and not in its place yet; more takes bursts better [default: 64]
-    #[arg(long, env = "ZENOBE_MEMTABLE_MB", value_name = "MB", help_heading = "Data")]
+    /// Memory for what is written and not in its place yet; more takes bursts better
+    #[arg(long, value_name = "MB", help_heading = "Data")]
     memtable_mb: Option<u64>,
 
     /// What keeps the data: files of this process (embedded), or an Apache Cassandra cluster (cassandra),
-    /// which any number of processes may use at once [default: embedded]
-    #[arg(long, env = "ZENOBE_ENGINE", value_name = "ENGINE", help_heading = "Data")]
+    /// which any number of processes may use at once
+    #[arg(long, value_name = "ENGINE", help_heading = "Data")]
     engine: Option<EngineKind>,
     /// Nodes of the cluster to ask first, separated by commas, with ports other than 9042
-    #[arg(
-        long,
-        env = "ZENOBE_CASSANDRA_CONTACT_POINTS",
-        value_name = "HOST[:PORT]",
-        help_heading = "Cassandra"
-    )]
+    #[arg(long, value_name = "HOST[:PORT]", help_heading = "Cassandra")]
     cassandra_contact_points: Option<String>,
-    /// The keyspace; made if it is not there [default: zenobe]
-    #[arg(
-        long,
-        env = "ZENOBE_CASSANDRA_KEYSPACE",
-        value_name = "NAME",
-        help_heading = "Cassandra"
-    )]
+    /// The keyspace; made if it is not there
+    #[arg(long, value_name = "NAME", help_heading = "Cassandra")]
     cassandra_keyspace: Option<String>,
-    /// On how many nodes of each data centre a keyspace that is made keeps each row [default: 3]
-    #[arg(
-        long,
-        env = "ZENOBE_CASSANDRA_REPLICATION",
-        value_name = "N",
-        help_heading = "Cassandra"
-    )]
+    /// On how many nodes of each data centre a keyspace that is made keeps each row
+    #[arg(long, value_name = "N", help_heading = "Cassandra")]
     cassandra_replication: Option<u32>,
     /// The data centre to use; needed where the cluster has several
-    #[arg(
-        long,
-        env = "ZENOBE_CASSANDRA_DATACENTER",
-        value_name = "NAME",
-        help_heading = "Cassandra"
-    )]
+    #[arg(long, value_name = "NAME", help_heading = "Cassandra")]
     cassandra_datacenter: Option<String>,
     /// Who to connect as; the password is in ZENOBE_CASSANDRA_PASSWORD or in the file
-    #[arg(long, env = "ZENOBE_CASSANDRA_USER", value_name = "USER", help_heading = "Cassandra")]
+    #[arg(long, value_name = "USER", help_heading = "Cassandra")]
     cassandra_user: Option<String>,
     /// The password; only in the file and the environment.
     #[arg(skip)]
     cassandra_password: Option<Secret>,
     /// Encrypts connections to the cluster: the authorities that may sign its nodes' certificates, PEM
-    #[arg(long, env = "ZENOBE_CASSANDRA_TLS_CA", value_name = "FILE", help_heading = "Cassandra")]
+    #[arg(long, value_name = "FILE", help_heading = "Cassandra")]
     cassandra_tls_ca: Option<PathBuf>,
     /// What to show to nodes that ask for a certificate, PEM; needs the key, too
-    #[arg(
-        long,
-        env = "ZENOBE_CASSANDRA_TLS_CERT",
-        value_name = "FILE",
-        help_heading = "Cassandra"
-    )]
+    #[arg(long, value_name = "FILE", help_heading = "Cassandra")]
     cassandra_tls_cert: Option<PathBuf>,
     /// The private key of that certificate, PEM
-    #[arg(long, env = "ZENOBE_CASSANDRA_TLS_KEY", value_name = "FILE", help_heading = "Cassandra")]
+    #[arg(long, value_name = "FILE", help_heading = "Cassandra")]
     cassandra_tls_key: Option<PathBuf>,
 
     /// How long a shard of a stream takes records before a child takes its place
-    /// [default: 14400000, four hours]
-    #[arg(long, env = "ZENOBE_STREAM_SHARD_DURATION_MS", value_name = "MS", help_heading = "Data")]
+    #[arg(long, value_name = "MS", help_heading = "Data")]
     stream_shard_duration_ms: Option<u64>,
-    /// How long the records of streams are kept [default: 86400000, a day]
-    #[arg(long, env = "ZENOBE_STREAM_RETENTION_MS", value_name = "MS", help_heading = "Data")]
+    /// How long the records of streams are kept
+    #[arg(long, value_name = "MS", help_heading = "Data")]
     stream_retention_ms: Option<u64>,
-    /// How long to wait before looking for items whose time to live is over again [default: 5]
-    #[arg(long, env = "ZENOBE_TTL_INTERVAL", value_name = "SECONDS", help_heading = "Data")]
+    /// How long to wait before looking for items whose time to live is over again
+    #[arg(long, value_name = "SECONDS", help_heading = "Data")]
     ttl_interval: Option<u64>,
 
-    /// The AWS Region that ARNs name and signatures are made for [default: us-east-1]
-    #[arg(long, env = "ZENOBE_REGION", value_name = "REGION", help_heading = "Identity")]
+    /// The AWS Region that ARNs name and signatures are made for
+    #[arg(long, value_name = "REGION", help_heading = "Identity")]
     region: Option<String>,
-    /// The AWS account that ARNs name, twelve digits [default: 000000000000]
-    #[arg(long, env = "ZENOBE_ACCOUNT_ID", value_name = "ID", help_heading = "Identity")]
+    /// The AWS account that ARNs name, twelve digits
+    #[arg(long, value_name = "ID", help_heading = "Identity")]
     account_id: Option<String>,
 
     /// The certificate chain, PEM; read again when it changes or on SIGHUP
-    #[arg(long, env = "ZENOBE_TLS_CERT", value_name = "FILE", help_heading = "Security")]
+    #[arg(long, value_name = "FILE", help_heading = "Security")]
     tls_cert: Option<PathBuf>,
     /// The private key, PEM; read again together with the certificate
-    #[arg(long, env = "ZENOBE_TLS_KEY", value_name = "FILE", help_heading = "Security")]
+    #[arg(long, value_name = "FILE", help_heading = "Security")]
     tls_key: Option<PathBuf>,
     /// Allows listening beyond this machine without TLS, for example behind a proxy that has it
     #[arg(
-        long, env = "ZENOBE_INSECURE_NO_TLS", value_name = "BOOL", help_heading = "Security",
+        long, value_name = "BOOL", help_heading = "Security",
         num_args = 0..=1, default_missing_value = "true", require_equals = true
     )]
     insecure_no_tls: Option<bool>,
 
-    /// How log lines look [default: auto]
-    #[arg(long, env = "ZENOBE_LOG_FORMAT", value_name = "FORMAT", help_heading = "Logging")]
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", help_heading = "Logging")]
     log_format: Option<LogFormat>,
-    /// The least severe level that is logged; debug has every request [default: info]
-    #[arg(long, env = "ZENOBE_LOG_LEVEL", value_name = "LEVEL", help_heading = "Logging")]
+    /// The least severe level that is logged; debug has every request
+    #[arg(long, value_name = "LEVEL", help_heading = "Logging")]
     log_level: Option<LogLevel>,
-    /// Requests that take longer are logged [default: 1000]
-    #[arg(long, env = "ZENOBE_SLOW_REQUEST_MS", value_name = "MS", help_heading = "Logging")]
+    /// Requests that take longer are logged
+    #[arg(long, value_name = "MS", help_heading = "Logging")]
     slow_request_ms: Option<u64>,
 
     /// Access keys; only in the file.
@@ -217,9 +193,17 @@ struct FileCredential {
 }
 
 /// Secret text: not shown by `Debug`.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone)]
 struct Secret(String);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // What the deserializer says of a value that is no text names the value.
+        String::deserialize(deserializer)
+            .map(Self)
+            .map_err(|_| serde::de::Error::custom("a secret must be a text in quotation marks"))
+    }
+}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -359,64 +343,10 @@ impl EnvironmentKeys {
 }
 
 impl Settings {
-    /// Reads the settings of a file.
-    pub(crate) fn from_file(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))?;
-        toml::from_str(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))
-    }
-
-    /// Fills in what is not given from `below`.
-    pub(crate) fn or(self, below: Self) -> Self {
-        Self {
-            listen: self.listen.or(below.listen),
-            port_file: self.port_file.or(below.port_file),
-            max_connections: self.max_connections.or(below.max_connections),
-            header_timeout_ms: self.header_timeout_ms.or(below.header_timeout_ms),
-            body_timeout_ms: self.body_timeout_ms.or(below.body_timeout_ms),
-            write_timeout_ms: self.write_timeout_ms.or(below.write_timeout_ms),
-            idle_timeout_ms: self.idle_timeout_ms.or(below.idle_timeout_ms),
-            shutdown_timeout_ms: self.shutdown_timeout_ms.or(below.shutdown_timeout_ms),
-            data_dir: self.data_dir.or(below.data_dir),
-            in_memory: self.in_memory.or(below.in_memory),
-            durability: self.durability.or(below.durability),
-            durability_interval_ms: self.durability_interval_ms.or(below.durability_interval_ms),
-            item_cache_mb: self.item_cache_mb.or(below.item_cache_mb),
-            block_cache_mb: self.block_cache_mb.or(below.block_cache_mb),
-            memtable_mb: self.memtable_mb.or(below.memtable_mb),
-            engine: self.engine.or(below.engine),
-            cassandra_contact_points: self
-                .cassandra_contact_points
-                .or(below.cassandra_contact_points),
-            cassandra_keyspace: self.cassandra_keyspace.or(below.cassandra_keyspace),
-            cassandra_replication: self.cassandra_replication.or(below.cassandra_replication),
-            cassandra_datacenter: self.cassandra_datacenter.or(below.cassandra_datacenter),
-            cassandra_user: self.cassandra_user.or(below.cassandra_user),
-            cassandra_password: self.cassandra_password.or(below.cassandra_password),
-            cassandra_tls_ca: self.cassandra_tls_ca.or(below.cassandra_tls_ca),
-            cassandra_tls_cert: self.cassandra_tls_cert.or(below.cassandra_tls_cert),
-            cassandra_tls_key: self.cassandra_tls_key.or(below.cassandra_tls_key),
-            stream_shard_duration_ms: self
-                .stream_shard_duration_ms
-                .or(below.stream_shard_duration_ms),
-            stream_retention_ms: self.stream_retention_ms.or(below.stream_retention_ms),
-            ttl_interval: self.ttl_interval.or(below.ttl_interval),
-            region: self.region.or(below.region),
-            account_id: self.account_id.or(below.account_id),
-            tls_cert: self.tls_cert.or(below.tls_cert),
-            tls_key: self.tls_key.or(below.tls_key),
-            insecure_no_tls: self.insecure_no_tls.or(below.insecure_no_tls),
-            log_format: self.log_format.or(below.log_format),
-            log_level: self.log_level.or(below.log_level),
-            slow_request_ms: self.slow_request_ms.or(below.slow_request_ms),
-            credentials: [self.credentials, below.credentials].concat(),
-        }
-    }
-
     /// Checks the settings together and fills in the defaults.
     pub(crate) fn check(self, keys: EnvironmentKeys, task: Task) -> Result<Config, ConfigError> {
         let listen = match task {
-            Task::Serve => resolve(self.listen.as_deref().unwrap_or("127.0.0.1:8000"))?,
+            Task::Serve => resolve(self.listen.as_deref().unwrap_or(default::LISTEN))?,
             // It listens on nothing, so the rules of listening are none of its own.
             Task::Check => Vec::new(),
         };
@@ -443,27 +373,31 @@ impl Settings {
             port_file: self.port_file,
             storage,
             streams,
-            ttl_interval: seconds("ttl-interval", self.ttl_interval, 5)?,
-            region: checked_region(self.region.unwrap_or_else(|| "us-east-1".to_owned()))?,
+            ttl_interval: seconds("ttl-interval", self.ttl_interval, default::TTL_INTERVAL)?,
+            region: checked_region(self.region.unwrap_or_else(|| default::REGION.to_owned()))?,
             account_id: checked_account(
-                self.account_id.unwrap_or_else(|| "000000000000".to_owned()),
+                self.account_id.unwrap_or_else(|| default::ACCOUNT_ID.to_owned()),
             )?,
             credentials,
             tls,
             limits,
             log_format: self.log_format.unwrap_or_default(),
             log_level: self.log_level.unwrap_or_default(),
-            slow_request: milliseconds("slow-request-ms", self.slow_request_ms, 1000)?,
+            slow_request: milliseconds(
+                "slow-request-ms",
+                self.slow_request_ms,
+                default::SLOW_REQUEST_MS,
+            )?,
         })
     }
 
     fn storage(&self, password: Option<Secret>) -> Result<Storage, ConfigError> {
         match self.engine.unwrap_or_default() {
             EngineKind::Cassandra => self.cassandra(password).map(Storage::Cassandra),
-            EngineKind::Embedded if self.cassandra_contact_points.is_some() => {
-                Err(wrong("--cassandra-contact-points needs --engine cassandra"))
-            }
-            EngineKind::Embedded => Ok(self.data()?.map_or(Storage::Memory, Storage::Files)),
+            EngineKind::Embedded => match self.of_cassandra() {
+                Some(setting) => Err(wrong(format!("{setting} needs --engine cassandra"))),
+                None => Ok(self.data()?.map_or(Storage::Memory, Storage::Files)),
+            },
         }
     }
 
@@ -474,11 +408,7 @@ impl Settings {
             ));
         }
         let points = self.cassandra_contact_points.as_deref().unwrap_or_default();
-        let points = points.split(',').map(str::trim).filter(|point| !point.is_empty());
-        let contact_points: Vec<String> = points.map(str::to_owned).collect();
-        if contact_points.is_empty() {
-            return Err(wrong("--engine cassandra needs --cassandra-contact-points"));
-        }
+        let contact_points = checked_contact_points(points)?;
         let password = password.or_else(|| self.cassandra_password.clone());
         let credentials = match (self.cassandra_user.clone(), password) {
             (Some(user), Some(Secret(password))) => Some(Credentials { user, password }),
@@ -490,7 +420,7 @@ impl Settings {
                 return Err(wrong("ZENOBE_CASSANDRA_PASSWORD needs --cassandra-user, too"));
             }
         };
-        let replication = self.cassandra_replication.unwrap_or(3);
+        let replication = self.cassandra_replication.unwrap_or(default::CASSANDRA_REPLICATION);
         if !(1..=CASSANDRA_REPLICAS_MAX).contains(&replication) {
             return Err(wrong(format!(
                 "--cassandra-replication must be from 1 to {CASSANDRA_REPLICAS_MAX}"
@@ -498,7 +428,9 @@ impl Settings {
         }
         Ok(CassandraConfig {
             contact_points,
-            keyspace: self.cassandra_keyspace.clone().unwrap_or_else(|| "zenobe".to_owned()),
+            keyspace: checked_keyspace(
+                self.cassandra_keyspace.as_deref().unwrap_or(default::CASSANDRA_KEYSPACE),
+            )?,
             replication,
             datacenter: self.cassandra_datacenter.clone(),
             credentials,
@@ -506,7 +438,32 @@ impl Settings {
         })
     }
 
+    /// A setting about the cluster, if there is one.
+    fn of_cassandra(&self) -> Option<&'static str> {
+        let set = |name, is_set: bool| is_set.then_some(name);
+        set("--cassandra-contact-points", self.cassandra_contact_points.is_some())
+            .or(set("--cassandra-keyspace", self.cassandra_keyspace.is_some()))
+            .or(set("--cassandra-replication", self.cassandra_replication.is_some()))
+            .or(set("--cassandra-datacenter", self.cassandra_datacenter.is_some()))
+            .or(set("--cassandra-user", self.cassandra_user.is_some()))
+            .or(set("cassandra-password", self.cassandra_password.is_some()))
+            .or(set("--cassandra-tls-ca", self.cassandra_tls_ca.is_some()))
+            .or(set("--cassandra-tls-cert", self.cassandra_tls_cert.is_some()))
+            .or(set("--cassandra-tls-key", self.cassandra_tls_key.is_some()))
+    }
+
     fn cassandra_tls(&self) -> Result<Option<Tls>, ConfigError> {
+        for (name, file) in [
+            ("--cassandra-tls-ca", &self.cassandra_tls_ca),
+            ("--cassandra-tls-cert", &self.cassandra_tls_cert),
+            ("--cassandra-tls-key", &self.cassandra_tls_key),
+        ] {
+            if let Some(path) = file
+                && let Err(error) = std::fs::File::open(path)
+            {
+                return Err(wrong(format!("{name} {}: {error}", path.display())));
+            }
+        }
         let client = match (self.cassandra_tls_cert.clone(), self.cassandra_tls_key.clone()) {
             (Some(certificates), Some(key)) => Some(ClientCertificate { certificates, key }),
             (None, None) => None,
@@ -538,39 +495,55 @@ impl Settings {
             return Err(wrong("--durability-interval-ms needs --durability interval"));
         }
         Ok(Some(DataConfig {
-            dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from("zenobe-data")),
+            dir: self.data_dir.clone().unwrap_or_else(|| PathBuf::from(default::DATA_DIR)),
             durability,
-            durability_interval: milliseconds("durability-interval-ms", interval_ms, 100)?,
+            durability_interval: milliseconds(
+                "durability-interval-ms",
+                interval_ms,
+                default::DURABILITY_INTERVAL_MS,
+            )?,
             item_cache_bytes: megabytes(
                 "item-cache-mb",
-                self.item_cache_mb.unwrap_or(ITEM_CACHE_MB_DEFAULT),
+                self.item_cache_mb.unwrap_or(default::ITEM_CACHE_MB),
                 1,
             )?,
             block_cache_bytes: megabytes(
                 "block-cache-mb",
-                self.block_cache_mb.unwrap_or(BLOCK_CACHE_MB_DEFAULT),
+                self.block_cache_mb.unwrap_or(default::BLOCK_CACHE_MB),
                 1,
             )?,
             memtable_bytes: megabytes(
                 "memtable-mb",
-                self.memtable_mb.unwrap_or(MEMTABLE_MB_DEFAULT),
+                self.memtable_mb.unwrap_or(default::MEMTABLE_MB),
                 MEMTABLE_MB_MIN,
             )?,
         }))
     }
 
     fn limits(&self) -> Result<Limits, ConfigError> {
-        let connections = self.max_connections.unwrap_or(8192);
+        let connections = self.max_connections.unwrap_or(default::MAX_CONNECTIONS);
         if !(1..=CONNECTIONS_MAX).contains(&connections) {
             return Err(wrong(format!("--max-connections must be from 1 to {CONNECTIONS_MAX}")));
         }
         Ok(Limits {
             connections,
-            header: milliseconds("header-timeout-ms", self.header_timeout_ms, 10_000)?,
-            body: milliseconds("body-timeout-ms", self.body_timeout_ms, 60_000)?,
-            write: milliseconds("write-timeout-ms", self.write_timeout_ms, 30_000)?,
-            idle: milliseconds("idle-timeout-ms", self.idle_timeout_ms, 300_000)?,
-            shutdown: milliseconds("shutdown-timeout-ms", self.shutdown_timeout_ms, 20_000)?,
+            header: milliseconds(
+                "header-timeout-ms",
+                self.header_timeout_ms,
+                default::HEADER_TIMEOUT_MS,
+            )?,
+            body: milliseconds("body-timeout-ms", self.body_timeout_ms, default::BODY_TIMEOUT_MS)?,
+            write: milliseconds(
+                "write-timeout-ms",
+                self.write_timeout_ms,
+                default::WRITE_TIMEOUT_MS,
+            )?,
+            idle: milliseconds("idle-timeout-ms", self.idle_timeout_ms, default::IDLE_TIMEOUT_MS)?,
+            shutdown: milliseconds(
+                "shutdown-timeout-ms",
+                self.shutdown_timeout_ms,
+                default::SHUTDOWN_TIMEOUT_MS,
+            )?,
         })
     }
 }
@@ -629,10 +602,6 @@ fn seconds(name: &str, given: Option<u64>, default: u64) -> Result<Duration, Con
 
 /// A memtable must hold the largest commit several times over.
 const MEMTABLE_MB_MIN: u64 = 16;
-/// Holds 100,000 items of 1 KB, so that a table of that size is served from memory.
-const ITEM_CACHE_MB_DEFAULT: u64 = 128;
-const BLOCK_CACHE_MB_DEFAULT: u64 = 80;
-const MEMTABLE_MB_DEFAULT: u64 = 64;
 const MEMORY_MB_MAX: u64 = 1 << 20;
 
 fn megabytes(name: &str, given: u64, least: u64) -> Result<u64, ConfigError> {
@@ -640,6 +609,41 @@ fn megabytes(name: &str, given: u64, least: u64) -> Result<u64, ConfigError> {
         return Err(wrong(format!("--{name} must be from {least} to {MEMORY_MB_MAX}")));
     }
     Ok(given << 20)
+}
+
+/// The longest name of a keyspace. Source: Apache Cassandra's CQL, "Data Definition", "Common definitions".
+const KEYSPACE_LENGTH_MAX: usize = 48;
+
+fn checked_keyspace(name: &str) -> Result<String, ConfigError> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let begins = name.as_bytes().first().is_some_and(u8::is_ascii_lowercase);
+    if !begins || name.len() > KEYSPACE_LENGTH_MAX || !name.bytes().all(allowed) {
+        return Err(wrong(format!(
+            "--cassandra-keyspace {name:?} must be 1 to {KEYSPACE_LENGTH_MAX} of a-z, 0-9 and _, beginning with a \
+             letter"
+        )));
+    }
+    Ok(name.to_owned())
+}
+
+fn checked_contact_points(list: &str) -> Result<Vec<String>, ConfigError> {
+    let points = list.split(',').map(str::trim).filter(|point| !point.is_empty());
+    let points: Vec<String> = points.map(str::to_owned).collect();
+    if points.is_empty() {
+        return Err(wrong("--engine cassandra needs --cassandra-contact-points"));
+    }
+    for point in &points {
+        // The colons of an IPv6 address without brackets are none before a port.
+        let port =
+            point.rsplit_once(':').filter(|(host, _)| !host.contains(':') || host.ends_with(']'));
+        if port.is_some_and(|(_, port)| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+            return Err(wrong(format!(
+                "--cassandra-contact-points {point}: a port must be from 1 to {}",
+                u16::MAX
+            )));
+        }
+    }
+    Ok(points)
 }
 
 /// The addresses of a list of hosts with ports. A name may stand for several: `localhost` is usually
@@ -652,11 +656,15 @@ fn resolve(list: &str) -> Result<Vec<SocketAddr>, ConfigError> {
                 "--listen {host}: {error}; an address looks like 127.0.0.1:8000 or [::1]:8000"
             ))
         })?;
+        let mut of_host = Vec::new();
         for address in resolved {
-            if !addresses.contains(&address) {
-                addresses.push(address);
+            // Each free port that is asked for is one of its own; but a name may stand for an address twice.
+            let known = if address.port() == 0 { &of_host } else { &addresses };
+            if !known.contains(&address) && !of_host.contains(&address) {
+                of_host.push(address);
             }
         }
+        addresses.append(&mut of_host);
     }
     if addresses.is_empty() {
         return Err(wrong(format!("--listen {list}: no such address")));

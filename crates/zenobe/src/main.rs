@@ -16,13 +16,10 @@ mod service;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
     memory::keep_for_reuse();
-    let (task, args) = cli::Cli::parse().task();
-    let config = match args.config(task) {
-        Ok(config) => config,
+    let (task, config) = match cli::read() {
+        Ok(read) => read,
         Err(error) => return failed(&error, server::StartError::WRONG_SETTINGS),
     };
     logging::start(config.log_format, config.log_level);

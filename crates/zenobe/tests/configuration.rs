@@ -55,9 +55,83 @@ fn switches_may_be_given_in_all_three_places() {
 }
 
 #[test]
-fn a_key_that_is_not_known_is_named() {
-    refused(&[], &[], "lisen = '127.0.0.1:8000'", &["zenobe.toml", "lisen", "line 1"]);
-    refused(&[], &[], "[[credentials]]\naccess-key = 'a'", &["access-key", "line 2"]);
+fn of_what_excludes_each_other_the_source_that_wins_has_its_way() {
+    let says = |args: &[&str], env: (&str, &str), file: &str, expected: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write_file(dir.path(), "zenobe.toml", file);
+        let args = [args, &["--config", path.to_str().unwrap()]].concat();
+        let server = Builder::new(&args).env(env.0, env.1).start();
+        assert!(server.log().contains(expected), "{args:?} {env:?} {file}\n{}", server.log());
+    };
+    let (none, in_memory) = (("ZENOBE_REGION", ""), "\"in memory");
+    let files = "data-dir = 'd'\ndurability = 'interval'\ndurability-interval-ms = 5";
+    let cluster = "engine = 'cassandra'\ncassandra-contact-points = '127.0.0.9'";
+    says(&["--in-memory"], none, files, in_memory);
+    says(&["--in-memory"], none, cluster, in_memory);
+    says(&["--in-memory"], ("ZENOBE_DATA_DIR", "d"), "", in_memory);
+    says(&[], ("ZENOBE_IN_MEMORY", "true"), files, in_memory);
+    says(&["--data-dir", "here"], none, "in-memory = true", "/here\"");
+    says(&["--data-dir", "here"], none, cluster, "/here\"");
+    says(&["--data-dir", "here"], ("ZENOBE_IN_MEMORY", "true"), "", "/here\"");
+    says(&[], ("ZENOBE_DURABILITY", "fsync"), "in-memory = true", "\"fsync\"");
+    says(&["--engine", "embedded"], none, &format!("{files}\n{cluster}"), "/d\"");
+    // Of one source, both cannot be meant.
+    refused(&[], &[], &format!("in-memory = true\n{files}"), &["--in-memory and --data-dir"]);
+    let both = [("ZENOBE_IN_MEMORY", "true"), ("ZENOBE_DATA_DIR", "d")];
+    refused(&[], &both, "", &["ZENOBE_IN_MEMORY", "ZENOBE_DATA_DIR"]);
+}
+
+#[test]
+fn an_empty_variable_is_as_good_as_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = String::from_utf8(run(&["--help"], &[], dir.path()).stdout).unwrap();
+    let mut builder = Builder::new(&[]);
+    let mut count = 0;
+    for name in help.split("[env: ").skip(1) {
+        builder = builder.env(name.split(']').next().unwrap(), "");
+        count += 1;
+    }
+    assert!(count > 30, "{help}");
+    let server =
+        builder.env("ZENOBE_ACCESS_KEY_ID", "").env("ZENOBE_SECRET_ACCESS_KEY", "").start();
+    assert!(server.log().contains("/zenobe-data\""), "{}", server.log());
+}
+
+#[test]
+fn a_variable_whose_value_makes_no_sense_is_named() {
+    let soon = [("ZENOBE_TTL_INTERVAL", "soon")];
+    refused(&[], &soon, "", &["ZENOBE_TTL_INTERVAL: invalid value 'soon'"]);
+    refused(&[], &[("ZENOBE_ENGINE", "other")], "", &["ZENOBE_ENGINE", "cassandra"]);
+    refused(
+        &[],
+        &[("ZENOBE_ACCOUNT_ID", "12")],
+        "",
+        &["--account-id comes from ZENOBE_ACCOUNT_ID"],
+    );
+    refused(&[], &[("ZENOBE_TLS_CERT", "c")], "", &["(--tls-cert comes from ZENOBE_TLS_CERT)"]);
+    // A flag wins, whatever the variable holds.
+    assert_eq!(region_of(&["--region", "flag"], Some("No Region"), None), "flag");
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_said_by_its_place_and_without_its_lines() {
+    refused(&[], &[], "lisen = '127.0.0.1:8000'", &["zenobe.toml, line 1, column 1: ", "lisen"]);
+    refused(&[], &[], "[[credentials]]\naccess-key = 'a'", &["line 2", "access-key"]);
+    for value in
+        ["topsecret", "'topsecret", "\"topsecret\\q\"", "['topsecret']", "{a = 'topsecret'}"]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let file = format!("\n[[credentials]]\naccess-key-id = 'a'\nsecret-access-key = {value}\n");
+        write_file(dir.path(), "zenobe.toml", &file);
+        let output = run(&["--config", "zenobe.toml"], &[], dir.path());
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains("zenobe.toml, line 4, column "), "{message}");
+        assert!(!message.contains("topsecret"), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+    let message = ["line 1", "a secret must be a text"];
+    refused(&[], &[], "cassandra-password = 1234", &message);
 }
 
 #[test]
@@ -78,13 +152,26 @@ fn values_that_make_no_sense_are_refused() {
     let user = [&cluster[..], &["--cassandra-user", "u"]].concat();
     refused(&user, &[], "", &["ZENOBE_CASSANDRA_PASSWORD"]);
     refused(&cluster, &[("ZENOBE_CASSANDRA_PASSWORD", "p")], "", &["--cassandra-user"]);
+    for point in ["127.0.0.9:99999", "127.0.0.9:0", "[::1]:port", "127.0.0.9,b:"] {
+        let points = [&cassandra[..], &["--cassandra-contact-points", point]].concat();
+        refused(&points, &[], "", &["--cassandra-contact-points", "from 1 to 65535"]);
+    }
+    for keyspace in ["", "Zenobe", "1z", "a-b", &"z".repeat(49)] {
+        let file = format!("cassandra-keyspace = '{keyspace}'");
+        refused(&cluster, &[], &file, &["--cassandra-keyspace", "1 to 48"]);
+    }
+    for flag in ["--cassandra-tls-ca", "--cassandra-tls-cert", "--cassandra-tls-key"] {
+        refused(&[&cluster[..], &[flag, "none.pem"]].concat(), &[], "", &[flag, "none.pem"]);
+        refused(&[flag, "none.pem"], &[], "", &[flag, "--engine cassandra"]);
+    }
+    refused(&["--cassandra-replication", "1"], &[], "", &["--engine cassandra"]);
+    refused(&[], &[], "cassandra-password = 'topsecret'", &["--engine cassandra"]);
     refused(&["--listen", "nowhere"], &[], "", &["--listen nowhere", "127.0.0.1:8000"]);
     refused(&["--max-connections", "0"], &[], "", &["--max-connections"]);
     refused(&["--tls-cert", "c"], &[], "", &["--tls-key"]);
     refused(&["--durability-interval-ms", "5"], &[], "", &["--durability interval"]);
     refused(&["--ttl-interval", "0"], &[], "", &["--ttl-interval", "from 1 to 86400"]);
     refused(&[], &[], "ttl-interval = 86401", &["--ttl-interval"]);
-    refused(&[], &[("ZENOBE_TTL_INTERVAL", "soon")], "", &["--ttl-interval"]);
     refused(&["--frobnicate"], &[], "", &["--frobnicate"]);
 }
 
@@ -117,6 +204,14 @@ fn loopback_needs_neither() {
     let port_file = std::fs::read_to_string(server.dir.path().join("port")).unwrap();
     assert_eq!(port_file.lines().count(), 2, "{port_file}");
     assert!(port_file.lines().nth(1).unwrap().starts_with("127.0.0.2:"), "{port_file}");
+}
+
+#[test]
+fn each_free_port_that_is_asked_for_is_one_of_its_own() {
+    let server = Builder::new(&["--in-memory", "--listen", "127.0.0.1:0,127.0.0.1:0"]).start();
+    let port_file = std::fs::read_to_string(server.dir.path().join("port")).unwrap();
+    let lines: Vec<&str> = port_file.lines().collect();
+    assert!(lines.len() == 2 && lines[0] != lines[1], "{port_file}");
 }
 
 #[test]
@@ -162,7 +257,14 @@ fn version_and_help() {
     for args in [&["--help"][..], &["serve", "--help"]] {
         let output = run(args, &[], dir.path());
         let help = String::from_utf8(output.stdout).unwrap();
-        for word in ["--listen", "ZENOBE_DATA_DIR", "Examples:", "Exit codes:", "Security:"] {
+        for word in [
+            "--listen",
+            "ZENOBE_DATA_DIR",
+            "Examples:",
+            "Exit codes:",
+            "Security:",
+            "[default: 80]",
+        ] {
             assert!(help.contains(word), "{word}\n{help}");
         }
     }
