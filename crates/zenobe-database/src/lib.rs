@@ -55,7 +55,7 @@ pub struct DatabaseConfig {
     pub region: String,
     /// The AWS account that ARNs name: twelve digits.
     pub account_id: String,
-    /// The address that DescribeEndpoints answers, host with port; `None`: the service's own form.
+    /// What DescribeEndpoints answers where a request does not say it, host with port; `None`: the service's own form.
     pub endpoint: Option<String>,
     /// How streams are kept.
     pub streams: StreamConfig,
@@ -160,6 +160,24 @@ impl Database {
     /// The error that the client sees.
     pub async fn execute(&self, request: Request) -> Result<Response, ServiceError> {
         ops::execute(&self.inner, request).await
+    }
+
+    /// Executes one request that came in under a host, with port: that is what DescribeEndpoints answers, because the
+    /// client has just reached it. No address of this process says what leads to it from there.
+    ///
+    /// # Errors
+    /// The error that the client sees.
+    pub async fn execute_at(
+        &self,
+        request: Request,
+        host: Option<&str>,
+    ) -> Result<Response, ServiceError> {
+        match (&request, host) {
+            (Request::DescribeEndpoints, Some(host)) => {
+                Ok(Response::DescribeEndpoints(ops::endpoint(host.to_owned())))
+            }
+            _ => self.execute(request).await,
+        }
     }
 }
 

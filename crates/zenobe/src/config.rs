@@ -681,14 +681,14 @@ fn check_exposure(listen: &[SocketAddr], has_keys: bool, tls: bool) -> Result<()
     };
     if !has_keys {
         return Err(wrong(format!(
-            "refusing to listen on {exposed}, which others can reach, without credentials: set \
+            "refusing --listen {exposed}, which others can reach, without credentials: set \
              ZENOBE_ACCESS_KEY_ID and ZENOBE_SECRET_ACCESS_KEY, or [[credentials]] in the file of \
              --config"
         )));
     }
     if !tls {
         return Err(wrong(format!(
-            "refusing to listen on {exposed}, which others can reach, without TLS: set --tls-cert \
+            "refusing --listen {exposed}, which others can reach, without TLS: set --tls-cert \
              and --tls-key, or --insecure-no-tls where something in front has TLS"
         )));
     }

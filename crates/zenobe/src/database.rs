@@ -83,7 +83,7 @@ impl DatabaseService {
 
     async fn execute(&self, request: &ApiRequest) -> Result<Vec<u8>, ServiceError> {
         let decoded = zenobe_wire::decode(request.operation, &request.body)?;
-        let response = self.database.execute(decoded).await?;
+        let response = self.database.execute_at(decoded, request.host.as_deref()).await?;
         let mut body = Vec::with_capacity(ANSWER_BYTES);
         zenobe_wire::encode(&response, &mut body);
         // Stored texts were not looked at one by one on their way here.

@@ -15,6 +15,8 @@ use zenobe_storage::{Figure, Health};
 pub(crate) struct ApiRequest {
     /// What to do.
     pub(crate) operation: Operation,
+    /// The host that the request names, with port, where the operation is about that.
+    pub(crate) host: Option<String>,
     /// The body, decompressed, not empty.
     pub(crate) body: Bytes,
     /// Who asks.

@@ -109,6 +109,8 @@ fn a_variable_whose_value_makes_no_sense_is_named() {
         &["--account-id comes from ZENOBE_ACCOUNT_ID"],
     );
     refused(&[], &[("ZENOBE_TLS_CERT", "c")], "", &["(--tls-cert comes from ZENOBE_TLS_CERT)"]);
+    let listen = [("ZENOBE_LISTEN", "0.0.0.0:0")];
+    refused(&[], &listen, "", &["without credentials", "(--listen comes from ZENOBE_LISTEN)"]);
     // A flag wins, whatever the variable holds.
     assert_eq!(region_of(&["--region", "flag"], Some("No Region"), None), "flag");
 }

@@ -154,3 +154,24 @@ fn without_keys_any_well_formed_signature_will_do() {
     assert_eq!(server.request("POST", "/", &headers, b"{}").status, 200);
     assert!(server.log().contains("any well-formed signature is accepted"), "{}", server.log());
 }
+
+#[test]
+fn what_is_not_http_is_a_bad_request() {
+    let server = Server::start(&["--in-memory"]);
+    for sent in [
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\ncontent-length: 0\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nmany\r\n{}\r\n0\r\n\r\n",
+    ] {
+        let mut connection = server.connect();
+        connection.write(sent.as_bytes());
+        let answer = connection.receive("");
+        assert_eq!((answer.status, answer.header("connection")), (400, "close"), "{sent}");
+        assert!(connection.is_closed());
+    }
+    let mut connection = server.connect();
+    connection.write(b"GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(connection.receive("GET").status, 200);
+}

@@ -46,3 +46,43 @@ fn answers_carry_what_clients_look_for() {
     let id = answer.header("x-amzn-requestid");
     assert!(id.len() == 52 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'V')));
 }
+
+#[test]
+fn the_endpoint_is_what_the_request_reached() {
+    let server = Server::start(&["--in-memory"]);
+    let expected = |host: &str| {
+        format!(r#"{{"Endpoints":[{{"Address":"{host}","CachePeriodInMinutes":1440}}]}}"#)
+    };
+    for host in ["db.example:8443", "localhost"] {
+        let mut headers = support::signed_headers(server.address, "DescribeEndpoints", b"{}");
+        headers.insert("host", host.parse().unwrap());
+        let answer = server.request("POST", "/", &support::as_pairs(&headers), b"{}");
+        assert_eq!((answer.status, answer.text()), (200, &*expected(host)));
+    }
+    // A client of HTTP/1.0 may name none.
+    let headers = support::signed_headers(server.address, "DescribeEndpoints", b"{}");
+    let mut request = String::from("POST / HTTP/1.0\r\ncontent-length: 2\r\n");
+    for (name, value) in support::as_pairs(&headers).iter().filter(|(name, _)| *name != "host") {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let mut connection = server.connect();
+    connection.write(format!("{request}\r\n{{}}").as_bytes());
+    assert_eq!(connection.receive("POST").text(), expected(&server.address.to_string()));
+}
+
+#[test]
+fn debug_has_every_request() {
+    let server = Server::start(&["--in-memory", "--log-level", "debug"]);
+    for path in ["/health", "/metrics", "/elsewhere"] {
+        server.request("GET", path, &[], b"");
+    }
+    server.request("OPTIONS", "/", &[("origin", "http://a")], b"");
+    for said in [
+        r#""method":"GET","path":"/health","status":200"#,
+        r#""method":"GET","path":"/metrics","status":200"#,
+        r#""method":"GET","path":"/elsewhere","status":404"#,
+        r#""method":"OPTIONS","path":"/","status":200"#,
+    ] {
+        assert!(server.log().contains(said), "{said}\n{}", server.log());
+    }
+}

@@ -17,11 +17,13 @@ pub(crate) fn describe_limits() -> DescribeLimitsResponse {
     }
 }
 
-/// `DescribeEndpoints`.
+/// `DescribeEndpoints` where the request does not say what it reached.
 pub(crate) fn describe_endpoints(db: &Inner) -> DescribeEndpointsResponse {
     let service = || format!("dynamodb.{}.amazonaws.com", db.config.region);
-    DescribeEndpointsResponse {
-        address: db.config.endpoint.clone().unwrap_or_else(service),
-        cache_period_minutes: ENDPOINT_CACHE_MINUTES,
-    }
+    endpoint(db.config.endpoint.clone().unwrap_or_else(service))
+}
+
+/// The one endpoint that there is.
+pub(crate) const fn endpoint(address: String) -> DescribeEndpointsResponse {
+    DescribeEndpointsResponse { address, cache_period_minutes: ENDPOINT_CACHE_MINUTES }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use zenobe_model::operation::{Request, Response};
 use zenobe_model::{ErrorCode, ServiceError};
 
+pub(crate) use self::account::endpoint;
 pub(crate) use self::table::stream_label;
 use zenobe_storage::BoxFuture;
 

@@ -29,7 +29,7 @@ pub(crate) enum BodyError {
     TooLarge,
     /// It did not arrive in time.
     TimedOut,
-    /// The connection broke or the framing is wrong.
+    /// The framing is wrong, or the body ends early.
     Broken,
     /// It is not what Content-Encoding says.
     Malformed,

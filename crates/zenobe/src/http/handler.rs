@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hyper::body::Body;
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, StatusCode, Version};
 use zenobe_auth::{AuthError, Presented, Principal, SignedRequest, Verifier};
 use zenobe_model::operation::Operation;
 use zenobe_storage::Health;
@@ -23,7 +23,7 @@ use crate::clock;
 use crate::http::body::{self, BodyBudget, BodyError, Held};
 use crate::http::request_id::RequestId;
 use crate::http::response::{
-    ContentType, HttpResponse, allow_any_origin, body_timed_out, closing, error_body,
+    ContentType, HttpResponse, allow_any_origin, bad_request, body_timed_out, closing, error_body,
     not_an_operation, preflight, respond, too_large,
 };
 use crate::logging::LogBudget;
@@ -76,10 +76,14 @@ impl<S: Service> Front<S> {
         let (parts, body) = request.into_parts();
         let has_origin = parts.headers.contains_key(header::ORIGIN);
         let mut response = match parts.method {
+            _ if !has_one_host(parts.version, &parts.headers) => {
+                logged(&id, &parts, bad_request(&id))
+            }
+            // This one is measured and logged with its operation.
             Method::POST => self.post(&id, &parts, body).await,
-            Method::OPTIONS if has_origin => preflight(&id, &parts.headers),
-            Method::GET | Method::HEAD => self.get(&id, parts.uri.path()),
-            _ => not_an_operation(&id),
+            Method::OPTIONS if has_origin => logged(&id, &parts, preflight(&id, &parts.headers)),
+            Method::GET | Method::HEAD => logged(&id, &parts, self.get(&id, parts.uri.path())),
+            _ => logged(&id, &parts, not_an_operation(&id)),
         };
         if has_origin {
             allow_any_origin(&mut response);
@@ -92,7 +96,9 @@ impl<S: Service> Front<S> {
             "/" | "/ping" => (ContentType::Unstated, self.health_text.clone()),
             "/health" => return self.health(id),
             "/metrics" => {
-                (ContentType::Prometheus, self.metrics.render(&self.service.figures()).into())
+                let figures = self.service.figures();
+                let page = self.metrics.render(&figures, &self.service.health());
+                (ContentType::Prometheus, page.into())
             }
             _ => return not_an_operation(id),
         };
@@ -162,7 +168,9 @@ impl<S: Service> Front<S> {
             Ok(_) => return refuse(SERIALIZATION, None),
             Err(error) => return refused_body(id, parts, error),
         };
-        let called = self.call(id, ApiRequest { operation, body, principal }).await;
+        let is_about_host = operation == Operation::DescribeEndpoints;
+        let host = if is_about_host { host(parts) } else { None };
+        let called = self.call(id, ApiRequest { operation, host, body, principal }).await;
         let status = StatusCode::from_u16(called.status).unwrap_or(StatusCode::BAD_REQUEST);
         Answer { response: respond(status, content_type, id, called.body), error: called.error }
     }
@@ -265,6 +273,30 @@ impl<S: Service> Front<S> {
     }
 }
 
+/// Tells the log of a request that is none of the API.
+fn logged(id: &RequestId, parts: &Parts, response: HttpResponse) -> HttpResponse {
+    tracing::debug!(
+        request_id = id.as_str(),
+        method = parts.method.as_str(),
+        path = parts.uri.path(),
+        status = response.status().as_u16(),
+        "request"
+    );
+    response
+}
+
+/// The host that a request names: `:authority` of HTTP/2, else Host.
+fn host(parts: &Parts) -> Option<String> {
+    let authority = parts.uri.authority().map(|authority| authority.as_str());
+    let header = || parts.headers.get(header::HOST)?.to_str().ok();
+    authority.or_else(header).filter(|host| !host.is_empty()).map(str::to_owned)
+}
+
+/// Whether the head of a request says in one way whom it is for. Source: RFC 9112, section 3.2.
+fn has_one_host(version: Version, headers: &HeaderMap) -> bool {
+    version != Version::HTTP_11 || headers.get_all(header::HOST).iter().count() == 1
+}
+
 /// The operation that the target names.
 fn operation(headers: &HeaderMap) -> Option<Operation> {
     zenobe_wire::parse_target(headers.get(TARGET)?.to_str().ok()?).ok()
@@ -292,7 +324,8 @@ fn refused_body(id: &RequestId, parts: &Parts, error: BodyError) -> Answer {
     };
     let (response, error) = match error {
         BodyError::TooLarge => (too_large(id), "RequestEntityTooLarge"),
-        BodyError::TimedOut | BodyError::Broken => (body_timed_out(id), "RequestTimeout"),
+        BodyError::TimedOut => (body_timed_out(id), "RequestTimeout"),
+        BodyError::Broken => (bad_request(id), "BadRequest"),
         BodyError::Malformed => {
             (refuse(StatusCode::BAD_REQUEST, SERIALIZATION, None), SERIALIZATION)
         }

@@ -73,7 +73,12 @@ pub(crate) fn too_large(id: &RequestId) -> HttpResponse {
     closing(respond(StatusCode::PAYLOAD_TOO_LARGE, ContentType::Unstated, id, Bytes::new()))
 }
 
-/// The answer to a body that did not arrive in time or in full.
+/// The answer to what is not HTTP: where the next request would begin is not known, so the connection closes.
+pub(crate) fn bad_request(id: &RequestId) -> HttpResponse {
+    closing(respond(StatusCode::BAD_REQUEST, ContentType::Unstated, id, Bytes::new()))
+}
+
+/// The answer to a body that did not arrive in time.
 pub(crate) fn body_timed_out(id: &RequestId) -> HttpResponse {
     closing(respond(StatusCode::REQUEST_TIMEOUT, ContentType::Unstated, id, Bytes::new()))
 }

@@ -80,7 +80,7 @@ async fn a_panic_is_answered_as_an_internal_error_and_counted() {
         );
     }
     assert_eq!(front.handle(request("fine")).await.status(), 200);
-    let page = front.metrics.render(&[]);
+    let page = front.metrics.render(&[], &Health::Writable);
     assert!(page.contains("zenobe_panics_total 2"), "{page}");
     assert!(page.contains("code=\"InternalServerError\"} 2"), "{page}");
     assert!(page.contains("zenobe_requests_in_flight 0"), "{page}");
@@ -96,15 +96,23 @@ async fn a_body_that_came_with_its_head_is_not_copied() {
     assert_eq!(collected.as_ptr(), body.as_ptr());
 }
 
+async fn get(front: &Front<Echo>, path: &str) -> (u16, String) {
+    let request = Request::get(path).header("host", "a").body(Full::<Bytes>::default()).unwrap();
+    let answer = front.handle(request).await;
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
 #[tokio::test]
-async fn the_health_check_says_that_writes_are_refused_and_why() {
+async fn health_check_and_gauge_say_that_writes_are_refused_and_why() {
     let mut front = front();
     let check = async |front: &Front<Echo>| {
-        let request = Request::get("/health").body(Full::<Bytes>::default()).unwrap();
-        let answer = front.handle(request).await;
-        let status = answer.status().as_u16();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        (status, String::from_utf8(body.to_vec()).unwrap())
+        let (status, body) = get(front, "/health").await;
+        let (_, page) = get(front, "/metrics").await;
+        let gauge = format!("\nzenobe_healthy {}\n", u8::from(status == 200));
+        assert!(page.contains(&gauge), "{page}");
+        (status, body)
     };
     assert_eq!(check(&front).await, (200, r#"{"status":"ok"}"#.to_owned()));
     let full = EngineError::Full("the log cannot grow: \"disk\"".to_owned());

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use zenobe_model::operation::Operation;
-use zenobe_storage::Figure;
+use zenobe_storage::{Figure, Health};
 
 /// Upper bounds of the latency buckets, in microseconds. The last bucket has none.
 const BUCKETS_US: [u64; 17] = [
@@ -149,11 +149,14 @@ impl Metrics {
         self.shards.iter().map(|shard| read(&shard.finished)).sum()
     }
 
-    /// The metrics page, with the engine's figures.
-    pub(crate) fn render(&self, figures: &[Figure]) -> String {
+    /// The metrics page, with the engine's figures, and what `/health` says.
+    pub(crate) fn render(&self, figures: &[Figure], health: &Health) -> String {
         let mut page = Page(String::with_capacity(16 << 10));
         page.metric("zenobe_build_info", "gauge", "The version that runs.");
         page.sample("zenobe_build_info", &format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1);
+        let help = "1 while all is well, 0 while writes are refused; see /health.";
+        let healthy = u8::from(matches!(health, Health::Writable));
+        page.single("zenobe_healthy", "gauge", help, healthy);
         self.render_operations(&mut page);
         self.render_errors(&mut page);
         self.render_totals(&mut page);
@@ -330,7 +333,7 @@ mod tests {
         let under_way = metrics.start(operation);
         metrics.count_error(operation, "a.b#Code");
         let figure = Figure { name: "log_fsyncs_total", help: "Help.", value: 3.0 };
-        let page = metrics.render(&[figure]);
+        let page = metrics.render(&[figure], &Health::Writable);
         drop(under_way);
         for line in [
             "zenobe_requests_total{operation=\"PutItem\"} 2",
@@ -346,6 +349,6 @@ mod tests {
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }
-        assert!(metrics.render(&[]).contains("zenobe_requests_in_flight 0"));
+        assert!(metrics.render(&[], &Health::Writable).contains("zenobe_requests_in_flight 0"));
     }
 }
