@@ -135,6 +135,13 @@ fn a_pair_that_cannot_be_used_is_refused_at_start() {
     message("do not go together");
     support::write_file(dir.path(), "key.pem", "nonsense");
     message("key.pem as a private key");
+    for encrypted in [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+    ] {
+        support::write_file(dir.path(), "key.pem", encrypted);
+        message("key.pem as a private key: it is encrypted");
+    }
     std::fs::remove_file(dir.path().join("cert.pem")).unwrap();
     message("cert.pem as a certificate chain");
 }
