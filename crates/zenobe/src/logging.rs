@@ -1,5 +1,6 @@
 //! Structured logs on standard error: readable on a terminal, JSON elsewhere. And their limit.
 
+use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -65,7 +66,7 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) {
         .with_max_level(level.filter())
         .with_writer(std::io::stderr)
         .with_target(false)
-        .with_ansi(terminal);
+        .with_ansi(terminal && !is_set(std::env::var_os("NO_COLOR").as_deref()));
     if json {
         subscriber.json().flatten_event(true).init();
     } else {
@@ -76,6 +77,12 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) {
         let cause = panic.payload_as_str().unwrap_or("(no text)");
         tracing::error!(place, cause, "a defect: panic");
     }));
+}
+
+/// Whether `NO_COLOR` asks for none. Source: no-color.org, "when present and not an empty string (regardless of its
+/// value)".
+fn is_set(no_color: Option<&OsStr>) -> bool {
+    no_color.is_some_and(|value| !value.is_empty())
 }
 
 /// The most lines a second about single requests.
@@ -109,5 +116,16 @@ impl LogBudget {
         if asked < LINES_PER_SECOND {
             line();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_in_no_color_asks_for_none() {
+        assert!(is_set(Some(OsStr::new("0"))));
+        assert!(!is_set(Some(OsStr::new(""))) && !is_set(None));
     }
 }
