@@ -83,6 +83,7 @@ fn connections_over_the_limit_wait() {
     }
     let mut third = server.connect();
     third.send("GET", "/", &[], b"");
+    support::eventually("a warning", || server.log().contains("\"max_connections\":2"));
     drop(first);
     assert_eq!(third.receive("GET").status, 200);
 }

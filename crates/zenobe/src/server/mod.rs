@@ -4,6 +4,7 @@
 //! connections are accepted. Stop: listening ends, requests under way finish, the data is closed.
 
 mod connection;
+mod places;
 mod port_file;
 mod registry;
 mod tls;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use zenobe_auth::Verifier;
 
@@ -28,6 +29,7 @@ use crate::logging::LogBudget;
 use crate::memory::{self, IdleWatch};
 use crate::metrics::Metrics;
 use crate::server::connection::Connections;
+use crate::server::places::Places;
 use crate::server::port_file::PortFile;
 use crate::server::registry::Registry;
 use crate::server::tls::Tls;
@@ -196,7 +198,7 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
             registry: Registry::new(config.limits, metrics),
             tls: tls.clone(),
         }),
-        places: Arc::new(Semaphore::new(config.limits.connections)),
+        places: Arc::new(Places::new(config.limits.connections)),
         limits: config.limits,
         port_file,
     };
@@ -304,7 +306,7 @@ impl Signals {
 /// What accepts and closes connections.
 struct Server<S> {
     connections: Arc<Connections<S>>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     limits: Limits,
     port_file: Option<PortFile>,
 }
@@ -352,9 +354,8 @@ impl<S: Service> Server<S> {
     async fn drain(&self, signals: &mut Signals) {
         tracing::info!(connections = self.connections.registry.len(), "stopping");
         self.connections.registry.drain();
-        let all = u32::try_from(self.limits.connections).unwrap_or(u32::MAX);
         let drained = async {
-            let closed = self.places.acquire_many(all);
+            let closed = self.places.all_free();
             tokio::pin!(closed);
             loop {
                 tokio::select! {
@@ -380,10 +381,10 @@ impl<S: Service> Server<S> {
 async fn accept<S: Service>(
     listener: TcpListener,
     connections: Arc<Connections<S>>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 ) {
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else {
+        let Some(place) = places.take().await else {
             return;
         };
         match listener.accept().await {

@@ -1,0 +1,52 @@
+//! The places for connections, as many as may be open at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::clock;
+
+/// How often it is said that there is no place, at most.
+const SAY_AGAIN_MS: u64 = 60_000;
+
+/// The places for connections.
+pub(super) struct Places {
+    free: Arc<Semaphore>,
+    count: usize,
+    /// From when on it may be said that there is none.
+    say_from_ms: AtomicU64,
+}
+
+impl Places {
+    /// So many places, all free.
+    pub(super) fn new(count: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(count)), count, say_from_ms: AtomicU64::new(0) }
+    }
+
+    /// Takes a place, as soon as there is one. `None` when there will be none any more.
+    pub(super) async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = self.free.clone().try_acquire_owned() {
+            return Some(place);
+        }
+        let now_ms = clock::uptime_ms();
+        let from_ms = self.say_from_ms.load(Ordering::Relaxed);
+        let next_ms = now_ms + SAY_AGAIN_MS;
+        let is_first = || {
+            let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
+            self.say_from_ms.compare_exchange(from_ms, next_ms, set, read).is_ok()
+        };
+        if now_ms >= from_ms && is_first() {
+            tracing::warn!(
+                max_connections = self.count,
+                "all connections that may be open are; more wait until one ends"
+            );
+        }
+        self.free.clone().acquire_owned().await.ok()
+    }
+
+    /// Waits until all places are free.
+    pub(super) async fn all_free(&self) {
+        let _all = self.free.acquire_many(u32::try_from(self.count).unwrap_or(u32::MAX)).await;
+    }
+}
