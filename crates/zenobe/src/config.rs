@@ -6,6 +6,8 @@
 
 pub(crate) mod default;
 pub(crate) mod sources;
+#[cfg(test)]
+mod tests;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
