@@ -66,7 +66,7 @@ pub(crate) struct Settings {
     /// The most connections open at a time; more wait to be accepted
     #[arg(long, value_name = "N", help_heading = "Network")]
     max_connections: Option<usize>,
-    /// How long the head of a request may take to arrive
+    /// How long the head of a request may take to arrive, that of the first one from connecting on
     #[arg(long, value_name = "MS", help_heading = "Network")]
     header_timeout_ms: Option<u64>,
     /// How long the body of a request may take to arrive
