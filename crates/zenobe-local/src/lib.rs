@@ -79,14 +79,14 @@ pub struct LocalOptions {
 }
 
 impl LocalOptions {
-    /// The defaults: fsync, 64 MiB for rows waiting to be flushed, 128 for hot rows, 80 for hot blocks.
+    /// The defaults: fsync, 64 MiB for rows waiting to be flushed, 128 for hot rows and partitions, 64 for hot blocks.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
             durability: Durability::Fsync,
             item_cache_bytes: 128 << 20,
-            block_cache_bytes: 80 << 20,
+            block_cache_bytes: 64 << 20,
             memtable_bytes: 64 << 20,
             segment_bytes: 32 << 20,
             log_directory: None,

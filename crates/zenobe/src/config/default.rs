@@ -17,7 +17,7 @@ pub(crate) const DATA_DIR: &str = "zenobe-data";
 pub(crate) const DURABILITY_INTERVAL_MS: u64 = 100;
 /// Holds 100,000 items of 1 KB, so that a table of that size is served from memory.
 pub(crate) const ITEM_CACHE_MB: u64 = 128;
-pub(crate) const BLOCK_CACHE_MB: u64 = 80;
+pub(crate) const BLOCK_CACHE_MB: u64 = 64;
 pub(crate) const MEMTABLE_MB: u64 = 64;
 pub(crate) const CASSANDRA_KEYSPACE: &str = "zenobe";
 pub(crate) const CASSANDRA_REPLICATION: u32 = 3;
