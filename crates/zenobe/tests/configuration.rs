@@ -265,7 +265,7 @@ fn version_and_help() {
             "Examples:",
             "Exit codes:",
             "Security:",
-            "[default: 80]",
+            "[default: 128]",
         ] {
             assert!(help.contains(word), "{word}\n{help}");
         }
