@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::ServiceError;
 use crate::expression::{
-    Action, BoundKeyCondition, Comparison, Condition, KeyConditionExpression, KeyPredicate,
+    Action, BoundKeyCondition, Comparison, Condition, Given, KeyConditionExpression, KeyPredicate,
     KeySchemaRef, Operand, Path, Projection, Update, UpdateOperand, UpdateValue,
 };
 use crate::operation::{
@@ -26,7 +26,7 @@ use crate::value::{AttributeValue, ValueType};
 #[cfg(test)]
 mod tests;
 
-/// The most attributes that `KeyConditions` may name.
+/// The most attributes that `KeyConditions` may name, unless the key has several of a kind.
 const KEY_CONDITIONS_MAX: usize = 2;
 
 /// One checked comparison of an attribute with operands.
@@ -303,8 +303,8 @@ pub(crate) fn key_conditions(
     key_conditions: BTreeMap<String, LegacyCondition>,
 ) -> Result<KeyConditions, ServiceError> {
     let comparisons = conditions(key_conditions)?;
-    if comparisons.is_empty() || comparisons.len() > KEY_CONDITIONS_MAX {
-        return Err(ServiceError::validation("Conditions can be of length 1 or 2 only"));
+    if comparisons.is_empty() {
+        return Err(wrong_length());
     }
     Ok(KeyConditions { comparisons })
 }
@@ -316,10 +316,20 @@ impl KeyConditions {
     /// A `ValidationException`: the first rule that the key attributes, in the order of the
     /// schema, break.
     pub fn bind(&self, schema: KeySchemaRef<'_>) -> Result<BoundKeyCondition, ServiceError> {
-        let sort_is_missing = schema.sort.is_empty();
-        if sort_is_missing && self.comparisons.len() > schema.partition.len() {
+        let length = self.comparisons.len();
+        if !schema.is_multi_attribute() && length > KEY_CONDITIONS_MAX {
+            return Err(wrong_length());
+        }
+        let attributes = schema.partition.len() + schema.sort.len();
+        if length > attributes {
             return Err(ServiceError::validation("Query key condition not supported"));
         }
+        let given = |name: &str| {
+            let comparison = self.of(name)?;
+            let is_equal = matches!(comparison.test, Test::Compare(Comparison::Equal, _));
+            Some(if is_equal { Given::Equal } else { Given::Other })
+        };
+        schema.check_partition_given(given)?;
         let mut predicates = Vec::with_capacity(self.comparisons.len());
         for (name, value_type) in schema.partition {
             let Some(comparison) = self.of(name) else { return Err(missed(name)) };
@@ -329,6 +339,7 @@ impl KeyConditions {
             }
             predicates.push((name.clone(), predicate));
         }
+        schema.check_sort_given(given)?;
         for (name, value_type) in schema.sort {
             if predicates.len() == self.comparisons.len() {
                 break;
@@ -371,6 +382,10 @@ impl AttributeComparison {
         }
         Ok(predicate)
     }
+}
+
+fn wrong_length() -> ServiceError {
+    ServiceError::validation("Conditions can be of length 1 or 2 only")
 }
 
 fn missed(name: &str) -> ServiceError {

@@ -40,6 +40,83 @@ pub struct KeySchemaRef<'a> {
     pub sort: &'a [(String, ValueType)],
 }
 
+/// What a request says of a key attribute, as far as the rules for keys of several attributes look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// It has one value.
+    Equal,
+    /// Anything else is said of it.
+    Other,
+}
+
+impl KeySchemaRef<'_> {
+    /// Whether more than one attribute makes up the partition key, or the sort key: only global
+    /// secondary indexes have such keys, and faults in their conditions have texts of their own.
+    #[must_use]
+    pub const fn is_multi_attribute(&self) -> bool {
+        self.partition.len() > 1 || self.sort.len() > 1
+    }
+
+    /// Checks that every attribute of a multi-attribute key's partition key is given by equality.
+    /// If some are not given at all, the error names only those.
+    pub(crate) fn check_partition_given(
+        &self,
+        given: impl Fn(&str) -> Option<Given>,
+    ) -> Result<(), ServiceError> {
+        let mut lacking = names_but(self.partition.iter(), |name| given(name).is_some());
+        if lacking.is_empty() {
+            lacking = names_but(self.partition.iter(), |name| given(name) == Some(Given::Equal));
+        }
+        if !self.is_multi_attribute() || lacking.is_empty() {
+            return Ok(());
+        }
+        Err(ServiceError::validation(format!(
+            "HASH key attributes {} must have equality conditions specified in the query",
+            lacking.join(", ")
+        )))
+    }
+
+    /// Checks that the attributes of a multi-attribute key's sort key are given from the left, and
+    /// all but the last of them by equality. A gap is reported before a comparison, the first
+    /// gap first.
+    pub(crate) fn check_sort_given(
+        &self,
+        given: impl Fn(&str) -> Option<Given>,
+    ) -> Result<(), ServiceError> {
+        let is_given = |(name, _): &(String, ValueType)| given(name).is_some();
+        let Some(last) = self.sort.iter().rposition(is_given) else { return Ok(()) };
+        if !self.is_multi_attribute() {
+            return Ok(());
+        }
+        let gap = self.sort.iter().take(last).position(|attribute| !is_given(attribute));
+        let rest = self.sort.get(gap.unwrap_or(last)..).unwrap_or_default();
+        let Some(present) = rest.iter().find(|attribute| is_given(attribute)) else {
+            return Ok(());
+        };
+        let before = self.sort.iter().take_while(|attribute| *attribute != present);
+        let lacking = names_but(before, |name| {
+            given(name) == Some(Given::Equal) || (gap.is_some() && given(name).is_some())
+        });
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        Err(ServiceError::validation(format!(
+            "RANGE key attributes {} must have equality conditions specified in the query because \
+             a condition is present on key attribute {}",
+            lacking.join(", "),
+            present.0
+        )))
+    }
+}
+
+/// The names of the attributes that are not `fine`.
+fn names_but<'a>(
+    attributes: impl Iterator<Item = &'a (String, ValueType)>,
+    fine: impl Fn(&str) -> bool,
+) -> Vec<&'a str> {
+    attributes.map(|(name, _)| name.as_str()).filter(|name| !fine(name)).collect()
+}
+
 /// A key condition in terms of a key schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoundKeyCondition {
@@ -138,6 +215,11 @@ impl KeyConditionExpression {
                 self.predicates.len()
             )));
         }
+        let given = |name: &str| {
+            let predicate = self.predicate(name)?;
+            Some(if predicate.equal().is_some() { Given::Equal } else { Given::Other })
+        };
+        schema.check_partition_given(given)?;
         let mut partition = Vec::with_capacity(schema.partition.len());
         for (name, value_type) in schema.partition {
             let predicate = self.predicate(name).ok_or_else(|| missed(name))?;
@@ -145,6 +227,7 @@ impl KeyConditionExpression {
             partition.push(predicate.equal().ok_or_else(not_supported)?.clone());
         }
         check_size(&partition, PARTITION_KEY_BYTES_MAX, PARTITION_TOO_LONG)?;
+        schema.check_sort_given(given)?;
         let mut left = self.predicates.len() - partition.len();
         let mut sort_equal = Vec::new();
         let mut sort_last = None;

@@ -31,6 +31,7 @@ mod words;
 pub use compiler::sort_as_hash_set;
 pub use compiler::{Compiler, ExpressionKind};
 pub use condition::{Comparison, Condition, Literal, Operand};
+pub(crate) use key_condition::Given;
 pub use key_condition::{
     BoundKeyCondition, KeyConditionExpression, KeyPredicate, KeySchemaRef, SortCondition,
 };

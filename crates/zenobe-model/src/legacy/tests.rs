@@ -84,6 +84,50 @@ fn legacy_conditions_on_keys_are_bound_to_the_schema() {
     );
 }
 
+#[test]
+fn legacy_conditions_bind_to_keys_of_several_attributes() {
+    let schema = |names: &[&str]| -> Vec<_> {
+        names.iter().map(|name| ((*name).to_owned(), ValueType::S)).collect()
+    };
+    let bind = |partition: &[&str], sort: &[&str], of: &[(&str, Op)]| {
+        let named =
+            of.iter().map(|(name, operator)| ((*name).to_owned(), compare(*operator, &[s("x")])));
+        let (partition, sort) = (schema(partition), schema(sort));
+        let schema = KeySchemaRef { partition: &partition, sort: &sort };
+        key_conditions(named.collect()).and_then(|conditions| conditions.bind(schema))
+    };
+    let long: &[&str] = &["a", "b", "c"];
+    let bound = bind(&["h"], long, &[("h", Op::Eq), ("a", Op::Eq), ("b", Op::Ge)]);
+    let bound = bound.expect("three conditions");
+    assert_eq!((bound.sort_equal, bound.sort_last.is_some()), (vec![s("x")], true));
+    let bound = bind(&["h", "i"], &["a"], &[("h", Op::Eq), ("i", Op::Eq), ("a", Op::Eq)]);
+    assert_eq!(bound.expect("three conditions").partition.len(), 2);
+
+    let check = |partition: &[&str], sort: &[&str], of: &[(&str, Op)], expected: &str| {
+        let error = bind(partition, sort, of).expect_err(expected);
+        assert_eq!(error.message, expected);
+    };
+    let not_supported = "Query key condition not supported";
+    let five = ["h", "a", "b", "c", "i"].map(|name| (name, Op::Eq));
+    check(&["h"], long, &five, not_supported);
+    check(&["h", "i"], &[], &[("h", Op::Eq), ("i", Op::Eq), ("a", Op::Eq)], not_supported);
+    let length = "Conditions can be of length 1 or 2 only";
+    check(&["h"], &["a"], &[("h", Op::Eq), ("a", Op::Eq), ("b", Op::Eq)], length);
+    check(&["h"], &[], &[("h", Op::Eq), ("a", Op::Eq), ("b", Op::Eq)], length);
+    let not_indexable = "Attempted conditional constraint is not an indexable operation";
+    for operator in [Op::In, Op::Contains] {
+        check(&["h"], long, &[("h", Op::Eq), ("a", Op::Eq), ("b", operator)], not_indexable);
+    }
+    let hash = "HASH key attributes i must have equality conditions specified in the query";
+    check(&["h", "i"], &["a"], &[("h", Op::Eq), ("i", Op::Contains)], hash);
+    let range = "RANGE key attributes a must have equality conditions specified in the query \
+                 because a condition is present on key attribute b";
+    check(&["h"], long, &[("h", Op::Eq), ("b", Op::Eq), ("c", Op::Gt)], range);
+    check(&["h"], long, &[("h", Op::Eq), ("a", Op::Contains), ("b", Op::Eq)], range);
+    let missed = "Query condition missed key schema element: c";
+    check(&["h"], long, &[("h", Op::Eq), ("a", Op::Eq), ("b", Op::Gt), ("z", Op::Eq)], missed);
+}
+
 /// Checks one attribute of `Expected`: `Value` or not, so many operands, operator, `Exists`.
 fn check_expected(
     value: bool,
