@@ -150,6 +150,37 @@ def test_batches(dynamodb, table):
     assert info.value.response["Error"]["Message"] == "Provided list of item keys contains duplicates"
 
 
+def refusal(call, **parameters):
+    with pytest.raises(ClientError) as info:
+        call(**parameters)
+    return info.value.response["Error"]["Message"]
+
+
+def test_a_name_and_an_arn_are_one_table_in_a_batch(dynamodb, table):
+    arn = dynamodb.describe_table(TableName=table)["Table"]["TableArn"]
+    keys = [{"pk": {"S": "arn"}, "sk": {"N": str(i)}} for i in range(2)]
+    put, delete = {"PutRequest": {"Item": keys[0]}}, {"DeleteRequest": {"Key": keys[0]}}
+    duplicates = "Provided list of item keys contains duplicates"
+    assert refusal(dynamodb.batch_write_item, RequestItems={table: [put], arn: [delete]}) == duplicates
+    assert refusal(dynamodb.batch_get_item, RequestItems={table: {"Keys": keys[:1]}, arn: {"Keys": keys}}) == duplicates
+    more = {"PutRequest": {"Item": keys[1]}}
+    written = dynamodb.batch_write_item(RequestItems={table: [put], arn: [more]}, ReturnConsumedCapacity="TOTAL")
+    assert written["ConsumedCapacity"] == [{"TableName": table, "CapacityUnits": 2.0}]
+    read = dynamodb.batch_get_item(
+        RequestItems={table: {"Keys": keys[:1]}, arn: {"Keys": keys[1:]}}, ReturnConsumedCapacity="TOTAL")
+    assert read["ConsumedCapacity"] == [{"TableName": table, "CapacityUnits": 1.0}]
+    assert read["Responses"] == {table: keys[:1], arn: keys[1:]}
+
+
+@pytest.mark.parametrize("item", [
+    {"pk": {"S": "x"}}, {"sk": {"N": "1"}}, {"pk": {"N": "5"}, "sk": {"N": "1"}},
+    {"pk": {"L": [{"S": "x"}]}, "sk": {"N": "1"}},
+])
+def test_a_batch_words_faults_of_an_items_key_as_those_of_a_key(dynamodb, table, item):
+    message = refusal(dynamodb.batch_write_item, RequestItems={table: [{"PutRequest": {"Item": item}}]})
+    assert message == "The provided key element does not match the schema"
+
+
 @pytest.mark.parametrize("parameters, message", [
     (dict(UpdateExpression="SET ="), 'Invalid UpdateExpression: Syntax error; token: "=", near: "SET ="'),
     (dict(UpdateExpression="SET a = :x"), "Invalid UpdateExpression: An expression attribute value used in expression is not defined; attribute value: :x"),

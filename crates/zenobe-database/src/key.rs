@@ -63,19 +63,41 @@ pub(crate) fn place_of_key(table: &Table, key: &Item) -> Result<RowPlace, Fault>
         key.get(&attribute.name).is_some_and(|value| value.value_type() == attribute.ty)
     };
     if key.len() != expected || !table.key.attributes().all(fits) {
-        let text = "The provided key element does not match the schema";
-        return Err(ServiceError::validation(text).into());
+        return Err(mismatch().into());
     }
     place_of_attributes(table, |name| key.get(name).and_then(KeyValue::from_value))
+}
+
+fn mismatch() -> ServiceError {
+    ServiceError::validation("The provided key element does not match the schema")
+}
+
+/// How an operation words that a whole item lacks a key attribute, or has one of another type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ItemKeyWords {
+    /// The attribute is named.
+    Named,
+    /// As for a key that is nothing but a key: BatchWriteItem.
+    AsKey,
 }
 
 /// The place of a whole item.
 ///
 /// # Errors
 /// The service's errors for an item whose key attributes are missing or do not fit.
-pub(crate) fn place_of_item(table: &Table, item: &EncodedItem) -> Result<RowPlace, Fault> {
+pub(crate) fn place_of_item(
+    table: &Table,
+    item: &EncodedItem,
+    words: ItemKeyWords,
+) -> Result<RowPlace, Fault> {
     for attribute in table.key.attributes() {
-        let Some(value) = item.get(&attribute.name) else {
+        let value = item.get(&attribute.name);
+        if words == ItemKeyWords::AsKey
+            && value.is_none_or(|value| value.value_type() != attribute.ty)
+        {
+            return Err(mismatch().into());
+        }
+        let Some(value) = value else {
             return Err(ServiceError::validation(format!(
                 "One or more parameter values were invalid: Missing the key {} in the item",
                 attribute.name
@@ -99,8 +121,6 @@ fn place_of_attributes<'a>(
     table: &Table,
     value_of: impl Fn(&str) -> Option<KeyValue<'a>>,
 ) -> Result<RowPlace, Fault> {
-    let mismatch =
-        || ServiceError::validation("The provided key element does not match the schema");
     let partition = value_of(&table.key.partition.name).ok_or_else(mismatch)?;
     check_key(&table.key.partition.name, partition, false)?;
     let sort = match &table.key.sort {

@@ -90,7 +90,8 @@ async fn add_index_of(db: &Database, projected: ProjectionType) {
 fn planned_write(table: Arc<Table>) -> ItemWrite {
     let attribute = |name: &str| (name.to_owned(), AttributeValue::S("x".to_owned()));
     let item: EncodedItem = [attribute("pk"), attribute("g")].into_iter().collect();
-    let place: RowPlace = crate::key::place_of_item(&table, &item).unwrap();
+    let place: RowPlace =
+        crate::key::place_of_item(&table, &item, crate::key::ItemKeyWords::Named).unwrap();
     ItemWrite {
         table,
         place,

@@ -201,7 +201,9 @@ async fn has_item(
     held: EncodedItem,
 ) -> Result<bool, ServiceError> {
     // An entry holds the key of its item.
-    let Some(place) = key::place_of_item(table, &held).ok() else { return Ok(false) };
+    let Some(place) = key::place_of_item(table, &held, key::ItemKeyWords::Named).ok() else {
+        return Ok(false);
+    };
     for look in 0..LOOKS_MAX {
         let item = held_at(db, key::item_key(table, place.clone())).await?;
         let expected = item.and_then(|item| checked.entry(table, &item));

@@ -15,8 +15,10 @@ use zenobe_model::{EncodedItem, Item, ServiceError};
 use zenobe_storage::{Key, RowPlace};
 
 use super::capacity;
+use super::item::place_of_new;
 use crate::catalog::Table;
 use crate::fault::Fault;
+use crate::key::ItemKeyWords;
 use crate::read::{self, Source};
 use crate::write::{self, Change, ItemWrite, Written};
 use crate::{Inner, engine_failure, key};
@@ -35,17 +37,26 @@ pub(crate) async fn batch_get_item(
     let batch = compile::batch_get_item(request)?;
     let mut plans = Vec::with_capacity(batch.tables.len());
     for (name, keys) in batch.tables {
-        plans.push(GetPlan::make(db, name, keys)?);
+        let plan = GetPlan::make(db, name, keys, &plans)?;
+        plans.push(plan);
     }
     let mut response = BatchGetItemResponse::default();
-    let mut consumed = Vec::new();
+    let mut consumed: Vec<(Arc<Table>, HalfUnits)> = Vec::new();
     let mut bytes = 0;
     for plan in plans {
-        plan.run(db, batch.return_consumed_capacity, &mut bytes, &mut response, &mut consumed)
-            .await?;
+        let table = Arc::clone(&plan.table);
+        let units = plan.run(db, &mut bytes, &mut response).await?;
+        match consumed.iter_mut().find(|(other, _)| other.space == table.space) {
+            Some((_, sum)) => *sum += units,
+            None => consumed.push((table, units)),
+        }
     }
-    if batch.return_consumed_capacity != ReturnConsumedCapacity::None {
-        response.consumed_capacity = Some(consumed);
+    let wanted = batch.return_consumed_capacity;
+    if wanted != ReturnConsumedCapacity::None {
+        let of_table = |(table, units): (Arc<Table>, HalfUnits)| {
+            capacity::of_read(&table, Source::Table, units, HalfUnits(0), wanted)
+        };
+        response.consumed_capacity = Some(consumed.into_iter().filter_map(of_table).collect());
     }
     Ok(response)
 }
@@ -59,28 +70,30 @@ struct GetPlan {
 }
 
 impl GetPlan {
-    fn make(db: &Inner, name: String, keys: CompiledKeys) -> Result<Self, ServiceError> {
+    /// Plans to read keys of one name, after those of `others`, which may mean the same table.
+    fn make(
+        db: &Inner,
+        name: String,
+        keys: CompiledKeys,
+        others: &[Self],
+    ) -> Result<Self, ServiceError> {
         let table = db.catalog.table(&name)?;
         let places: Result<Vec<RowPlace>, Fault> =
             keys.keys.iter().map(|key| key::place_of_key(&table, key)).collect();
         let places = places?;
-        let distinct: BTreeSet<(&[u8], &[u8])> =
-            places.iter().map(|place| (&place.partition[..], &place.sort[..])).collect();
-        if distinct.len() != places.len() {
-            return Err(ServiceError::validation("Provided list of item keys contains duplicates"));
-        }
+        let same_table = others.iter().filter(|other| other.table.space == table.space);
+        check_distinct(same_table.flat_map(|other| &other.places).chain(&places))?;
         key::check_paths(&table, keys.projection.iter().flat_map(Projection::paths))?;
         Ok(Self { name, table, keys, places })
     }
 
+    /// Reads what fits into the answer, and returns what that consumed.
     async fn run(
         self,
         db: &Inner,
-        wanted: ReturnConsumedCapacity,
         bytes: &mut usize,
         response: &mut BatchGetItemResponse,
-        consumed: &mut Vec<ConsumedCapacity>,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<HalfUnits, ServiceError> {
         let mut units = HalfUnits(0);
         let mut items = Vec::new();
         let mut done = 0;
@@ -109,7 +122,6 @@ impl GetPlan {
                 }
             }
         }
-        consumed.extend(capacity::of_read(&self.table, Source::Table, units, HalfUnits(0), wanted));
         response.responses.insert(self.name.clone(), items);
         let rest: Vec<Item> = self.keys.keys.into_iter().skip(done).collect();
         if !rest.is_empty() {
@@ -119,7 +131,7 @@ impl GetPlan {
             };
             response.unprocessed_keys.insert(self.name, unprocessed);
         }
-        Ok(())
+        Ok(units)
     }
 }
 
@@ -134,29 +146,23 @@ pub(crate) async fn batch_write_item(
 ) -> Result<BatchWriteItemResponse, ServiceError> {
     let batch = compile::batch_write_item(request)?;
     let mut names = Vec::new();
-    let mut writes = Vec::new();
+    let mut writes: Vec<ItemWrite> = Vec::new();
     for (name, requests) in batch.tables {
         let table = db.catalog.table(&name)?;
         let first = writes.len();
         for request in requests {
             writes.push(item_write(&table, request)?);
         }
-        check_distinct(writes.get(first..).unwrap_or_default())?;
+        let same_table = writes.iter().filter(|write| write.table.space == table.space);
+        check_distinct(same_table.map(|write| &write.place))?;
         names.push((name, first..writes.len()));
     }
     let written = write_in_commits(db, &writes).await?;
     let mut response = BatchWriteItemResponse::default();
-    let mut consumed = Vec::new();
     let mut metrics: BTreeMap<String, Vec<ItemCollectionMetrics>> = BTreeMap::new();
     for (name, range) in names {
         let writes = writes.get(range.clone()).unwrap_or_default();
         let written = written.get(range).unwrap_or_default();
-        let Some(first) = writes.first() else { continue };
-        consumed.extend(capacity::of_writes(
-            &first.table,
-            written.iter(),
-            batch.return_consumed_capacity,
-        ));
         let of_table: Vec<ItemCollectionMetrics> = writes
             .iter()
             .zip(written)
@@ -167,7 +173,8 @@ pub(crate) async fn batch_write_item(
         }
     }
     if batch.return_consumed_capacity != ReturnConsumedCapacity::None {
-        response.consumed_capacity = Some(consumed);
+        response.consumed_capacity =
+            Some(consumed_of(&writes, &written, batch.return_consumed_capacity));
     }
     if batch.return_item_collection_metrics == ReturnItemCollectionMetrics::Size {
         response.item_collection_metrics = Some(metrics);
@@ -175,10 +182,30 @@ pub(crate) async fn batch_write_item(
     Ok(response)
 }
 
+/// What the writes of each table consumed, however many names the request has for it.
+fn consumed_of(
+    writes: &[ItemWrite],
+    written: &[Written],
+    wanted: ReturnConsumedCapacity,
+) -> Vec<ConsumedCapacity> {
+    let mut tables: Vec<&Arc<Table>> = Vec::new();
+    for write in writes {
+        if tables.iter().all(|table| table.space != write.table.space) {
+            tables.push(&write.table);
+        }
+    }
+    let of_table = |table: &Arc<Table>| {
+        let pairs = writes.iter().zip(written);
+        let same_table = pairs.filter(|(write, _)| write.table.space == table.space);
+        capacity::of_writes(table, same_table.map(|(_, written)| written), wanted)
+    };
+    tables.into_iter().filter_map(of_table).collect()
+}
+
 fn item_write(table: &Arc<Table>, request: CompiledBatchEntry) -> Result<ItemWrite, ServiceError> {
     let (place, change) = match request {
         CompiledBatchEntry::Put(item) => {
-            (super::item::place_of_new(table, &item)?, Change::Put(item.into()))
+            (place_of_new(table, &item, ItemKeyWords::AsKey)?, Change::Put(item.into()))
         }
         CompiledBatchEntry::Delete(key) => {
             (key::place_of_key(table, &key)?, Change::Delete { key })
@@ -187,14 +214,15 @@ fn item_write(table: &Arc<Table>, request: CompiledBatchEntry) -> Result<ItemWri
     Ok(ItemWrite { answers_old: false, ..ItemWrite::new(Arc::clone(table), place, change) })
 }
 
-fn check_distinct(writes: &[ItemWrite]) -> Result<(), ServiceError> {
-    let distinct: BTreeSet<(&[u8], &[u8])> =
-        writes.iter().map(|write| (&write.place.partition[..], &write.place.sort[..])).collect();
-    if distinct.len() == writes.len() {
-        Ok(())
-    } else {
-        Err(ServiceError::validation("Provided list of item keys contains duplicates"))
+/// Checks that no two of these places in one table are the same.
+fn check_distinct<'a>(places: impl Iterator<Item = &'a RowPlace>) -> Result<(), ServiceError> {
+    let mut distinct: BTreeSet<(&[u8], &[u8])> = BTreeSet::new();
+    for place in places {
+        if !distinct.insert((&place.partition[..], &place.sort[..])) {
+            return Err(ServiceError::validation("Provided list of item keys contains duplicates"));
+        }
     }
+    Ok(())
 }
 
 /// One commit for all where the engine commits across partitions, else one for each.

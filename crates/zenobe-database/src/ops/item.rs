@@ -14,7 +14,7 @@ use zenobe_storage::RowPlace;
 use super::capacity;
 use crate::catalog::Table;
 use crate::fault::Fault;
-use crate::key::IndexKeyOrigin;
+use crate::key::{IndexKeyOrigin, ItemKeyWords};
 use crate::read::{self, Source};
 use crate::write::{self, Change, ItemWrite, Written};
 use crate::{Inner, key};
@@ -62,7 +62,7 @@ pub(crate) async fn put_item(
 ) -> Result<WriteItemResponse, ServiceError> {
     let put = compile::put_item(request).map_err(enveloped)?;
     let table = db.catalog.table(&put.table_name)?;
-    let place = place_of_new(&table, &put.item)?;
+    let place = place_of_new(&table, &put.item, ItemKeyWords::Named)?;
     check_condition_paths(&table, put.condition.as_ref())?;
     let write = ItemWrite {
         condition: put.condition,
@@ -120,8 +120,12 @@ pub(crate) async fn update_item(
 ///
 /// # Errors
 /// The service's errors for keys that are missing or do not fit.
-pub(crate) fn place_of_new(table: &Table, item: &EncodedItem) -> Result<RowPlace, Fault> {
-    let place = key::place_of_item(table, item)?;
+pub(crate) fn place_of_new(
+    table: &Table,
+    item: &EncodedItem,
+    words: ItemKeyWords,
+) -> Result<RowPlace, Fault> {
+    let place = key::place_of_item(table, item, words)?;
     key::check_index_keys(table, IndexKeyOrigin::Item, |name| key::of_encoded(item, name))?;
     Ok(place)
 }

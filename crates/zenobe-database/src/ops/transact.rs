@@ -18,6 +18,7 @@ use zenobe_storage::{Key, RowPlace};
 use super::{capacity, item};
 use crate::catalog::Table;
 use crate::fault::Fault;
+use crate::key::ItemKeyWords;
 use crate::transact::{self, Done, Token};
 use crate::write::{self, Change, ItemWrite, Written};
 use crate::{Inner, key};
@@ -80,7 +81,7 @@ pub(crate) async fn transact_get_items(
 fn item_write(table: &Arc<Table>, action: CompiledTransactAction) -> Result<ItemWrite, Fault> {
     let CompiledTransactAction { kind, item, update, condition, .. } = action;
     let place = match kind {
-        TransactWriteKind::Put => item::place_of_new(table, &item)?,
+        TransactWriteKind::Put => item::place_of_new(table, &item, ItemKeyWords::Named)?,
         _ => key::place_of_key(table, &item.to_item())?,
     };
     item::check_condition_paths(table, condition.as_ref())?;

@@ -24,6 +24,7 @@ use super::super::transact::{ItemRead, WriteTransaction, read_transaction};
 use super::{parameters, select, write};
 use crate::catalog::Table;
 use crate::fault::Fault;
+use crate::key::ItemKeyWords;
 use crate::read::Source;
 use crate::transact::Token;
 use crate::write::{Change, ItemWrite};
@@ -226,7 +227,7 @@ fn plan_write(table: Arc<Table>, compiled: Compiled) -> Result<ItemWrite, Misfit
     let write = match compiled.statement {
         CompiledStatement::Insert(insert) => {
             let item = EncodedItem::from(insert.item);
-            let place = place_of_new(&table, &item)?;
+            let place = place_of_new(&table, &item, ItemKeyWords::Named)?;
             return Ok(write::insert_write(table, place, item));
         }
         CompiledStatement::Update(update) => {

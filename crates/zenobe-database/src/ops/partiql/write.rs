@@ -17,6 +17,7 @@ use zenobe_storage::RowPlace;
 use super::super::item::{check_condition_paths, check_update, place_of_new};
 use super::key_type_mismatch;
 use crate::catalog::Table;
+use crate::key::ItemKeyWords;
 use crate::write::{self, Change, ItemWrite, Written};
 use crate::{Inner, key};
 
@@ -65,7 +66,7 @@ fn plan_insert(db: &Inner, insert: Insert) -> Result<PlannedWrite, ServiceError>
         }
     }
     let item = EncodedItem::from(insert.item);
-    let place = place_of_new(&table, &item)?;
+    let place = place_of_new(&table, &item, ItemKeyWords::Named)?;
     Ok(PlannedWrite { write: insert_write(table, place, item), returning: None })
 }
 
