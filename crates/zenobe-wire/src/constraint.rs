@@ -15,12 +15,16 @@ use zenobe_model::operation::Operation;
 
 use crate::echo;
 use crate::node::Node;
-use crate::shape::{MapShape, Member, Need, Rule, Shape, StructureShape, lower_first};
+use crate::shape::{MapShape, Member, Need, NullValue, Rule, Shape, StructureShape, lower_first};
 
 /// The most errors that one answer collects.
 const ERRORS_MAX: usize = 10;
 const TABLE_NAME_MAX: usize = 255;
 const TABLE_ARN_MAX: usize = 1024;
+
+/// The writes of one item: whatever they find before they look the table up begins as the broken
+/// constraints do.
+const ENVELOPED: [&str; 3] = ["PutItemInput", "DeleteItemInput", "UpdateItemInput"];
 
 /// Checks the members of a request.
 ///
@@ -46,11 +50,14 @@ pub(crate) fn check(shape: &StructureShape, nodes: &[Node<'_>]) -> Result<(), Bo
     if !older {
         members().try_for_each(|(member, node)| check_first(member, node))?;
     }
-    let mut errors = Errors { texts: Vec::new(), older };
+    let mut errors = Errors { texts: Vec::new(), null_text: None, older };
     errors.structure(None, shape, nodes);
     errors.texts.truncate(ERRORS_MAX);
     match errors.texts.len() {
-        0 => Ok(()),
+        0 => errors.null_text.map_or(Ok(()), |text| {
+            let is_enveloped = ENVELOPED.contains(&shape.name);
+            Err(if is_enveloped { collected("1 validation error", &[text]) } else { invalid(text) })
+        }),
         1 => Err(collected("1 validation error", &errors.texts)),
         count => Err(collected(&format!("{count} validation errors"), &errors.texts)),
     }
@@ -134,6 +141,7 @@ fn broken_rule(rule: &Rule, text: &str) -> Option<String> {
     }
 }
 
+const NOT_NULL: &str = "Member must not be null";
 const PATTERN_TEXT: &str = "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+";
 
 fn min_length_text(min: usize) -> String {
@@ -188,6 +196,9 @@ impl std::fmt::Display for Path<'_> {
 /// The errors so far.
 struct Errors {
     texts: Vec<String>,
+    /// The first text for a `null` element that has one of its own. It counts if nothing else is
+    /// wrong.
+    null_text: Option<String>,
     /// Whether all errors have the older words, which name the member and the value.
     older: bool,
 }
@@ -232,7 +243,7 @@ impl Errors {
             let path = Path { parent, step: Step::Member(member.name) };
             match node {
                 Node::Null if member.need == Need::Optional => {}
-                Node::Null => self.add(path, &member.shape, node, "Member must not be null"),
+                Node::Null => self.add(path, &member.shape, node, NOT_NULL),
                 _ => self.value(path, &member.shape, node),
             }
         }
@@ -254,7 +265,7 @@ impl Errors {
                 }
                 self.elements(path, element, values);
             }
-            (Shape::Keys, Node::List(values)) => self.keys(path, values.len()),
+            (Shape::Keys, Node::List(values)) => self.keys(path, values),
             (Shape::Map(map), Node::Map(entries)) => {
                 if let Some(text) = broken_length(map.min, map.max, entries.len()) {
                     self.add(path, shape, node, &text);
@@ -297,25 +308,43 @@ impl Errors {
     }
 
     /// The keys of one table of BatchGetItem. These words have the path with its capitals.
-    fn keys(&mut self, path: Path<'_>, length: usize) {
-        let Some(constraint) = broken_length(1, 100, length) else { return };
+    fn keys(&mut self, path: Path<'_>, keys: &[Node<'_>]) {
         let table = path.parent.map(|table| match table.step {
             Step::Member(name) | Step::Value(name) => name,
             Step::Element(_) => "",
         });
-        let path = format!("RequestItems.{}.member.Keys", table.unwrap_or_default());
-        self.add_unquoted(&path, &constraint);
+        let table = table.unwrap_or_default();
+        if keys.iter().any(is_null) {
+            self.null_text.get_or_insert_with(|| {
+                format!(
+                    "The list of keys in RequestItems for BatchGetItem may not contain null or \
+                     empty values: {table} has one or more empty keys"
+                )
+            });
+        }
+        if let Some(constraint) = broken_length(1, 100, keys.len()) {
+            self.add_unquoted(&format!("RequestItems.{table}.member.Keys"), &constraint);
+        }
     }
 
+    /// The elements of a list. None of them may be `null`, so that who builds the request meets
+    /// no element that it could lose.
     fn elements(&mut self, path: Path<'_>, element: &Shape, values: &[Node<'_>]) {
         for (index, value) in values.iter().enumerate() {
             if self.is_full() {
                 return;
             }
-            self.value(path.then(Step::Element(index + 1)), element, value);
+            let path = path.then(Step::Element(index + 1));
+            match value {
+                Node::Null if !element.has_own_fault_for_null() => {
+                    self.add(path, element, value, NOT_NULL);
+                }
+                _ => self.value(path, element, value),
+            }
         }
     }
 
+    /// The entries of a map. No value of them may be `null`, for the same reason.
     fn map(&mut self, path: Path<'_>, shape: &Shape, map: &MapShape, node: &Node<'_>) {
         let Node::Map(entries) = node else { return };
         if let (Some(operation), Some((key, _))) =
@@ -345,9 +374,27 @@ impl Errors {
             if self.is_full() {
                 return;
             }
-            self.value(path.then(Step::Value(key)), &map.value, value);
+            let path = path.then(Step::Value(key));
+            match (value, map.null) {
+                (Node::Null, _) if map.value.has_own_fault_for_null() => {}
+                (Node::List(writes), _)
+                    if map.tables_of.is_some() && writes.iter().any(is_null) =>
+                {
+                    let text = "The batch write request list for a table cannot be null or empty";
+                    self.null_text.get_or_insert_with(|| text.to_owned());
+                }
+                (Node::Null, NullValue::Collected) => self.add(path, &map.value, value, NOT_NULL),
+                (Node::Null, NullValue::Saying(before, after)) => {
+                    self.null_text.get_or_insert_with(|| format!("{before}{key}{after}"));
+                }
+                _ => self.value(path, &map.value, value),
+            }
         }
     }
+}
+
+const fn is_null(node: &Node<'_>) -> bool {
+    matches!(node, Node::Null)
 }
 
 /// The text of the constraint that a length breaks.

@@ -7,7 +7,8 @@
 use zenobe_model::operation::Operation;
 
 use crate::shape::{
-    MapShape, Member, Need, Rule, Shape, StructureShape, optional, required, required_first,
+    MapShape, Member, Need, NullValue, Rule, Shape, StructureShape, optional, required,
+    required_first,
 };
 
 mod statement;
@@ -104,10 +105,24 @@ const CONSISTENT_READ: Member = optional("ConsistentRead", Shape::Boolean);
 const LIMIT: Member = optional("Limit", Shape::PositiveLimit);
 const EXPRESSION_NAMES: Member = optional(
     "ExpressionAttributeNames",
-    Shape::Map(&MapShape { value: ATTRIBUTE_NAME, min: 0, max: MAX, tables_of: None }),
+    Shape::Map(&MapShape {
+        value: ATTRIBUTE_NAME,
+        min: 0,
+        max: MAX,
+        tables_of: None,
+        null: NullValue::Saying(
+            "ExpressionAttributeNames contains invalid value: null for key ",
+            "",
+        ),
+    }),
 );
-const VALUES: Shape =
-    Shape::Map(&MapShape { value: Shape::Value, min: 0, max: MAX, tables_of: None });
+const VALUES: Shape = Shape::Map(&MapShape {
+    value: Shape::Value,
+    min: 0,
+    max: MAX,
+    tables_of: None,
+    null: NullValue::Collected,
+});
 const EXPRESSION_VALUES: Member = optional("ExpressionAttributeValues", VALUES);
 const VALUE_LIST: Member = optional("AttributeValueList", Shape::List(&Shape::Value, 0, MAX));
 
@@ -119,6 +134,7 @@ const CONDITIONS: Shape = Shape::Map(&MapShape {
     min: 0,
     max: MAX,
     tables_of: None,
+    null: NullValue::Saying("The filter condition for an attribute cannot be null: ", ""),
 });
 const EXPECTED: Member = optional(
     "Expected",
@@ -135,6 +151,10 @@ const EXPECTED: Member = optional(
         min: 0,
         max: MAX,
         tables_of: None,
+        null: NullValue::Saying(
+            "One or more parameter values were invalid: ExpectedAttributeValue must not be null for Attribute: ",
+            "",
+        ),
     }),
 );
 const UPDATES: Member = optional(
@@ -150,6 +170,7 @@ const UPDATES: Member = optional(
         min: 0,
         max: MAX,
         tables_of: None,
+        null: NullValue::Collected,
     }),
 );
 
@@ -283,6 +304,10 @@ const BATCH_GET_ITEM: StructureShape = StructureShape {
                 min: 1,
                 max: 100,
                 tables_of: Some(Operation::BatchGetItem),
+                null: NullValue::Saying(
+                    "The list of keys in RequestItems for BatchGetItem is required: ",
+                    " has empty list",
+                ),
             }),
         ),
         RETURN_CAPACITY,
@@ -323,6 +348,10 @@ const BATCH_WRITE_ITEM: StructureShape = StructureShape {
                 min: 1,
                 max: 25,
                 tables_of: Some(Operation::BatchWriteItem),
+                null: NullValue::Saying(
+                    "The batch write request list for a table cannot be null or empty: ",
+                    "",
+                ),
             }),
         ),
     ],

@@ -1,7 +1,8 @@
 //! From checked nodes to the typed requests of the model.
 //!
 //! The nodes have passed the constraints of their shape, so that what is missing or unknown here
-//! cannot occur; where the types do not say so, it becomes the default.
+//! cannot occur; where the types do not say so, it becomes the default. No list and no map has a
+//! `null` in it any more, but for attribute values, of which each becomes a fault of its own.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -97,6 +98,7 @@ impl<'a> Members<'a> {
     fn values(&mut self, name: &str) -> Option<Vec<Parsed<AttributeValue>>> {
         let value = |node| match node {
             Node::Value(value) => Some(value),
+            Node::Null => Some(Err(Box::new(ServiceError::validation(NULL_VALUE)))),
             _ => None,
         };
         Some(self.list(name)?.into_iter().filter_map(value).collect())
@@ -302,19 +304,23 @@ fn expression_names(members: &mut Members<'_>) -> Option<ExpressionAttributeName
     Some(members.map("ExpressionAttributeNames")?.into_iter().filter_map(entry).collect())
 }
 
+/// The service's text for a `null` in place of an attribute value.
+const NULL_VALUE: &str = "The supplied Item contains a null AttributeValue";
+
 /// The shapes whose wrong expression values are named.
 const NAMING_VALUES: [&str; 5] = ["ScanInput", "ConditionCheck", "Put", "Delete", "Update"];
 
 fn expression_values(members: &mut Members<'_>) -> Option<ExpressionAttributeValues> {
     // The older of the service's two layers names the placeholder of a wrong value.
     let named = NAMING_VALUES.contains(&members.shape.name);
+    let name = |text: &str, key: Cow<'_, str>| {
+        let message =
+            format!("ExpressionAttributeValues contains invalid value: {text} for key {key}");
+        Some((key.into_owned(), Err(Box::new(ServiceError::validation(message)))))
+    };
     let entry = |(key, node): (Cow<'_, str>, Node<'_>)| match node {
-        Node::Value(Err(error)) if named => {
-            let text = error.message;
-            let message =
-                format!("ExpressionAttributeValues contains invalid value: {text} for key {key}");
-            Some((key.into_owned(), Err(Box::new(ServiceError::validation(message)))))
-        }
+        Node::Null => name(NULL_VALUE, key),
+        Node::Value(Err(error)) if named => name(&error.message, key),
         Node::Value(value) => Some((key.into_owned(), value)),
         _ => None,
     };

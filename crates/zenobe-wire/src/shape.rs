@@ -73,6 +73,18 @@ pub(crate) struct MapShape {
     pub(crate) max: usize,
     /// The operation whose tables the keys name. Without any, it fails in words of its own.
     pub(crate) tables_of: Option<Operation>,
+    /// How a `null` in place of a value is refused.
+    pub(crate) null: NullValue,
+}
+
+/// How a `null` is refused in place of a map's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NullValue {
+    /// With the other errors: `Value null at '…' failed to satisfy constraint: Member must not be
+    /// null`
+    Collected,
+    /// After them, in a text of its own around the key.
+    Saying(&'static str, &'static str),
 }
 
 /// A structure: its members in the order in which the service reports their errors.
@@ -124,6 +136,12 @@ pub(crate) const fn required_first(name: &'static str, shape: Shape) -> Member {
 }
 
 impl Shape {
+    /// Whether a `null` in place of such an element of a list or map is no broken constraint but a
+    /// malformed value, which the operation raises where it looks at values.
+    pub(crate) const fn has_own_fault_for_null(&self) -> bool {
+        matches!(self, Self::Value)
+    }
+
     /// The structure that this shape is, or that its elements or values are.
     pub(crate) const fn structure(&self) -> Option<&'static StructureShape> {
         match *self {
