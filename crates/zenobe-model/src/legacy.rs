@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::ServiceError;
 use crate::expression::{
     Action, BoundKeyCondition, Comparison, Condition, Given, KeyConditionExpression, KeyPredicate,
-    KeySchemaRef, Operand, Path, Projection, Update, UpdateOperand, UpdateValue,
+    KeySchemaRef, Operand, Path, Projection, Update, UpdateOperand, UpdateValue, name_fault,
 };
 use crate::operation::{
     AttributeAction, AttributeValueUpdate, ComparisonOperator, Condition as LegacyCondition,
@@ -61,6 +61,7 @@ fn expected_attribute(
     name: String,
     attribute: ExpectedAttribute,
 ) -> Result<AttributeComparison, ServiceError> {
+    check_name(&name)?;
     let ExpectedAttribute { value, exists, comparison_operator, attribute_value_list } = attribute;
     if value.is_some() && attribute_value_list.is_some() {
         return Err(invalid(format_args!(
@@ -109,10 +110,15 @@ pub(crate) fn conditions(
     conditions
         .into_iter()
         .map(|(name, condition)| {
+            check_name(&name)?;
             let operands = condition.attribute_value_list.unwrap_or_default();
             comparison(name, condition.comparison_operator, operands)
         })
         .collect()
+}
+
+fn check_name(name: &str) -> Result<(), ServiceError> {
+    name_fault(name).map_or(Ok(()), |fault| Err(ServiceError::validation(fault)))
 }
 
 /// Checks the operands of one comparison: each value, then their number, then their types.
@@ -404,6 +410,7 @@ pub(crate) fn attribute_updates(
 }
 
 fn attribute_update(name: String, update: AttributeValueUpdate) -> Result<Action, ServiceError> {
+    check_name(&name)?;
     let path = Path::attribute(name);
     let action = update.action.unwrap_or(AttributeAction::Put);
     let Some(value) = update.value.transpose().map_err(|error| *error)? else {
@@ -438,6 +445,7 @@ fn attribute_update(name: String, update: AttributeValueUpdate) -> Result<Action
 
 /// Checks `AttributesToGet`.
 pub(crate) fn attributes_to_get(names: Vec<String>) -> Result<Projection, ServiceError> {
+    names.iter().try_for_each(|name| check_name(name))?;
     let mut seen = BTreeSet::new();
     if let Some(duplicate) = names.iter().find(|name| !seen.insert(name.as_str())) {
         return Err(invalid(format_args!("Duplicate value in attribute name: {duplicate}")));

@@ -2,6 +2,8 @@
 
 /// The largest item, in bytes as DynamoDB counts them.
 pub const ITEM_SIZE_BYTES_MAX: usize = 400 << 10;
+/// The longest name of an attribute or of a member of a map, in bytes.
+pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 65_535;
 /// How deep values may nest; a top-level attribute has depth 1.
 pub const NESTING_DEPTH_MAX: usize = 32;
 /// A page of Query or Scan ends once this many bytes were read.

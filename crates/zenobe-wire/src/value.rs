@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use zenobe_model::codec::{EncodedItem, ItemHeader, ValueWriter};
+use zenobe_model::expression::name_fault;
 use zenobe_model::limits::NESTING_DEPTH_MAX;
 use zenobe_model::number::NumberError;
 use zenobe_model::operation::Parsed;
@@ -114,7 +115,8 @@ impl<'a> Values<'_, 'a> {
         }
     }
 
-    fn empty_name(&mut self, depth: usize) {
+    /// Notes what is wrong with a name.
+    fn wrong_name(&mut self, message: &str, depth: usize) {
         let older = self.faults == ValueFaults::Older;
         if older && depth == 1 && self.yields == Yields::ToNames {
             self.fault = None;
@@ -123,7 +125,7 @@ impl<'a> Values<'_, 'a> {
             let nested = older && depth > 1;
             self.yields = if nested { Yields::ToDepth } else { Yields::Nothing };
         }
-        self.wrong("Empty attribute name");
+        self.wrong(message);
     }
 
     fn too_deep(&mut self) {
@@ -142,8 +144,8 @@ impl<'a> Values<'_, 'a> {
         let mut first = true;
         while let Some(name) = self.reader.key(first)? {
             first = false;
-            if name.is_empty() {
-                self.empty_name(depth);
+            if let Some(message) = name_fault(&name) {
+                self.wrong_name(message, depth);
             }
             self.writer.member(&name);
             self.element(depth)?;

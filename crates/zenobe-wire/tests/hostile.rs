@@ -171,3 +171,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn names_of_attributes_have_a_largest_length() {
+    let fault = |operation, body: &str| {
+        let item = match zenobe_wire::decode(operation, body.as_bytes()).unwrap() {
+            Request::PutItem(request) => request.item,
+            Request::BatchWriteItem(mut request) => {
+                match request.request_items.pop_first().unwrap().1.pop().unwrap() {
+                    zenobe_model::operation::WriteRequest::Put(item) => item,
+                    other => panic!("{other:?}"),
+                }
+            }
+            other => panic!("{other:?}"),
+        };
+        item.err().map(|error| error.message)
+    };
+    let check = |length: usize, expected: Option<&str>| {
+        let name = "n".repeat(length);
+        let named = format!(r#"{{"{name}":{{"S":""}}}}"#);
+        for item in [named.clone(), format!(r#"{{"a":{{"L":[{{"M":{named}}}]}}}}"#)] {
+            let put = format!(r#"{{"TableName":"abc","Item":{item}}}"#);
+            assert_eq!(fault(Operation::PutItem, &put).as_deref(), expected);
+            let batch =
+                format!(r#"{{"RequestItems":{{"abc":[{{"PutRequest":{{"Item":{item}}}}}]}}}}"#);
+            assert_eq!(fault(Operation::BatchWriteItem, &batch).as_deref(), expected);
+        }
+    };
+    check(65_535, None);
+    check(65_536, Some("Attribute name is too large, must be less than 65536 bytes"));
+}

@@ -23,13 +23,11 @@ use super::syntax::{self, SyntaxError, ValueNode};
 use super::update::Update;
 use super::words::{Place, check_condition_words, check_path_words, check_update_words};
 use crate::error::ServiceError;
-use crate::limits::{EXPRESSION_BYTES_MAX, EXPRESSION_OPERATORS_MAX};
+use crate::limits::{ATTRIBUTE_NAME_BYTES_MAX, EXPRESSION_BYTES_MAX, EXPRESSION_OPERATORS_MAX};
 use crate::operation::{ExpressionAttributeNames, ExpressionAttributeValues};
 
 /// The longest key of `ExpressionAttributeNames` and `ExpressionAttributeValues`, in bytes.
 const PLACEHOLDER_BYTES_MAX: usize = 255;
-/// The longest attribute name, in bytes.
-const NAME_BYTES_MAX: usize = 65_535;
 
 /// The parameters that hold expressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +98,16 @@ impl ExpressionKind {
     }
 }
 
+/// What is wrong with the name of an attribute, or of a member of a map.
+#[must_use]
+pub const fn name_fault(name: &str) -> Option<&'static str> {
+    match name.len() {
+        0 => Some("Empty attribute name"),
+        1..=ATTRIBUTE_NAME_BYTES_MAX => None,
+        _ => Some("Attribute name is too large, must be less than 65536 bytes"),
+    }
+}
+
 /// Compiles the expressions of one request and remembers which names and values they used.
 #[derive(Debug)]
 pub struct Compiler<'a> {
@@ -122,11 +130,7 @@ impl<'a> Compiler<'a> {
         if let Some(names) = names {
             check_keys("ExpressionAttributeNames", names.keys(), TokenKind::Name)?;
             for (key, name) in names {
-                let problem = match name.len() {
-                    0 => "Empty attribute name",
-                    1..=NAME_BYTES_MAX => continue,
-                    _ => "Attribute name is too large, must be less than 65536 bytes",
-                };
+                let Some(problem) = name_fault(name) else { continue };
                 return Err(ServiceError::validation(format!(
                     "ExpressionAttributeNames contains invalid value: {problem} for key {key}"
                 )));

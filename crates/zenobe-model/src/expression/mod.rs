@@ -29,7 +29,7 @@ mod update;
 mod words;
 
 pub use compiler::sort_as_hash_set;
-pub use compiler::{Compiler, ExpressionKind};
+pub use compiler::{Compiler, ExpressionKind, name_fault};
 pub use condition::{Comparison, Condition, Literal, Operand};
 pub(crate) use key_condition::Given;
 pub use key_condition::{

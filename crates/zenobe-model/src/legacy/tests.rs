@@ -371,3 +371,31 @@ fn legacy_conditions_match_what_the_service_matches() {
     let lines: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
     assert_eq!(lines, golden.collect::<Vec<_>>());
 }
+
+#[test]
+fn names_of_attributes_are_neither_empty_nor_too_long() {
+    let check = |name: &str, expected: Option<&str>| {
+        let key = || name.to_owned();
+        let absent = ExpectedAttribute {
+            value: None,
+            exists: Some(false),
+            comparison_operator: None,
+            attribute_value_list: None,
+        };
+        let remove = AttributeValueUpdate { value: None, action: Some(Do::Delete) };
+        let found = [
+            super::expected(BTreeMap::from([(key(), absent)])).err(),
+            conditions(BTreeMap::from([(key(), compare(Op::Null, &[]))])).err(),
+            attribute_updates(BTreeMap::from([(key(), remove)])).err(),
+            super::attributes_to_get(vec![key()]).err(),
+        ];
+        for error in found {
+            assert_eq!(error.map(|error| error.message).as_deref(), expected);
+        }
+    };
+    check("", Some("Empty attribute name"));
+    check(&"n".repeat(65_535), None);
+    let large = "Attribute name is too large, must be less than 65536 bytes";
+    check(&"n".repeat(65_536), Some(large));
+    check(&"é".repeat(32_768), Some(large));
+}
