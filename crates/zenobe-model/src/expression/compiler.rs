@@ -10,7 +10,7 @@
 //! 4. names and values are defined, operands fit in number and type. Conditions are read from the
 //!    left; updates and projections resolve their paths from the right and check that they are
 //!    apart, and then the operands of updates are looked at, from the right too;
-//! 5. (conditions) there are not too many operators.
+//! 5. (conditions and updates) there are not too many operators and functions.
 //!
 //! Source: observed; Developer Guide, "Expression limits".
 
@@ -70,11 +70,10 @@ impl ExpressionKind {
             SyntaxError::RedundantParentheses => {
                 self.invalid("The expression has redundant parentheses;")
             }
-            SyntaxError::Nesting => self.too_many_operators(),
         }
     }
 
-    fn too_many_operators(self) -> ServiceError {
+    pub(super) fn too_many_operators(self) -> ServiceError {
         self.invalid(format_args!(
             "The expression contains too many operators; operator count: {}",
             EXPRESSION_OPERATORS_MAX + 1
@@ -166,9 +165,7 @@ impl<'a> Compiler<'a> {
         check_condition_words(kind, &parsed.tree, Place::Condition)?;
         let mut checker = Checker { compiler: self, kind, operators: 0 };
         let condition = checker.condition(parsed.tree)?;
-        if checker.operators > EXPRESSION_OPERATORS_MAX {
-            return Err(kind.too_many_operators());
-        }
+        checker.check_operators()?;
         Ok(condition)
     }
 
@@ -198,7 +195,9 @@ impl<'a> Compiler<'a> {
             )));
         }
         let mut checker = Checker { compiler: self, kind, operators: 0 };
-        checker.update(parsed.tree.actions)
+        let update = checker.update(parsed.tree.actions)?;
+        checker.check_operators()?;
+        Ok(update)
     }
 
     /// Compiles a `ProjectionExpression`.

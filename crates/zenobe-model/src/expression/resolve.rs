@@ -8,10 +8,10 @@ use super::compiler::{Compiler, ExpressionKind};
 use super::condition::{Comparison, Condition, Literal, Operand};
 use super::path::{Path, PathElement};
 use super::rules;
-use super::syntax::{ActionNode, ElementNode, Node, PathNode, Section, ValueNode};
+use super::syntax::{ActionNode, Arguments, ElementNode, Node, PathNode, Section, ValueNode};
 use super::update::{Action, Update, UpdateOperand, UpdateValue};
 use crate::error::ServiceError;
-use crate::limits::NESTING_DEPTH_MAX;
+use crate::limits::{EXPRESSION_OPERATORS_MAX, NESTING_DEPTH_MAX};
 use crate::value::{AttributeValue, ValueType};
 
 /// Resolves names and values and checks operands.
@@ -20,6 +20,19 @@ pub(super) struct Checker<'c, 'a> {
     pub(super) kind: ExpressionKind,
     /// The operators and functions so far.
     pub(super) operators: usize,
+}
+
+/// A function some of whose arguments are resolved.
+struct OpenFunction<'a, T> {
+    name: &'a str,
+    arguments: std::vec::IntoIter<Node<'a>>,
+    operands: Vec<T>,
+}
+
+impl<'a, T> OpenFunction<'a, T> {
+    fn new(name: &'a str, arguments: Arguments<'a>) -> Self {
+        Self { name, arguments: arguments.take().into_iter(), operands: Vec::new() }
+    }
 }
 
 impl<'a> Checker<'_, 'a> {
@@ -127,7 +140,7 @@ impl<'a> Checker<'_, 'a> {
                 Ok(Condition::Between { operand, low, high })
             }
             Node::In(nodes) => self.condition_in(nodes),
-            Node::Function(name, arguments) => self.condition_function(name, arguments),
+            Node::Function(name, arguments) => self.condition_function(name, arguments.take()),
             // The parser has no such condition.
             _ => Err(ServiceError::internal()),
         }
@@ -158,14 +171,40 @@ impl<'a> Checker<'_, 'a> {
         match node {
             Node::Path(path) => self.path(&path).map(Operand::Path),
             Node::Value(word) => Ok(Operand::Literal(Literal::from(self.value(word)?))),
-            Node::Function(name, arguments) => {
-                self.operators += 1;
-                let [operand] = self.arguments(name, arguments)?;
-                self.rule(rules::check_sized(name, &operand))?;
-                Ok(Operand::Size(Box::new(operand)))
-            }
+            Node::Function(name, arguments) => self.size(name, arguments),
             // The parser has no such operand.
             _ => Err(ServiceError::internal()),
+        }
+    }
+
+    /// `size`, the one function that may be an operand, and whatever is wrong with those within it.
+    /// They are resolved from the inside out on a stack of our own: a text may hold hundreds.
+    fn size(&mut self, name: &'a str, arguments: Arguments<'a>) -> Result<Operand, ServiceError> {
+        let mut open = vec![OpenFunction::new(name, arguments)];
+        self.operators += 1;
+        loop {
+            let Some(function) = open.last_mut() else { return Err(ServiceError::internal()) };
+            match function.arguments.next() {
+                Some(Node::Function(name, arguments)) => {
+                    self.operators += 1;
+                    open.push(OpenFunction::new(name, arguments));
+                }
+                Some(node) => {
+                    let operand = self.operand(node)?;
+                    function.operands.push(operand);
+                }
+                None => {
+                    let (name, operands) = (function.name, std::mem::take(&mut function.operands));
+                    let [operand] = self.exactly(name, operands)?;
+                    self.rule(rules::check_sized(name, &operand))?;
+                    let size = Operand::Size(Box::new(operand));
+                    open.pop();
+                    match open.last_mut() {
+                        Some(outer) => outer.operands.push(size),
+                        None => return Ok(size),
+                    }
+                }
+            }
         }
     }
 
@@ -176,9 +215,25 @@ impl<'a> Checker<'_, 'a> {
         nodes: Vec<Node<'a>>,
     ) -> Result<[Operand; N], ServiceError> {
         let operands = self.operands(nodes)?;
-        operands.try_into().map_err(|operands: Vec<Operand>| {
+        self.exactly(name, operands)
+    }
+
+    fn exactly<const N: usize, T>(
+        &self,
+        name: &str,
+        operands: Vec<T>,
+    ) -> Result<[T; N], ServiceError> {
+        operands.try_into().map_err(|operands: Vec<T>| {
             self.kind.invalid(rules::incorrect_count(name, operands.len()))
         })
+    }
+
+    /// Checks that the expression had no more operators and functions than one may have.
+    pub(super) fn check_operators(&self) -> Result<(), ServiceError> {
+        if self.operators > EXPRESSION_OPERATORS_MAX {
+            return Err(self.kind.too_many_operators());
+        }
+        Ok(())
     }
 
     fn condition_function(
@@ -281,6 +336,7 @@ impl<'a> Checker<'_, 'a> {
         left: Node<'a>,
         right: Node<'a>,
     ) -> Result<(UpdateOperand, UpdateOperand), ServiceError> {
+        self.operators += 1;
         let operands = (self.update_operand(left)?, self.update_operand(right)?);
         self.rule(rules::check_literals(operator, ValueType::N, &[&operands.0, &operands.1]))?;
         Ok(operands)
@@ -290,28 +346,57 @@ impl<'a> Checker<'_, 'a> {
         match node {
             Node::Path(path) => self.path(&path).map(UpdateOperand::Path),
             Node::Value(word) => Ok(UpdateOperand::Literal(Literal::from(self.value(word)?))),
-            Node::Function(name, nodes) => {
-                let mut operands = Vec::with_capacity(nodes.len());
-                for node in nodes {
-                    operands.push(self.update_operand(node)?);
-                }
-                let [first, second]: [UpdateOperand; 2] =
-                    operands.try_into().map_err(|operands: Vec<_>| {
-                        self.kind.invalid(rules::incorrect_count(name, operands.len()))
-                    })?;
-                if name == "list_append" {
-                    self.rule(rules::check_literals(name, ValueType::L, &[&first, &second]))?;
-                    return Ok(UpdateOperand::ListAppend(Box::new(first), Box::new(second)));
-                }
-                match first {
-                    UpdateOperand::Path(path) => {
-                        Ok(UpdateOperand::IfNotExists(path, Box::new(second)))
-                    }
-                    _ => Err(self.kind.invalid(rules::path_required(name))),
-                }
-            }
+            Node::Function(name, arguments) => self.update_function(name, arguments),
             // The parser has no such operand.
             _ => Err(ServiceError::internal()),
+        }
+    }
+
+    /// A function of an update, those within it first, as [`Checker::size`] does it.
+    fn update_function(
+        &mut self,
+        name: &'a str,
+        arguments: Arguments<'a>,
+    ) -> Result<UpdateOperand, ServiceError> {
+        let mut open = vec![OpenFunction::new(name, arguments)];
+        self.operators += 1;
+        loop {
+            let Some(function) = open.last_mut() else { return Err(ServiceError::internal()) };
+            match function.arguments.next() {
+                Some(Node::Function(name, arguments)) => {
+                    self.operators += 1;
+                    open.push(OpenFunction::new(name, arguments));
+                }
+                Some(node) => {
+                    let operand = self.update_operand(node)?;
+                    function.operands.push(operand);
+                }
+                None => {
+                    let (name, operands) = (function.name, std::mem::take(&mut function.operands));
+                    let value = self.apply_update_function(name, operands)?;
+                    open.pop();
+                    match open.last_mut() {
+                        Some(outer) => outer.operands.push(value),
+                        None => return Ok(value),
+                    }
+                }
+            }
+        }
+    }
+
+    fn apply_update_function(
+        &self,
+        name: &str,
+        operands: Vec<UpdateOperand>,
+    ) -> Result<UpdateOperand, ServiceError> {
+        let [first, second] = self.exactly(name, operands)?;
+        if name == "list_append" {
+            self.rule(rules::check_literals(name, ValueType::L, &[&first, &second]))?;
+            return Ok(UpdateOperand::ListAppend(Box::new(first), Box::new(second)));
+        }
+        match first {
+            UpdateOperand::Path(path) => Ok(UpdateOperand::IfNotExists(path, Box::new(second))),
+            _ => Err(self.kind.invalid(rules::path_required(name))),
         }
     }
 }

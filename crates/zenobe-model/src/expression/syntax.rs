@@ -1,14 +1,12 @@
 //! From text to a syntax tree of borrowed words, or to DynamoDB's syntax error.
 //!
-//! The parser knows nothing of names, values and types. It recurses into functions alone. A syntax
+//! The parser knows nothing of names, values and types. It never recurses: what is open is on stacks
+//! of its own, so that only the length of a text bounds how deep things nest in it. A syntax
 //! error names the first token that cannot follow what came before, with its two neighbours;
 //! redundant parentheses are an error where they close, like any other.
 
 use super::condition::Comparison;
 use super::lexer::{Lexer, Token, TokenKind};
-
-/// How deep functions nest at most. Only `if_not_exists` has a use for it, and needs two or three.
-const FUNCTIONS_MAX: usize = 100;
 
 /// What is wrong with a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +20,6 @@ pub(super) enum SyntaxError {
     },
     /// Parentheses hold nothing but another pair of parentheses.
     RedundantParentheses,
-    /// Functions nest deeper than is read.
-    Nesting,
 }
 
 /// A condition or an operand of one.
@@ -32,7 +28,7 @@ pub(super) enum Node<'a> {
     Path(PathNode<'a>),
     /// With its colon.
     Value(&'a str),
-    Function(&'a str, Vec<Node<'a>>),
+    Function(&'a str, Arguments<'a>),
     Compare(Comparison, Box<[Node<'a>; 2]>),
     Between(Box<[Node<'a>; 3]>),
     /// What is tested, then the candidates.
@@ -41,6 +37,31 @@ pub(super) enum Node<'a> {
     Or(Vec<Node<'a>>),
     /// So many times.
     Not(usize, Box<Node<'a>>),
+}
+
+/// The arguments of a function. They are dropped without recursion, however deep they nest.
+#[derive(Debug, Default)]
+pub(super) struct Arguments<'a>(Vec<Node<'a>>);
+
+impl<'a> Arguments<'a> {
+    pub(super) fn as_slice(&self) -> &[Node<'a>] {
+        &self.0
+    }
+
+    pub(super) fn take(mut self) -> Vec<Node<'a>> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Arguments<'_> {
+    fn drop(&mut self) {
+        let mut left = std::mem::take(&mut self.0);
+        while let Some(node) = left.pop() {
+            if let Node::Function(_, mut arguments) = node {
+                left.append(&mut arguments.0);
+            }
+        }
+    }
 }
 
 impl Node<'_> {
@@ -176,6 +197,14 @@ impl<'a> Item<'a> {
     }
 }
 
+/// A function whose arguments are being read.
+struct Call<'a> {
+    function: &'a str,
+    arguments: Arguments<'a>,
+    /// How many parentheses stand around it.
+    parentheses: usize,
+}
+
 struct Parser<'a> {
     text: &'a str,
     lexer: Lexer<'a>,
@@ -183,15 +212,13 @@ struct Parser<'a> {
     current: Token,
     /// The deepest parenthesis of a condition so far.
     depth: usize,
-    /// The functions around the current token.
-    functions: usize,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Self {
         let mut lexer = Lexer::new(text);
         let current = lexer.next();
-        Self { text, lexer, previous: None, current, depth: 0, functions: 0 }
+        Self { text, lexer, previous: None, current, depth: 0 }
     }
 
     fn advance(&mut self) -> Token {
@@ -326,37 +353,62 @@ impl<'a> Parser<'a> {
 
     /// An operand, in parentheses or not.
     fn operand(&mut self) -> Result<Node<'a>, SyntaxError> {
-        let mut parentheses = 0usize;
-        while self.accept(TokenKind::OpenParenthesis) {
-            parentheses += 1;
-        }
+        let parentheses = self.open_parentheses();
         let node = self.bare_operand()?;
-        for closed in 0..parentheses {
-            self.close(closed > 0)?;
-        }
+        self.close_parentheses(parentheses)?;
         Ok(node)
     }
 
+    fn open_parentheses(&mut self) -> usize {
+        let mut count = 0;
+        while self.accept(TokenKind::OpenParenthesis) {
+            count += 1;
+        }
+        count
+    }
+
+    fn close_parentheses(&mut self, count: usize) -> Result<(), SyntaxError> {
+        (0..count).try_for_each(|closed| self.close(closed > 0))
+    }
+
+    /// An operand without parentheses around it. The functions that are open are kept on a stack
+    /// of our own, because a text may hold more than a thousand of them.
     fn bare_operand(&mut self) -> Result<Node<'a>, SyntaxError> {
-        match self.current.kind {
-            TokenKind::Value => Ok(Node::Value(self.take_text())),
-            TokenKind::Word => {
-                let word = self.take_text();
-                if self.current.kind != TokenKind::OpenParenthesis {
-                    return Ok(Node::Path(self.path_from(word)?));
+        let mut calls: Vec<Call<'a>> = Vec::new();
+        let mut parentheses = 0;
+        loop {
+            let mut node = match self.current.kind {
+                TokenKind::Value => Node::Value(self.take_text()),
+                TokenKind::Name => Node::Path(self.path()?),
+                TokenKind::Word => {
+                    let word = self.take_text();
+                    if self.accept(TokenKind::OpenParenthesis) {
+                        calls.push(Call {
+                            function: word,
+                            arguments: Arguments::default(),
+                            parentheses,
+                        });
+                        parentheses = self.open_parentheses();
+                        continue;
+                    }
+                    Node::Path(self.path_from(word)?)
                 }
-                self.advance();
-                self.functions += 1;
-                if self.functions > FUNCTIONS_MAX {
-                    return Err(SyntaxError::Nesting);
+                _ => return Err(self.unexpected()),
+            };
+            // What ends here may end any number of functions, too.
+            loop {
+                self.close_parentheses(parentheses)?;
+                let Some(mut call) = calls.pop() else { return Ok(node) };
+                call.arguments.0.push(node);
+                if self.accept(TokenKind::Comma) {
+                    calls.push(call);
+                    parentheses = self.open_parentheses();
+                    break;
                 }
-                let mut arguments = Vec::with_capacity(2);
-                self.arguments(&mut arguments)?;
-                self.functions -= 1;
-                Ok(Node::Function(word, arguments))
+                self.expect(TokenKind::CloseParenthesis)?;
+                parentheses = call.parentheses;
+                node = Node::Function(call.function, call.arguments);
             }
-            TokenKind::Name => Ok(Node::Path(self.path()?)),
-            _ => Err(self.unexpected()),
         }
     }
 
@@ -415,10 +467,7 @@ impl<'a> Parser<'a> {
 
     /// The right side of `SET`: an operand or a sum, within parentheses or not.
     fn set_value(&mut self) -> Result<ValueNode<'a>, SyntaxError> {
-        let mut open = 0usize;
-        while self.accept(TokenKind::OpenParenthesis) {
-            open += 1;
-        }
+        let mut open = self.open_parentheses();
         let left = self.bare_operand()?;
         self.close_some(&mut open)?;
         let value = match self.current.kind {

@@ -46,32 +46,47 @@ pub(super) fn check_condition_words(
     node: &Node<'_>,
     place: Place,
 ) -> Result<(), ServiceError> {
-    let check_all = |nodes: &[Node<'_>], place| {
-        nodes.iter().try_for_each(|node| check_condition_words(kind, node, place))
-    };
-    match node {
-        Node::Value(_) => Ok(()),
-        Node::Path(path) => check_path_words(kind, path),
-        Node::Function(name, arguments) => {
-            if is_update_function(name) {
-                return Err(kind.invalid(format_args!(
-                    "The function is not allowed in a condition expression; function: {name}"
-                )));
+    // What is still to be looked at, the last first: functions nest too deep to recurse into them.
+    let mut left = vec![(node, place)];
+    while let Some((node, place)) = left.pop() {
+        let (nodes, place): (&[Node<'_>], Place) = match node {
+            Node::Value(_) => continue,
+            Node::Path(path) => {
+                check_path_words(kind, path)?;
+                continue;
             }
-            if !is_condition_function(name) {
-                return Err(unknown_function(kind, name));
+            Node::Function(name, arguments) => {
+                check_condition_function(kind, name, place)?;
+                (arguments.as_slice(), Place::Operand)
             }
-            if (place == Place::Operand) != (*name == "size") {
-                return Err(misused_function(kind, name));
-            }
-            check_all(arguments, Place::Operand)
-        }
-        Node::Compare(_, operands) => check_all(operands.as_slice(), Place::Operand),
-        Node::Between(operands) => check_all(operands.as_slice(), Place::Operand),
-        Node::In(operands) => check_all(operands, Place::Operand),
-        Node::And(nodes) | Node::Or(nodes) => check_all(nodes, Place::Condition),
-        Node::Not(_, node) => check_condition_words(kind, node, Place::Condition),
+            Node::Compare(_, operands) => (operands.as_slice(), Place::Operand),
+            Node::Between(operands) => (operands.as_slice(), Place::Operand),
+            Node::In(operands) => (operands, Place::Operand),
+            Node::And(nodes) | Node::Or(nodes) => (nodes, Place::Condition),
+            Node::Not(_, node) => (std::slice::from_ref(&**node), Place::Condition),
+        };
+        left.extend(nodes.iter().rev().map(|node| (node, place)));
     }
+    Ok(())
+}
+
+fn check_condition_function(
+    kind: ExpressionKind,
+    name: &str,
+    place: Place,
+) -> Result<(), ServiceError> {
+    if is_update_function(name) {
+        return Err(kind.invalid(format_args!(
+            "The function is not allowed in a condition expression; function: {name}"
+        )));
+    }
+    if !is_condition_function(name) {
+        return Err(unknown_function(kind, name));
+    }
+    if (place == Place::Operand) != (name == "size") {
+        return Err(misused_function(kind, name));
+    }
+    Ok(())
 }
 
 pub(super) fn check_update_words(node: &Node<'_>, place: Place) -> Result<(), ServiceError> {
@@ -90,7 +105,10 @@ pub(super) fn check_update_words(node: &Node<'_>, place: Place) -> Result<(), Se
             if *name == "list_append" && place != Place::Value {
                 return Err(misused_function(kind, name));
             }
-            arguments.iter().try_for_each(|node| check_update_words(node, Place::Operand))
+            arguments
+                .as_slice()
+                .iter()
+                .try_for_each(|node| check_update_words(node, Place::Operand))
         }
         _ => Ok(()),
     }
