@@ -22,7 +22,7 @@ use zenobe_storage::SpaceId;
 pub(crate) use self::description::key_schema;
 use self::schema::Schema;
 use self::settings::Target;
-pub(crate) use self::settings::stream_label;
+pub(crate) use self::settings::{TABLE_CAPACITY_UNITS_MAX, stream_label};
 pub(crate) use self::update::update_table;
 use super::tags;
 use crate::Inner;
@@ -165,7 +165,7 @@ fn new_throughput(
             "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
         )),
         (BillingMode::Provisioned, Some(throughput)) => {
-            settings::check_bounds(throughput)?;
+            settings::check_bounds(throughput, Target::NewTable)?;
             Ok(settings::provisioned(throughput))
         }
     }

@@ -172,6 +172,35 @@ async fn multi_attribute_keys_of_four_and_four_are_accepted() {
 }
 
 #[tokio::test]
+async fn throughput_beyond_the_limits_of_a_table() {
+    let db = open(&engine().await).await;
+    for beyond in [units(40_001, 1), units(1, 40_001)] {
+        let provisioned = |throughput| CreateTableRequest {
+            billing_mode: None,
+            provisioned_throughput: Some(throughput),
+            ..create("Music", "pk:S sk:S", "H:pk")
+        };
+        let index = GlobalSecondaryIndex {
+            provisioned_throughput: Some(beyond),
+            ..gsi("Idx", "H:sk", "ALL")
+        };
+        let with_index = CreateTableRequest {
+            global_secondary_indexes: Some(vec![index]),
+            ..provisioned(units(1, 1))
+        };
+        let text = "Cannot increase provisioned throughput to more than 40,000 units per global \
+                    secondary index";
+        check(&db, with_index, text).await;
+        let table = CreateTableRequest {
+            attribute_definitions: Some(definitions("pk:S")),
+            ..provisioned(beyond)
+        };
+        let text = "Cannot increase provisioned throughput to more than 40,000 units per table";
+        check(&db, table, text).await;
+    }
+}
+
+#[tokio::test]
 async fn throughput_follows_the_billing_mode() {
     let db = open(&engine().await).await;
     let base = || create("Music", "pk:S a:S", "H:pk");

@@ -100,6 +100,14 @@ async fn billing_mode() {
         message(update_table(&db, to_provisioned.clone()).await),
         format!("{PREFIX}ProvisionedThroughput must be specified for index: Idx")
     );
+    let beyond = UpdateTableRequest {
+        provisioned_throughput: Some(units(40_001, 50)),
+        ..to_provisioned.clone()
+    };
+    assert_eq!(
+        message(update_table(&db, beyond).await),
+        "Cannot increase provisioned throughput to more than 40,000 units per table"
+    );
     let index = update_index(|index| index.provisioned_throughput = Some(units(20, 20)));
     let both = UpdateTableRequest {
         global_secondary_index_updates: index.global_secondary_index_updates,

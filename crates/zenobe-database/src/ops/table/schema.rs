@@ -287,6 +287,7 @@ pub(super) fn new_index(
     billing: BillingMode,
 ) -> Result<GlobalIndex, ServiceError> {
     let name = &given.index_name;
+    let target = Target::NewIndex(name);
     let (partition, sort) = composite_key(&given.key_schema, definitions)?;
     let projection = projection(&given.projection)?;
     let provisioned_throughput = match (billing, given.provisioned_throughput) {
@@ -302,11 +303,10 @@ pub(super) fn new_index(
         }
         (BillingMode::PayPerRequest, None) => ProvisionedThroughputDescription::default(),
         (BillingMode::Provisioned, Some(throughput)) => {
-            settings::check_bounds(throughput)?;
+            settings::check_bounds(throughput, target)?;
             settings::provisioned(throughput)
         }
     };
-    let target = Target::NewIndex(name);
     Ok(GlobalIndex {
         name: name.clone(),
         space: SpaceId(u64::MAX),

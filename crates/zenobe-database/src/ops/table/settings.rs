@@ -13,7 +13,10 @@ use zenobe_model::operation::{
 use super::{invalid, validation};
 use crate::catalog::{Encryption, GlobalIndex, Table};
 
-/// The largest capacity that can be asked for.
+/// The most capacity of each kind that a table may have, and each of its global indexes: the
+/// service's initial quota, which DescribeLimits tells.
+pub(crate) const TABLE_CAPACITY_UNITS_MAX: u64 = 40_000;
+/// A capacity that is refused as absurd is above this.
 const CAPACITY_UNITS_MAX: u64 = 1_000_000_000_000;
 /// What a table or an index on demand can read per second without having been warmed.
 const ON_DEMAND_READ_UNITS: i64 = 12_000;
@@ -31,8 +34,12 @@ pub(super) enum Target<'a> {
     Index(&'a str),
 }
 
-/// Checks that capacities are not absurd.
-pub(super) fn check_bounds(throughput: ProvisionedThroughput) -> Result<(), ServiceError> {
+/// Checks that capacities are neither absurd nor beyond what DescribeLimits says that one table may
+/// have; the index has the same limit. The text is DynamoDB Local's.
+pub(super) fn check_bounds(
+    throughput: ProvisionedThroughput,
+    target: Target<'_>,
+) -> Result<(), ServiceError> {
     let members = [
         ("ReadCapacityUnits", throughput.read_capacity_units),
         ("WriteCapacityUnits", throughput.write_capacity_units),
@@ -40,6 +47,18 @@ pub(super) fn check_bounds(throughput: ProvisionedThroughput) -> Result<(), Serv
     match members.into_iter().find(|(_, units)| *units > CAPACITY_UNITS_MAX) {
         Some((member, units)) => {
             Err(validation(format!("Given value {units} for {member} is out of bounds")))
+        }
+        None if members.into_iter().any(|(_, units)| units > TABLE_CAPACITY_UNITS_MAX) => {
+            let whose = match target {
+                Target::NewTable | Target::Table => "table",
+                Target::NewIndex(_) | Target::Index(_) => "global secondary index",
+            };
+            let (thousands, rest) =
+                (TABLE_CAPACITY_UNITS_MAX / 1000, TABLE_CAPACITY_UNITS_MAX % 1000);
+            Err(validation(format!(
+                "Cannot increase provisioned throughput to more than {thousands},{rest:03} units \
+                 per {whose}"
+            )))
         }
         None => Ok(()),
     }

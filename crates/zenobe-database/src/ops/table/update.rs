@@ -205,7 +205,7 @@ fn check_throughput(request: &UpdateTableRequest) -> Result<(), ServiceError> {
             "ProvisionedThroughput cannot be specified when BillingMode is PAY_PER_REQUEST",
         ));
     }
-    settings::check_bounds(throughput)
+    settings::check_bounds(throughput, Target::Table)
 }
 
 fn check_stream(stream: StreamSpecification) -> Result<(), ServiceError> {

@@ -147,7 +147,7 @@ fn update_index(
     let warm =
         settings::effective_warm(index.warm_throughput, billing, index.provisioned_throughput);
     if let Some(wanted) = update.provisioned_throughput {
-        settings::check_bounds(wanted)?;
+        settings::check_bounds(wanted, target)?;
         if !switches {
             let whose = format!("the index {name}");
             let units = format!("index {name}");
