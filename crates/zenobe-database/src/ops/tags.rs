@@ -1,6 +1,7 @@
 //! TagResource, UntagResource and ListTagsOfResource.
 //!
-//! A table has at most 50 tags, which fit into one answer, so there is never a `NextToken`.
+//! A table has at most 50 tags, which fit into one answer, so there is never a `NextToken`, and
+//! whoever sends one has it from elsewhere.
 //! Source: API Reference, the operations' pages; Developer Guide, "Tagging restrictions".
 
 use std::collections::BTreeSet;
@@ -66,6 +67,11 @@ pub(crate) fn list_tags_of_resource(
 ) -> Result<ListTagsOfResourceResponse, ServiceError> {
     check_arn(db, &request.resource_arn)?;
     let table = find(db, &request.resource_arn)?;
+    if request.next_token.is_some() {
+        return Err(ServiceError::validation(
+            "One or more parameter values were invalid: Invalid NextToken",
+        ));
+    }
     Ok(ListTagsOfResourceResponse { tags: table.tags.clone(), next_token: None })
 }
 

@@ -99,6 +99,14 @@ async fn what_is_refused() {
         message(untag(&db, ARN, &[]).await),
         "Atleast one Tag Key needs to be provided as Input."
     );
+    let list = ListTagsOfResourceRequest {
+        resource_arn: ARN.to_owned(),
+        next_token: Some("nonsense".to_owned()),
+    };
+    assert_eq!(
+        message(db.execute(Request::ListTagsOfResource(Box::new(list))).await),
+        "One or more parameter values were invalid: Invalid NextToken"
+    );
 }
 
 #[tokio::test]
