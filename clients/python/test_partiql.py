@@ -172,6 +172,7 @@ MANDATORY = "Where clause does not contain a mandatory equality on all key attri
     ("SELECT * FROM T.\"nope\" WHERE artist = 'Ada'", "The table does not have the specified index"),
     ("SELECT * FROM T.\"composed\" WHERE genre = 'g0'", "PartiQL statements cannot be executed on tables with multi-attribute HASH keys or multi-attribute RANGE keys."),
     ("SELECT awards FROM T.\"genre-keys\" WHERE genre = 'g0'", "One or more parameter values were invalid: Global secondary index genre-keys does not project [awards]"),
+    ("SELECT zz, year, aa, mm FROM T.\"genre-keys\" WHERE genre = 'g0'", "One or more parameter values were invalid: Global secondary index genre-keys does not project [zz, aa, mm]"),
     ("SELECT year FROM T.\"genre-keys\" WHERE genre = 'g0' AND (zz = 1 OR aa = 2 OR mm = 3)", "One or more parameter values were invalid: Secondary index genre-keys does not project one or more filter attributes: [zz, aa, mm]"),
     ("SELECT * FROM T WHERE artist.x = 'Ada'", "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: Key: artist"),
     ("INSERT INTO T VALUE {'artist': 'x'}", "Key attribute should be present in the item: Key year"),

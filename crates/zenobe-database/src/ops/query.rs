@@ -342,7 +342,7 @@ fn check_filter_projected(
 }
 
 /// The attributes that are wanted and an index does not hold, ascending.
-pub(super) fn missing_names<'a>(
+fn missing_names<'a>(
     table: &Table,
     source: Source<'_>,
     projection: &IndexProjection,

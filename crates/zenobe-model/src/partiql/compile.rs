@@ -112,8 +112,10 @@ impl Returning {
 /// What is selected of an item: paths and the names under which they are answered.
 #[derive(Clone, Debug)]
 pub struct Columns {
-    /// Sorted by name.
+    /// In the order of the statement.
     columns: Vec<Column>,
+    /// Their places, sorted by the names.
+    by_name: Vec<usize>,
 }
 
 /// One path of a select list.
@@ -126,7 +128,7 @@ pub struct Column {
 }
 
 impl Columns {
-    /// The selected paths, in the order of their names.
+    /// The selected paths, in the order of the statement.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.columns.iter().map(|column| &column.path)
     }
@@ -135,7 +137,7 @@ impl Columns {
     #[must_use]
     pub fn project(&self, item: &EncodedItem) -> EncodedItem {
         let mut builder = ItemBuilder::new(item.header());
-        for column in &self.columns {
+        for column in self.by_name.iter().filter_map(|place| self.columns.get(*place)) {
             if let Some(value) = column.path.find(item) {
                 builder.push_raw(&column.name, value);
             }
@@ -293,8 +295,9 @@ fn columns(list: &[Expr]) -> Result<Option<Columns>, Refusal> {
             rules::check_apart(&column.path, &other.path)?;
         }
     }
-    columns.sort_by(|left, right| left.name.cmp(&right.name));
-    Ok(Some(Columns { columns }))
+    let mut by_name: Vec<usize> = (0..columns.len()).collect();
+    by_name.sort_by_key(|place| columns.get(*place).map(|column| column.name.as_str()));
+    Ok(Some(Columns { columns, by_name }))
 }
 
 fn condition(
