@@ -301,10 +301,39 @@ impl Core {
     }
 
     pub(crate) fn figure_list(&self) -> Vec<Figure> {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+        let mut figures = self.log_and_tree_figures();
+        figures.extend(self.cache_figures());
+        figures
+    }
+
+    fn cache_figures(&self) -> Vec<Figure> {
         let figure = |name, help, value| Figure { name, help, value };
         let (hits, misses) = self.cache.counts();
         let (partition_hits, partition_misses) = self.partitions.counts();
+        vec![
+            figure("item_cache_hits_total", "Rows answered from the item cache.", hits as f64),
+            figure(
+                "item_cache_misses_total",
+                "Rows that the item cache did not have.",
+                misses as f64,
+            ),
+            figure(
+                "partition_cache_hits_total",
+                "Reads of a partition answered from the item cache.",
+                partition_hits as f64,
+            ),
+            figure(
+                "partition_cache_misses_total",
+                "Reads of a partition that the item cache could not answer.",
+                partition_misses as f64,
+            ),
+            figure("item_cache_bytes", "Bytes in the item cache.", self.cache.bytes() as f64),
+        ]
+    }
+
+    fn log_and_tree_figures(&self) -> Vec<Figure> {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64;
+        let figure = |name, help, value| Figure { name, help, value };
         let (segments, segment_bytes) = {
             let segments = self.segments.lock();
             (segments.len(), segments.values().map(|segment| segment.size_bytes).sum::<u64>())
@@ -326,23 +355,6 @@ impl Core {
             figure("log_bytes_written_total", "Bytes written to the log.", count(&f.log_bytes)),
             figure("log_segments", "Log segments that are kept or prepared.", segments as f64),
             figure("log_disk_bytes", "The length of the log's segments.", segment_bytes as f64),
-            figure("item_cache_hits_total", "Rows answered from the item cache.", hits as f64),
-            figure(
-                "item_cache_misses_total",
-                "Rows that the item cache did not have.",
-                misses as f64,
-            ),
-            figure(
-                "partition_cache_hits_total",
-                "Reads of a partition answered from the item cache.",
-                partition_hits as f64,
-            ),
-            figure(
-                "partition_cache_misses_total",
-                "Reads of a partition that the item cache could not answer.",
-                partition_misses as f64,
-            ),
-            figure("item_cache_bytes", "Bytes in the item cache.", self.cache.bytes() as f64),
             figure(
                 "memtable_bytes",
                 "Rows in memory that are not in the tree yet.",

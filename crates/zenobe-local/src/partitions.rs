@@ -9,7 +9,7 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use zenobe_storage::{Direction, Page, RangeRead, Row, RowPlace, SortBound};
@@ -41,7 +41,8 @@ impl PartitionKey {
 }
 
 fn stripe(physical_key: &[u8]) -> usize {
-    layout::partition_hash_of(physical_key) as usize % STRIPES
+    let stripe = layout::partition_hash_of(physical_key) % STRIPES as u64;
+    usize::try_from(stripe).unwrap_or(0)
 }
 
 /// The rows of a partition as of an LSN.
@@ -122,7 +123,7 @@ impl Partition {
 /// What was written to partitions, and which were asked for lately.
 pub(crate) struct Partitions {
     written: Box<[AtomicU64]>,
-    asked: Box<[AtomicU32]>,
+    asked: Box<[AtomicU64]>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -131,7 +132,7 @@ impl Partitions {
     pub(crate) fn new() -> Self {
         Self {
             written: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
-            asked: (0..STRIPES).map(|_| AtomicU32::new(0)).collect(),
+            asked: (0..STRIPES).map(|_| AtomicU64::new(0)).collect(),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
@@ -164,7 +165,7 @@ impl Partitions {
     /// What to keep of a read of a whole partition: nothing the first time, for most are never asked for
     /// again.
     pub(crate) fn worth_keeping(&self, key: &PartitionKey, seen: &Seen) -> Option<Arc<Partition>> {
-        let tag = key.digest.high() as u32;
+        let tag = key.digest.high();
         let asked = self.asked.get(key.digest.low() % STRIPES)?;
         if asked.swap(tag, Ordering::Relaxed) != tag {
             return None;

@@ -3,11 +3,12 @@
 
 use std::fmt;
 
-use zenobe_model::ServiceError;
+use zenobe_model::{EncodedItem, ServiceError};
 use zenobe_storage::{Lane, Row, RowPlace};
 
 use super::{Progress, each_row, is_damage};
 use crate::catalog::Table;
+use crate::key::ItemKeyWords;
 use crate::{Inner, key, write};
 
 /// What was found of a table.
@@ -57,7 +58,7 @@ pub(super) async fn check(
     let look = async |place: RowPlace, row: Row| {
         match write::decode(row.value) {
             Err(_) => check.fault(|| format!("not an item: {}", shown(&place))),
-            Ok(item) if key::place_of_item(table, &item).ok().as_ref() != Some(&place) => {
+            Ok(item) if !lies_at(table, &item, &place) => {
                 check.items += 1;
                 check.fault(|| format!("an item under another's key: {}", shown(&place)));
             }
@@ -82,4 +83,10 @@ pub(super) async fn check(
 
 fn shown(place: &RowPlace) -> String {
     format!("{} {}", place.partition.escape_ascii(), place.sort.escape_ascii())
+}
+
+/// Whether an item has the key of its place.
+fn lies_at(table: &Table, item: &EncodedItem, place: &RowPlace) -> bool {
+    let own = key::place_of_item(table, item, ItemKeyWords::Named);
+    own.is_ok_and(|own| own == *place)
 }
