@@ -1,10 +1,10 @@
 //! The group commit: one thread writes and syncs what the sequencer queued.
 //!
 //! It takes everything that is queued, writes it, syncs once, wakes who waits, and starts over at
-//! once. When nothing is queued after a sync, and every now and then when something is, it writes down
-//! beside the log what is synced, which proves the last group to a later recovery; that is synced only when
-//! the engine stops. Before a new segment is written to, the old one's end is
-//! synced. After any failure nothing more is written.
+//! once. When nothing is queued after a sync, and once a second when something is, it writes down
+//! beside the log what is synced, which proves the last group to a later recovery; that is synced itself
+//! only when the engine stops. Before a new segment is written to, the old one's end is synced. After any
+//! failure nothing more is written.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -154,8 +154,13 @@ pub fn recover_unless_known(
         )));
     }
     // Only now, when no later segment has contradicted it.
-    if let (Some((at, torn_end)), Some(segment)) = (cut_at, out.used.last()) {
-        cut(segment, at, torn_end, out.next_lsn)?;
+    match (out.used.last(), cut_at) {
+        (Some(segment), Some((at, torn_end))) => cut(segment, at, torn_end, out.next_lsn)?,
+        // A process that was killed may have left its end frame unsynced.
+        (Some(segment), None) => {
+            segment.file.sync().map_err(|e| unavailable(&Segment::name(segment.id), &e))?;
+        }
+        (None, _) => {}
     }
     Ok(out)
 }
@@ -255,9 +260,8 @@ fn torn_end(
     (missing_lsn, synced_lsn): (u64, u64),
 ) -> EngineResult<usize> {
     let mut end = at;
-    let frames = frames_from(bytes, at, segment.seed);
     let mut synced_lsn = synced_lsn;
-    for (place, header) in frames {
+    for (place, header) in frames_from(bytes, at, segment.seed) {
         synced_lsn = synced_lsn.max(header.synced);
         end = end.max((place + header.frame_bytes()).min(bytes.len()));
     }
