@@ -73,7 +73,7 @@ impl Hasher for AsItIs {
 
 /// The cache.
 pub(crate) struct ItemCache {
-    rows: Option<Cache<Digest, Kept, Weigh, AsItIs>>,
+    kept: Option<Cache<Digest, Kept, Weigh, AsItIs>>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -81,16 +81,16 @@ pub(crate) struct ItemCache {
 impl ItemCache {
     pub(crate) fn new(capacity_bytes: u64) -> Self {
         let entries = usize::try_from(capacity_bytes / ENTRY_BYTES_GUESS).unwrap_or(0);
-        let rows = (capacity_bytes > 0).then(|| {
+        let kept = (capacity_bytes > 0).then(|| {
             let lifecycle = DefaultLifecycle::default();
             Cache::with(entries, capacity_bytes, Weigh, AsItIs::default(), lifecycle)
         });
-        Self { rows, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+        Self { kept, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
     /// The entry, if it is not too new for a reader at `lsn`.
     pub(crate) fn get(&self, digest: Digest, key: &Bytes, lsn: u64) -> Option<Found> {
-        let found = match self.rows.as_ref()?.get(&digest) {
+        let found = match self.kept.as_ref()?.get(&digest) {
             Some(Kept::Row { key: own, found }) if found.lsn <= lsn && own == *key => Some(found),
             _ => None,
         };
@@ -102,28 +102,28 @@ impl ItemCache {
     /// Replaces the entry if there is one. The caller holds the key's latch, and gives what has an
     /// allocation of its own.
     pub(crate) fn replace(&self, digest: Digest, key: &Bytes, lsn: u64, value: Option<&Bytes>) {
-        if let Some(rows) = &self.rows
-            && rows.contains_key(&digest)
+        if let Some(kept) = &self.kept
+            && kept.contains_key(&digest)
         {
             // Gone meanwhile is as good: what is not there is not stale.
             let found = Found { lsn, value: value.cloned() };
-            let _ = rows.replace(digest, Kept::Row { key: key.clone(), found }, false);
+            let _ = kept.replace(digest, Kept::Row { key: key.clone(), found }, false);
         }
     }
 
     /// Puts an entry in. The caller holds the key's latch, knows that `found` is the newest, and gives
     /// a key that has its own allocation.
     pub(crate) fn fill(&self, digest: Digest, key: &Bytes, found: &Found) {
-        if let Some(rows) = &self.rows {
+        if let Some(kept) = &self.kept {
             let value = found.value.as_ref().map(|value| Bytes::copy_from_slice(value));
             let found = Found { lsn: found.lsn, value };
-            rows.insert(digest, Kept::Row { key: key.clone(), found });
+            kept.insert(digest, Kept::Row { key: key.clone(), found });
         }
     }
 
     /// The partition that is kept under a digest, whichever it is, and whether or not it is current.
     pub(crate) fn partition(&self, digest: Digest) -> Option<Arc<Partition>> {
-        match self.rows.as_ref()?.get(&digest)? {
+        match self.kept.as_ref()?.get(&digest)? {
             Kept::Partition(partition) => Some(partition),
             Kept::Row { .. } => None,
         }
@@ -131,8 +131,8 @@ impl ItemCache {
 
     /// Puts a partition in.
     pub(crate) fn fill_partition(&self, digest: Digest, partition: Arc<Partition>) {
-        if let Some(rows) = &self.rows {
-            rows.insert(digest, Kept::Partition(partition));
+        if let Some(kept) = &self.kept {
+            kept.insert(digest, Kept::Partition(partition));
         }
     }
 
@@ -141,6 +141,6 @@ impl ItemCache {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.rows.as_ref().map_or(0, Cache::weight)
+        self.kept.as_ref().map_or(0, Cache::weight)
     }
 }

@@ -126,8 +126,8 @@ pub(crate) fn partition_prefix(physical_key: &[u8]) -> Option<&[u8]> {
     physical_key.get(..HASH_END)
 }
 
-/// The partition's hash in a physical key, with what tells spaces and lanes apart mixed in.
-pub(crate) fn partition_hash_of(physical_key: &[u8]) -> u64 {
+/// The partition's hash in a physical key, with space and lane mixed in.
+pub(crate) fn stripe_hash(physical_key: &[u8]) -> u64 {
     let word = |at: usize| {
         let bytes = physical_key.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, u64::from_be_bytes)

@@ -5,7 +5,7 @@
 //! into the item cache.
 //!
 //! Writers look nothing up here. Each commit leaves its LSN at the stripes of its partitions before it
-//! becomes visible; what was read at an LSN is current as long as its stripe has no later one.
+//! becomes visible; what was read as of an LSN is current as long as its stripe has no later one.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl PartitionKey {
 }
 
 fn stripe(physical_key: &[u8]) -> usize {
-    let stripe = layout::partition_hash_of(physical_key) % STRIPES as u64;
+    let stripe = layout::stripe_hash(physical_key) % STRIPES as u64;
     usize::try_from(stripe).unwrap_or(0)
 }
 
@@ -49,7 +49,7 @@ fn stripe(physical_key: &[u8]) -> usize {
 #[derive(Debug)]
 pub(crate) struct Partition {
     prefix: Bytes,
-    /// The LSN that they were read at.
+    /// They have all commits up to this LSN.
     as_of_lsn: u64,
     /// The last LSN that they depend on, deletions included.
     pub(crate) newest_lsn: u64,
@@ -62,8 +62,7 @@ impl Partition {
     /// Copies rows next to each other.
     fn of(key: &PartitionKey, seen: &Seen) -> Self {
         let rows = &seen.page.rows;
-        let length = |(place, row): &(RowPlace, Row)| place.sort.len() + row.value.len();
-        let length = rows.iter().map(length).sum();
+        let length = bytes_of(rows);
         let mut copied = BytesMut::with_capacity(length);
         for (place, row) in rows {
             copied.extend_from_slice(&place.sort);
@@ -79,7 +78,7 @@ impl Partition {
         };
         Self {
             prefix: key.prefix.clone(),
-            as_of_lsn: seen.lsn,
+            as_of_lsn: seen.as_of_lsn,
             newest_lsn: seen.newest_lsn,
             rows: rows.iter().map(copy).collect(),
             bytes: length + rows.len() * ROW_OVERHEAD_BYTES,
@@ -88,7 +87,7 @@ impl Partition {
 
     /// The page of a read of this partition.
     pub(crate) fn page(&self, range: &RangeRead) -> Page {
-        let (low, high) = (self.first(&range.from, false), self.first(&range.to, true));
+        let (low, high) = (self.low(&range.from), self.high(&range.to));
         let rows = self.rows.get(low..high).unwrap_or_default();
         let mut page = PageBuilder::new(range.limit);
         let mut push = |(place, row): &(RowPlace, Row)| page.push(place.clone(), row.clone());
@@ -99,25 +98,28 @@ impl Partition {
         page.finish()
     }
 
-    /// The index of the first row that is within a low bound, or behind a high one.
-    fn first(&self, bound: &SortBound, high: bool) -> usize {
-        let below = |limit: &Bytes, inclusive: bool| {
-            self.rows.partition_point(|(place, _)| {
-                place.sort < *limit || (inclusive && place.sort == *limit)
-            })
-        };
+    /// The index of the first row that is not below a low bound.
+    fn low(&self, bound: &SortBound) -> usize {
         match bound {
-            Bound::Unbounded => {
-                if high {
-                    self.rows.len()
-                } else {
-                    0
-                }
-            }
-            Bound::Included(limit) => below(limit, high),
-            Bound::Excluded(limit) => below(limit, !high),
+            Bound::Unbounded => 0,
+            Bound::Included(sort) => self.rows.partition_point(|(place, _)| place.sort < *sort),
+            Bound::Excluded(sort) => self.rows.partition_point(|(place, _)| place.sort <= *sort),
         }
     }
+
+    /// The index behind the last row that is not above a high bound.
+    fn high(&self, bound: &SortBound) -> usize {
+        match bound {
+            Bound::Unbounded => self.rows.len(),
+            Bound::Included(sort) => self.rows.partition_point(|(place, _)| place.sort <= *sort),
+            Bound::Excluded(sort) => self.rows.partition_point(|(place, _)| place.sort < *sort),
+        }
+    }
+}
+
+/// What rows take next to each other.
+fn bytes_of(rows: &[(RowPlace, Row)]) -> usize {
+    rows.iter().map(|(place, row)| place.sort.len() + row.value.len()).sum()
 }
 
 /// What was written to partitions, and which were asked for lately.
@@ -157,9 +159,12 @@ impl Partitions {
 
     /// Whether a kept partition is this one, and nothing was written to it since.
     pub(crate) fn is_current(&self, key: &PartitionKey, kept: &Partition) -> bool {
+        kept.prefix == key.prefix && self.is_unwritten(key, kept.as_of_lsn)
+    }
+
+    fn is_unwritten(&self, key: &PartitionKey, since_lsn: u64) -> bool {
         let written = self.written.get(key.stripe);
-        kept.prefix == key.prefix
-            && written.is_some_and(|lsn| lsn.load(Ordering::Acquire) <= kept.as_of_lsn)
+        written.is_some_and(|lsn| lsn.load(Ordering::Acquire) <= since_lsn)
     }
 
     /// What to keep of a read of a whole partition: nothing the first time, for most are never asked for
@@ -167,11 +172,11 @@ impl Partitions {
     pub(crate) fn worth_keeping(&self, key: &PartitionKey, seen: &Seen) -> Option<Arc<Partition>> {
         let tag = key.digest.high();
         let asked = self.asked.get(key.digest.low() % STRIPES)?;
-        if asked.swap(tag, Ordering::Relaxed) != tag {
+        if asked.swap(tag, Ordering::Relaxed) != tag || !self.is_unwritten(key, seen.as_of_lsn) {
             return None;
         }
-        let rows = seen.page.rows.iter();
-        let bytes: usize = rows.map(|(_, row)| row.value.len() + ROW_OVERHEAD_BYTES).sum();
+        let rows = &seen.page.rows;
+        let bytes = bytes_of(rows) + rows.len() * ROW_OVERHEAD_BYTES;
         (bytes <= KEPT_BYTES_MAX).then(|| Arc::new(Partition::of(key, seen)))
     }
 }

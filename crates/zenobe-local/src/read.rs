@@ -2,7 +2,9 @@
 //!
 //! The view is taken before the LSN. So everything up to the LSN that the view's tables can hold is
 //! in them, and nothing beyond it ([`crate::tree`]); and a commit is in the view as a whole or not at
-//! all, because memtables are changed between commits.
+//! all, because memtables are changed between commits. A memtable that was begun after the view was taken is
+//! not in it, though its commits may be up to the LSN. So what is kept of a read for later ones is as of an LSN
+//! that was taken before the view.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -35,6 +37,15 @@ pub(crate) enum Level {
     Visible,
     Durable,
     At(Arc<View>, u64),
+}
+
+/// What one read looks at.
+struct Sight {
+    /// An LSN from before the view was taken: all commits up to it are in the view.
+    as_of_lsn: u64,
+    view: Arc<View>,
+    /// The LSN to read at.
+    lsn: u64,
 }
 
 /// A view that is kept, with the LSN to read at.
@@ -73,15 +84,13 @@ impl Core {
         }
     }
 
-    fn view_and_lsn(&self, level: &Level) -> (Arc<View>, u64) {
-        match level {
-            Level::At(view, lsn) => (view.clone(), *lsn),
-            _ => {
-                let view = self.view.load_full();
-                let lsn = self.lsn_now(level);
-                (view, lsn)
-            }
-        }
+    fn sight(&self, level: &Level) -> Sight {
+        let as_of_lsn = self.lsn_now(level);
+        let view = match level {
+            Level::At(view, _) => view.clone(),
+            _ => self.view.load_full(),
+        };
+        Sight { as_of_lsn, view, lsn: self.lsn_now(level) }
     }
 
     async fn wait_for(&self, read: &Read, seen_lsn: u64) -> EngineResult<()> {
@@ -123,8 +132,8 @@ impl Core {
 
     /// Reads a row that the cache does not have, and puts it there.
     async fn read_row(&self, digest: Digest, key: &Bytes, level: &Level) -> EngineResult<Found> {
-        let (found, lsn) = self.find_row(key, level).await?;
-        if let Some(_latch) = self.latches.try_lock_unwritten(digest, lsn) {
+        let (found, as_of_lsn) = self.find_row(key, level).await?;
+        if let Some(_latch) = self.latches.try_lock_unwritten(digest, as_of_lsn) {
             // For an old snapshot's LSN the latch alone does not say that nothing newer exists.
             if !matches!(level, Level::At(..)) {
                 self.cache.fill(digest, key, &found);
@@ -133,9 +142,9 @@ impl Core {
         Ok(found)
     }
 
-    /// Looks a row up in memory and on disk, and says at which LSN.
+    /// Looks a row up in memory and on disk, and says as of which LSN.
     async fn find_row(&self, key: &Bytes, level: &Level) -> EngineResult<(Found, u64)> {
-        let (view, lsn) = self.view_and_lsn(level);
+        let Sight { view, lsn, as_of_lsn } = self.sight(level);
         let found = match view.in_memory(key, lsn) {
             Some(found) => found,
             None if view.tree.is_empty() => Found { lsn: 0, value: None },
@@ -144,7 +153,7 @@ impl Core {
                 self.on_disk(Extent::Row, move || view.on_disk(&key)).await?
             }
         };
-        Ok((found, lsn))
+        Ok((found, as_of_lsn))
     }
 
     /// The head of the newest version of a key, which is looked up if it is not kept.
@@ -165,9 +174,9 @@ impl Core {
         if let Some(found) = self.cache.get(digest, key, self.visible.load(Ordering::Acquire)) {
             return Ok(found.head());
         }
-        let (found, lsn) = self.find_row(key, &Level::Visible).await?;
+        let (found, as_of_lsn) = self.find_row(key, &Level::Visible).await?;
         let head = found.head();
-        if let Some(_latch) = self.latches.try_lock_unwritten(digest, lsn) {
+        if let Some(_latch) = self.latches.try_lock_unwritten(digest, as_of_lsn) {
             self.heads.put(digest, head);
         }
         Ok(head)
@@ -280,9 +289,9 @@ impl Core {
         limit: PageLimit,
         level: &Level,
     ) -> EngineResult<Seen> {
-        let (view, lsn) = self.view_and_lsn(level);
-        let in_memory = view.tree.is_empty();
-        let read = move || collect(&view, &interval, lsn, direction, limit);
+        let sight = self.sight(level);
+        let in_memory = sight.view.tree.is_empty();
+        let read = move || collect(&sight, &interval, direction, limit);
         if in_memory { read() } else { self.on_disk(Extent::Page, read).await }
     }
 
@@ -299,8 +308,8 @@ impl Core {
 /// A page, and of when it is.
 pub(crate) struct Seen {
     pub(crate) page: Page,
-    /// The LSN that it was read at.
-    pub(crate) lsn: u64,
+    /// It has all commits up to this LSN, and perhaps later ones.
+    pub(crate) as_of_lsn: u64,
     /// The last LSN that it depends on, deletions included.
     pub(crate) newest_lsn: u64,
 }
@@ -337,15 +346,14 @@ impl PageBuilder {
 
 /// Reads a page.
 fn collect(
-    view: &View,
+    sight: &Sight,
     interval: &Interval,
-    lsn: u64,
     direction: Direction,
     limit: PageLimit,
 ) -> EngineResult<Seen> {
     let mut page = PageBuilder::new(limit);
     let mut newest_lsn = 0;
-    for entry in view.range(interval, lsn, direction == Direction::Backward) {
+    for entry in sight.view.range(interval, sight.lsn, direction == Direction::Backward) {
         let (key, found) = entry?;
         newest_lsn = newest_lsn.max(found.lsn);
         let Some(row) = found.row() else { continue };
@@ -353,7 +361,7 @@ fn collect(
             break;
         }
     }
-    Ok(Seen { page: page.finish(), lsn, newest_lsn })
+    Ok(Seen { page: page.finish(), as_of_lsn: sight.as_of_lsn, newest_lsn })
 }
 
 impl Core {

@@ -109,7 +109,8 @@ pub fn recover_unless_known(
         }
         inside
     });
-    let synced_lsn = synced::read(directory, extent.salt);
+    let synced_lsn =
+        synced::read(directory, extent.salt).map_err(|e| unavailable(synced::NAME, &e))?;
     let mut broken = false;
     // One for all segments: zeroing one for each takes longer than reading it.
     let mut bytes = Vec::new();
@@ -149,8 +150,10 @@ pub fn recover_unless_known(
         }
     }
     if out.next_lsn <= synced_lsn {
+        let last = Segment::name(out.used.last().map_or(extent.first_segment, |last| last.id));
         return Err(EngineError::Corrupt(format!(
-            "the log ends before LSN {synced_lsn}, which was synced"
+            "log segment {last}: the log ends there before LSN {synced_lsn}, which {} says was synced",
+            synced::NAME
         )));
     }
     // Only now, when no later segment has contradicted it.

@@ -55,12 +55,25 @@ impl SyncedFile {
     }
 }
 
-/// An LSN up to which the log was synced, 0 when nothing reliable says so.
-#[must_use]
-pub fn read(directory: &dyn LogDirectory, salt: u64) -> u64 {
+/// An LSN up to which the log was synced; 0 if nothing says so. That is no error, nor is a file that says
+/// nothing: both are what a power loss may leave of one that was just made.
+///
+/// # Errors
+/// What the operating system reports.
+pub fn read(directory: &dyn LogDirectory, salt: u64) -> io::Result<u64> {
     let mut bytes = [0; LENGTH];
     let read = directory.open(NAME).and_then(|file| file.read_at(&mut bytes, 0));
-    read.ok().and_then(|()| decode(&bytes, salt)).unwrap_or(0)
+    match read.map(|()| decode(&bytes, salt)) {
+        Ok(Some(lsn)) => Ok(lsn),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+        _ => {
+            tracing::warn!(
+                "the file {NAME} of the log is unreadable: damage to the end of the log may look like a crash"
+            );
+            Ok(0)
+        }
+    }
 }
 
 fn encode(lsn: u64, salt: u64) -> Vec<u8> {
