@@ -31,6 +31,16 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Writes all rows into a table.
+async fn write_all(directory: &Path) {
+    let engine = open_with_space(directory).await;
+    for n in 0..ROWS {
+        commit(&engine, put(key(format!("key {n}")), expected(n))).await;
+    }
+    engine.checkpoint().await.unwrap();
+    engine.close().await.unwrap();
+}
+
 /// Returns whether the damage was noticed.
 async fn read_all(directory: &Path) -> bool {
     let engine = match LocalEngine::open(small_options(directory)) {
@@ -91,12 +101,7 @@ async fn every_damaged_byte_of_the_list_of_tables_is_noticed() {
 #[tokio::test]
 async fn damage_to_a_table_is_reported_with_the_name_of_its_file() {
     let directory = tempfile::tempdir().unwrap();
-    let engine = open_with_space(directory.path()).await;
-    for n in 0..ROWS {
-        commit(&engine, put(key(format!("key {n}")), expected(n))).await;
-    }
-    engine.checkpoint().await.unwrap();
-    engine.close().await.unwrap();
+    write_all(directory.path()).await;
     let table = files(&directory.path().join("tree/tables")).remove(0);
     let mut bytes = std::fs::read(&table).unwrap();
     bytes[1000] ^= 1;
@@ -116,12 +121,7 @@ async fn damage_to_a_table_is_reported_with_the_name_of_its_file() {
 #[tokio::test]
 async fn a_flipped_bit_in_a_table_is_never_absence() {
     let directory = tempfile::tempdir().unwrap();
-    let engine = open_with_space(directory.path()).await;
-    for n in 0..ROWS {
-        commit(&engine, put(key(format!("key {n}")), expected(n))).await;
-    }
-    engine.checkpoint().await.unwrap();
-    engine.close().await.unwrap();
+    write_all(directory.path()).await;
     let tables = files(&directory.path().join("tree"));
     let originals: Vec<_> = files(directory.path())
         .into_iter()
