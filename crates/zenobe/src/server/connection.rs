@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use bytes::{Buf, Bytes};
+use http_body_util::Full;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -17,7 +19,7 @@ use tokio::net::TcpStream;
 use crate::http::handler::Front;
 use crate::http::request_id::RequestId;
 use crate::http::response::{HttpResponse, error_body};
-use crate::server::registry::{ConnectionState, Directive, Phase, Registry};
+use crate::server::registry::{ConnectionState, Directive, Phase, Registry, Sending};
 use crate::server::tls::Tls;
 use crate::service::Service;
 
@@ -60,11 +62,10 @@ impl<S: Service> Connections<S> {
                 }
             }
             Some(tls) => {
-                // The whole handshake has the time of a head.
+                // The whole handshake has the time of a head, together with the head of the first request.
                 let handshake = tls.acceptor().accept(stream);
                 match unless_told_to_end(&state, handshake).await {
                     Some(Ok(stream)) => {
-                        state.enter(Phase::Fresh);
                         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                         let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
                         self.speak(protocol, stream, state).await;
@@ -127,8 +128,10 @@ impl<S: Service> Connections<S> {
             // A client may cancel a stream at any time; an operation under way must not be dropped
             // half done for that, so it runs in a task of its own.
             let answer = tokio::spawn(async move { front.handle(request).await });
+            let state = state.clone();
             async move {
                 let response = answer.await.unwrap_or_else(|_| lost());
+                let response = response.map(|body| Http2Body { body, sending: Some(state.send()) });
                 drop(in_flight);
                 Ok::<_, Infallible>(response)
             }
@@ -144,6 +147,59 @@ impl<S: Service> Connections<S> {
             .keep_alive_timeout(HTTP2_PING_TIMEOUT);
         let connection = builder.serve_connection(stream, service);
         drive(connection, &state, |connection| connection.graceful_shutdown()).await;
+    }
+}
+
+/// The body of an answer of HTTP/2, which notes how far it is sent.
+struct Http2Body {
+    body: Full<Bytes>,
+    sending: Option<Sending>,
+}
+
+impl Body for Http2Body {
+    type Data = Unsent;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Unsent>, Infallible>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        // All of it is one frame, which waits for the client after the body is gone.
+        let sending = self.sending.take();
+        Poll::Ready(frame.map(|Ok(frame)| Ok(frame.map_data(|bytes| Unsent { bytes, sending }))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The bytes of an answer of HTTP/2 that are not written to the connection. They are dropped when all of them
+/// are, or when the client gave the answer up.
+struct Unsent {
+    bytes: Bytes,
+    sending: Option<Sending>,
+}
+
+impl Buf for Unsent {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        if let Some(sending) = &self.sending {
+            sending.progress();
+        }
     }
 }
 
@@ -235,10 +291,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before
-            && matches!(self.state.phase(), Phase::Idle | Phase::Fresh)
-        {
-            self.state.enter(Phase::Head);
+        if buffer.filled().len() > before {
+            self.state.enter_head();
         }
         Poll::Ready(Ok(()))
     }

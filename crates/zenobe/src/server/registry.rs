@@ -29,7 +29,7 @@ pub(super) enum Phase {
     Handling = 2,
     /// A response is being sent.
     Writing = 3,
-    /// Nothing of its first request is there: of HTTP/2, nothing beyond the preface. Whoever connects has
+    /// No byte of its first request is there, or of HTTP/2 not all of the preface. Whoever connects has
     /// something to ask, so this may not last as long as the wait for a next request.
     Fresh = 4,
 }
@@ -60,6 +60,8 @@ pub(super) struct ConnectionState {
     directive: AtomicU8,
     /// Requests under way; HTTP/2 may have many.
     in_flight: AtomicU32,
+    /// Answers of HTTP/2 of which not everything is written to the connection.
+    unsent: AtomicU32,
     /// Wakes the connection's task; the same for the task's whole life.
     waker: Mutex<Option<Waker>>,
 }
@@ -67,13 +69,37 @@ pub(super) struct ConnectionState {
 impl ConnectionState {
     /// Notes that a phase begins now.
     pub(super) fn enter(&self, phase: Phase) {
-        let packed = u64::from(phase as u8) << PHASE_SHIFT | clock::coarse_ms();
-        self.phase.store(packed, Ordering::Relaxed);
+        self.phase.store(Self::pack(phase, clock::coarse_ms()), Ordering::Relaxed);
+    }
+
+    /// Notes that the first byte of a request is there. The head of a first request has had its time since the
+    /// client connected; that of a next one has it from now on.
+    pub(super) fn enter_head(&self) {
+        match Self::unpack(self.phase.load(Ordering::Relaxed)) {
+            (Phase::Idle, _) => self.enter(Phase::Head),
+            (Phase::Fresh, since_ms) => {
+                self.phase.store(Self::pack(Phase::Head, since_ms), Ordering::Relaxed);
+            }
+            (Phase::Head | Phase::Handling | Phase::Writing, _) => {}
+        }
+    }
+
+    /// Notes that the present phase begins anew.
+    fn touch(&self) {
+        let packed = self.phase.load(Ordering::Relaxed);
+        let now = Self::pack(Self::unpack(packed).0, clock::coarse_ms());
+        let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
+        // Where this fails another phase began at this moment, which must stay.
+        let _ = self.phase.compare_exchange(packed, now, set, read);
     }
 
     /// The phase.
     pub(super) fn phase(&self) -> Phase {
         Self::unpack(self.phase.load(Ordering::Relaxed)).0
+    }
+
+    fn pack(phase: Phase, since_ms: u64) -> u64 {
+        u64::from(phase as u8) << PHASE_SHIFT | since_ms
     }
 
     fn unpack(packed: u64) -> (Phase, u64) {
@@ -91,7 +117,7 @@ impl ConnectionState {
     /// shows that its client is there.
     pub(super) fn progress(&self) {
         if self.directive() == Directive::Drain {
-            self.enter(self.phase());
+            self.touch();
         }
     }
 
@@ -100,6 +126,12 @@ impl ConnectionState {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.enter(Phase::Handling);
         InFlight { state: self.clone(), next }
+    }
+
+    /// Notes that an answer of HTTP/2 is to be sent; that it is, when the result is dropped.
+    pub(super) fn send(self: &Arc<Self>) -> Sending {
+        self.unsent.fetch_add(1, Ordering::Relaxed);
+        Sending { state: self.clone() }
     }
 
     /// What to do now.
@@ -121,10 +153,9 @@ impl ConnectionState {
         if self.directive.fetch_max(directive as u8, Ordering::AcqRel) >= directive as u8 {
             return;
         }
-        let phase = self.phase();
-        if matches!(phase, Phase::Idle | Phase::Fresh) {
+        if matches!(self.phase(), Phase::Idle | Phase::Fresh) {
             // The farewell begins now.
-            self.enter(phase);
+            self.touch();
         }
         if let Some(waker) = &*self.waker.lock() {
             waker.wake_by_ref();
@@ -136,9 +167,12 @@ impl ConnectionState {
             return;
         }
         let (phase, since_ms) = Self::unpack(self.phase.load(Ordering::Relaxed));
+        let is_sending = self.unsent.load(Ordering::Relaxed) > 0;
         let (limit, directive) = match (phase, self.directive()) {
             (Phase::Handling, _) => return,
-            // Its client may send a request at this very moment: it is told, and that one is still answered.
+            (Phase::Idle, _) if is_sending => (limits.write, Directive::Close),
+            // Its client may send a request at this very moment. Of HTTP/2 it is told, and that request is still
+            // answered; of HTTP/1.1 the connection ends, and the client is to try again on another.
             (Phase::Idle, Directive::Run) => (limits.idle, Directive::Drain),
             (Phase::Idle, _) | (Phase::Fresh, Directive::Drain) => (FAREWELL, Directive::Close),
             (Phase::Head | Phase::Fresh, _) => (limits.header, Directive::Close),
@@ -160,6 +194,26 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.state.enter(self.next);
+    }
+}
+
+/// An answer of HTTP/2 that is being sent. Its client may have stopped taking it without a sign on the connection,
+/// where flow control is that of each stream.
+pub(super) struct Sending {
+    state: Arc<ConnectionState>,
+}
+
+impl Sending {
+    /// Notes that some of the answer was written to the connection.
+    pub(super) fn progress(&self) {
+        self.state.touch();
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.state.touch();
+        self.state.unsent.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -316,8 +316,18 @@ impl Connection {
 
     /// Waits until the server closes; true if it sent nothing before.
     pub fn is_closed(&mut self) -> bool {
-        matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
+        closed(self.stream.read(&mut [0])).is_none_or(|length| length == 0)
     }
+}
+
+/// What was read of a connection; `None` when the server has closed it, in whichever way. Panics when it neither sends
+/// nor closes for as long as the stream waits.
+pub fn closed<T>(read: std::io::Result<T>) -> Option<T> {
+    if let Err(error) = &read {
+        let is_late = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        assert!(!is_late, "not closed in time");
+    }
+    read.ok()
 }
 
 /// The headers of a signed call of an operation.
