@@ -49,7 +49,7 @@ enum Subcommands {
     /// must be readable to the end, in order, and the newest of each key must say what the item is.
     ///
     /// Takes the settings of `serve`. Where files keep the data the server must be stopped; a cluster may be
-    /// in use. Ends with 0 if all is well, 5 if not, 4 if there is no database.
+    /// in use. Ends with 0 if all is well, 5 if not, 4 if the data cannot be opened or there is none.
     Check(ServeArgs),
 }
 
@@ -103,6 +103,6 @@ impl ServeArgs {
             None => Settings::default(),
         };
         let settings = self.settings.or(environment.settings.clone()).or(file);
-        settings.check(EnvironmentKeys::read(), task).map_err(|error| environment.name(error))
+        settings.check(EnvironmentKeys::read()?, task).map_err(|error| environment.name(error))
     }
 }

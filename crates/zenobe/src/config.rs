@@ -9,6 +9,7 @@ pub(crate) mod sources;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -333,14 +334,18 @@ pub(crate) struct EnvironmentKeys {
 }
 
 impl EnvironmentKeys {
-    /// Reads `ZENOBE_ACCESS_KEY_ID`, `ZENOBE_SECRET_ACCESS_KEY` and `ZENOBE_CASSANDRA_PASSWORD`. Empty is as good as not set.
-    pub(crate) fn read() -> Self {
-        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Self {
-            access_key_id: variable("ZENOBE_ACCESS_KEY_ID"),
-            secret_access_key: variable("ZENOBE_SECRET_ACCESS_KEY").map(Secret),
-            cassandra_password: variable("ZENOBE_CASSANDRA_PASSWORD").map(Secret),
-        }
+    /// Reads `ZENOBE_ACCESS_KEY_ID`, `ZENOBE_SECRET_ACCESS_KEY` and `ZENOBE_CASSANDRA_PASSWORD`.
+    pub(crate) fn read() -> Result<Self, ConfigError> {
+        let variable = |name| {
+            let value = sources::variable(name).map(OsString::into_string).transpose();
+            // Not the value itself: it may be a secret.
+            value.map_err(|_| wrong(format!("{name}: the value is not UTF-8")))
+        };
+        Ok(Self {
+            access_key_id: variable("ZENOBE_ACCESS_KEY_ID")?,
+            secret_access_key: variable("ZENOBE_SECRET_ACCESS_KEY")?.map(Secret),
+            cassandra_password: variable("ZENOBE_CASSANDRA_PASSWORD")?.map(Secret),
+        })
     }
 }
 

@@ -4,6 +4,9 @@
 
 mod support;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
 use support::{Builder, run, write_file};
 
 #[track_caller]
@@ -75,6 +78,9 @@ fn of_what_excludes_each_other_the_source_that_wins_has_its_way() {
     says(&["--data-dir", "here"], ("ZENOBE_IN_MEMORY", "true"), "", "/here\"");
     says(&[], ("ZENOBE_DURABILITY", "fsync"), "in-memory = true", "\"fsync\"");
     says(&["--engine", "embedded"], none, &format!("{files}\n{cluster}"), "/d\"");
+    says(&["--durability", "fsync"], none, files, "\"fsync\"");
+    says(&[], ("ZENOBE_DURABILITY", "fsync"), files, "\"fsync\"");
+    says(&["--durability", "interval"], none, files, "of the last 5 ms");
     // Of one source, both cannot be meant.
     refused(&[], &[], &format!("in-memory = true\n{files}"), &["--in-memory and --data-dir"]);
     let both = [("ZENOBE_IN_MEMORY", "true"), ("ZENOBE_DATA_DIR", "d")];
@@ -188,6 +194,21 @@ fn keys_must_be_whole_and_unique() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("twice") && !message.contains("topsecret"), "{message}");
+}
+
+#[test]
+fn keys_that_are_not_utf_8_are_refused_and_not_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["ZENOBE_ACCESS_KEY_ID", "ZENOBE_SECRET_ACCESS_KEY", "ZENOBE_CASSANDRA_PASSWORD"] {
+        let mut command = support::command();
+        let value = OsStr::from_bytes(b"topsecret\xff");
+        let output = command.arg("--in-memory").env(name, value).current_dir(dir.path()).output();
+        let output = output.unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(&format!("{name}: the value is not UTF-8")), "{message}");
+        assert!(!message.contains("topsecret"), "{message}");
+    }
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! Where settings come from: flags, the environment, the file. And which wins.
 //!
 //! A flag wins over the environment, which wins over the file, setting by setting; and of settings that exclude each
-//! other (what keeps the data), those of the source that wins. A variable that is empty is as good as not set.
+//! other (what keeps the data, how often it reaches the disk), those of the source that wins. A variable that is empty is as good as not set.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use clap::{Args as _, Command, FromArgMatches as _};
 
-use super::{ConfigError, EngineKind, Settings, wrong};
+use super::{ConfigError, Durability, EngineKind, Settings, wrong};
 
 /// The environment variable of a setting, by the name of its field.
 pub(crate) fn variable_of(setting: &str) -> String {
@@ -150,7 +150,10 @@ impl Settings {
     }
 
     /// Takes what is not given from the source `below`.
-    pub(crate) fn or(self, below: Self) -> Self {
+    pub(crate) fn or(self, mut below: Self) -> Self {
+        if self.durability.is_some_and(|durability| durability != Durability::Interval) {
+            below.durability_interval_ms = None;
+        }
         match self.choice() {
             Some(choice) => self.filled_from(below.without_what_excludes(choice)),
             None => self.filled_from(below),
