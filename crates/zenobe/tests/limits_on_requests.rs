@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Builder, Server, as_pairs, signed_headers};
+use support::{Builder, Connection, Server, as_pairs, signed_headers};
 
 const BODY_BYTES_MAX: usize = 16 << 20;
 
@@ -86,4 +86,19 @@ fn connections_over_the_limit_wait() {
     support::eventually("a warning", || server.log().contains("\"max_connections\":2"));
     drop(first);
     assert_eq!(third.receive("GET").status, 200);
+}
+
+#[test]
+fn one_connection_may_come_to_any_address() {
+    let listen = ["--listen", "127.0.0.1:0,127.0.0.2:0"];
+    let server = Server::start(&[&["--in-memory", "--max-connections", "1"], &listen[..]].concat());
+    let port_file = std::fs::read_to_string(server.dir.path().join("port")).unwrap();
+    let get = |address: &str| {
+        let mut connection = Connection::open(address.parse().unwrap());
+        connection.send("GET", "/", &[], b"");
+        assert_eq!(connection.receive("GET").status, 200);
+    };
+    get(port_file.lines().next_back().unwrap());
+    assert!(!server.log().contains("max_connections"), "{}", server.log());
+    port_file.lines().for_each(get);
 }

@@ -64,8 +64,8 @@ pub(crate) enum StartError {
     Close(String),
     /// `check` found something.
     #[error(
-        "the data is damaged or does not fit together, see above; an index can be deleted and made again, and of \
-         a table that cannot be read there is hopefully a copy"
+        "the data is damaged or does not fit together, see above; delete an index and make it again, restore a table \
+         that cannot be read from a backup"
     )]
     Disagreement,
     /// The system refused something that the server cannot do without.
@@ -343,10 +343,11 @@ impl<S: Service> Server<S> {
                 }
             }
         }
-        accepting.shutdown().await;
+        // Before the addresses are free for a server that would write the same file.
         if let Some(port_file) = &self.port_file {
             port_file.remove();
         }
+        accepting.shutdown().await;
         self.drain(signals).await;
     }
 
@@ -377,18 +378,21 @@ impl<S: Service> Server<S> {
     }
 }
 
-/// Accepts connections for ever. At the limit no more are accepted: they wait in the backlog.
+/// Accepts connections for ever. At the limit one waits here for a place, and more in the backlog. A place is taken
+/// only for a connection: a listener that waits for one with a place in hand would keep it from the others.
 async fn accept<S: Service>(
     listener: TcpListener,
     connections: Arc<Connections<S>>,
     places: Arc<Places>,
 ) {
     loop {
-        let Some(place) = places.take().await else {
-            return;
-        };
         match listener.accept().await {
-            Ok((stream, _)) => spawn_connection(stream, place, connections.clone()),
+            Ok((stream, _)) => {
+                let Some(place) = places.take().await else {
+                    return;
+                };
+                spawn_connection(stream, place, connections.clone());
+            }
             Err(error) => {
                 // Out of file descriptors, most likely: trying again at once would only burn.
                 connections.front.log_budget.spend(|| tracing::warn!(%error, "cannot accept"));
