@@ -1,7 +1,9 @@
 //! Whether every item can be read, and whether what follows from the items fits them: the entries of indexes, the
 //! records of streams.
 //!
-//! Stored bytes that are damaged do not end the check: they are a fault of what they belong to. Nothing is changed, and others may write meanwhile: what does not fit counts only if it stays so while its item
+//! Stored bytes that are damaged do not end the check: they are a fault of what they belong to.
+//!
+//! Nothing is changed, and others may write meanwhile: what does not fit counts only if it stays so while its item
 //! does not change.
 
 mod indexes;
@@ -109,15 +111,8 @@ async fn check_table(
     checks: &mut Checks,
     progress: &mut Progress<'_>,
 ) -> Result<(), ServiceError> {
-    let mut check = items::check(db, table, progress).await?;
-    match indexes::check(db, table, progress).await {
-        Ok(found) => checks.indexes.extend(found),
-        Err(error) if is_damage(&error) => {
-            check.fault(|| format!("its indexes cannot be compared: {}", error.message));
-        }
-        Err(error) => return Err(error),
-    }
-    checks.tables.push(check);
+    checks.tables.push(items::check(db, table, progress).await?);
+    checks.indexes.extend(indexes::check(db, table, progress).await?);
     Ok(())
 }
 

@@ -66,7 +66,7 @@ async fn of_indexes_and_streams() {
 
     remove_one(&data_dir).await;
     let text = said(&check(), 5);
-    assert!(text.contains(", 1 without an item\n  without an item: "), "{text}");
+    assert!(text.contains(", 1 without an item, 0 faults\n  without an item: "), "{text}");
     assert!(text.contains(" 1 faults\n  the item is not what its newest record, 1"), "{text}");
 }
 

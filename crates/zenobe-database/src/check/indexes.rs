@@ -3,14 +3,15 @@
 //! Every item is looked at, and every entry of the index: is each entry there that should be, with what it should
 //! hold, and no other? Others may write meanwhile, and where entries are relayed they come a moment later: so
 //! whatever does not fit is looked at again, and counts only if it still does not fit after [`LOOKS_MAX`] looks
-//! at an item that did not change.
+//! at an item that did not change. Items that cannot be read are passed over, with their entries: they are faults of
+//! the table.
 
 use std::fmt;
 
 use zenobe_model::{EncodedItem, ServiceError};
 use zenobe_storage::{Key, Lane, Read, Row, RowPlace};
 
-use super::{LOOK_AGAIN, LOOKS_MAX, Progress, each_row};
+use super::{LOOK_AGAIN, LOOKS_MAX, Progress, each_row, is_damage};
 use crate::background::can_be_in;
 use crate::catalog::{GlobalIndex, IndexState, LocalIndex, Table};
 use crate::index::{self, IndexEntry};
@@ -29,7 +30,9 @@ pub struct IndexCheck {
     pub missing: u64,
     /// Entries that should not be there.
     pub extra: u64,
-    /// The first of those that do not fit, for a person.
+    /// What cannot be read, or keeps the rest from being compared.
+    pub faults: u64,
+    /// The first of all these, for a person.
     pub named: Vec<String>,
 }
 
@@ -37,7 +40,7 @@ impl IndexCheck {
     /// Whether the index agrees with its table.
     #[must_use]
     pub const fn agrees(&self) -> bool {
-        self.missing == 0 && self.extra == 0
+        self.missing == 0 && self.extra == 0 && self.faults == 0
     }
 
     fn name(&mut self, what: &str, key: &Key) {
@@ -45,14 +48,29 @@ impl IndexCheck {
             format!("{what}: {} {}", key.partition.escape_ascii(), key.sort.escape_ascii())
         });
     }
+
+    /// Notes that stored bytes are damaged, if that is why something was not compared to its end.
+    fn damage(&mut self, compared: Result<(), ServiceError>) -> Result<(), ServiceError> {
+        match compared {
+            Err(error) if is_damage(&error) => {
+                self.faults += 1;
+                super::name(&mut self.named, || {
+                    format!("cannot be compared further: {}", error.message)
+                });
+                Ok(())
+            }
+            compared => compared,
+        }
+    }
 }
 
 impl fmt::Display for IndexCheck {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { table, index, entries, missing, extra, named } = self;
+        let Self { table, index, entries, missing, extra, faults, named } = self;
         writeln!(
             out,
-            "{table}/{index}: {entries} entries, {missing} missing or different, {extra} without an item"
+            "{table}/{index}: {entries} entries, {missing} missing or different, {extra} without an item, \
+             {faults} faults"
         )?;
         named.iter().try_for_each(|fault| writeln!(out, "  {fault}"))
     }
@@ -94,7 +112,7 @@ impl Checked<'_> {
 /// Compares every index of a table that can be read with it.
 ///
 /// # Errors
-/// What the engine answered, or that stored bytes do not decode.
+/// What the engine answered, unless that is that stored bytes are damaged.
 pub(super) async fn check(
     db: &Inner,
     table: &Table,
@@ -108,8 +126,12 @@ pub(super) async fn check(
         let index = checked.name();
         let what = format!("{}/{index}", table.name);
         let mut check = IndexCheck { table: table.name.clone(), index, ..IndexCheck::default() };
-        check_items(db, table, checked, &mut check, &mut |count| progress(&what, count)).await?;
-        check_entries(db, table, checked, &mut check, &mut |count| progress(&what, count)).await?;
+        let mut progress = |count| progress(&what, count);
+        // Where not all items can be read, the entries may be, and tell more.
+        let compared = check_items(db, table, checked, &mut check, &mut progress).await;
+        check.damage(compared)?;
+        let compared = check_entries(db, table, checked, &mut check, &mut progress).await;
+        check.damage(compared)?;
         found.push(check);
     }
     Ok(found)
@@ -124,8 +146,8 @@ async fn check_items(
     progress: &mut (impl FnMut(u64) + Send),
 ) -> Result<(), ServiceError> {
     let look = async |place: RowPlace, row: Row| {
-        let item = write::decode(row.value)?;
-        if let Some(entry) = checked.entry(table, &item)
+        if let Held::Row(item) = Held::of(row)
+            && let Some(entry) = checked.entry(table, &item)
             && !fits(db, table, checked, &place, entry).await?
         {
             check.missing += 1;
@@ -148,22 +170,39 @@ async fn fits(
     for look in 0..LOOKS_MAX {
         let Some(entry) = &expected else { return Ok(true) };
         let held = held_at(db, entry.key.clone()).await?;
-        if held.is_some_and(|held| held.as_map() == entry.value.as_map()) {
+        if matches!(held, Held::Row(held) if held.as_map() == entry.value.as_map()) {
             return Ok(true);
         }
         if look + 1 < LOOKS_MAX {
             db.environment.sleep(LOOK_AGAIN).await;
         }
-        let item = held_at(db, key::item_key(table, place.clone())).await?;
-        expected = item.and_then(|item| checked.entry(table, &item));
+        expected = match held_at(db, key::item_key(table, place.clone())).await? {
+            Held::Row(item) => checked.entry(table, &item),
+            Held::Nothing | Held::Damaged => None,
+        };
     }
     Ok(false)
 }
 
-/// The item or entry with a key as it is.
-async fn held_at(db: &Inner, key: Key) -> Result<Option<EncodedItem>, ServiceError> {
+/// What is under a key.
+enum Held {
+    Nothing,
+    /// Bytes that are no item.
+    Damaged,
+    /// An item or entry.
+    Row(EncodedItem),
+}
+
+impl Held {
+    fn of(row: Row) -> Self {
+        write::decode(row.value).map_or(Self::Damaged, Self::Row)
+    }
+}
+
+/// What is under a key as it is.
+async fn held_at(db: &Inner, key: Key) -> Result<Held, ServiceError> {
     let row = db.engine.get(key, Read::Strong).await.map_err(|error| engine_failure(&error))?;
-    row.map(|row| write::decode(row.value)).transpose()
+    Ok(row.map_or(Held::Nothing, Held::of))
 }
 
 /// Looks for the item of each entry.
@@ -180,19 +219,24 @@ async fn check_entries(
     };
     let lane = checked.lane();
     let look = async |RowPlace { partition, sort }: RowPlace, row: Row| {
+        check.entries += 1;
         let entry = Key { space, partition, lane, sort };
-        let held = write::decode(row.value)?;
+        let Held::Row(held) = Held::of(row) else {
+            check.faults += 1;
+            check.name("not an entry", &entry);
+            return Ok(());
+        };
         if !has_item(db, table, checked, &entry, held).await? {
             check.extra += 1;
             check.name("without an item", &entry);
         }
         Ok(())
     };
-    check.entries = each_row(db, (space, lane), progress, look).await?;
-    Ok(())
+    each_row(db, (space, lane), progress, look).await.map(drop)
 }
 
-/// Whether an entry follows from an item, or is gone as soon as it rests.
+/// Whether an entry follows from an item, or is gone as soon as it rests. Nobody can say of an item that cannot be read
+/// that the entry does not follow from it.
 async fn has_item(
     db: &Inner,
     table: &Table,
@@ -205,8 +249,11 @@ async fn has_item(
         return Ok(false);
     };
     for look in 0..LOOKS_MAX {
-        let item = held_at(db, key::item_key(table, place.clone())).await?;
-        let expected = item.and_then(|item| checked.entry(table, &item));
+        let expected = match held_at(db, key::item_key(table, place.clone())).await? {
+            Held::Row(item) => checked.entry(table, &item),
+            Held::Nothing => None,
+            Held::Damaged => return Ok(true),
+        };
         if expected.is_some_and(|expected| expected.key == *entry) {
             return Ok(true);
         }

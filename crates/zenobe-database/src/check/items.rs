@@ -31,7 +31,7 @@ impl TableCheck {
         self.faults == 0
     }
 
-    pub(super) fn fault(&mut self, what: impl FnOnce() -> String) {
+    fn fault(&mut self, what: impl FnOnce() -> String) {
         self.faults += 1;
         super::name(&mut self.named, what);
     }

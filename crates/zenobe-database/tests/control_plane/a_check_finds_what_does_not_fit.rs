@@ -1,8 +1,9 @@
 //! `check` finds entries that are missing, that hold something else and that have no item; and rows of a table that
-//! hold no item, or that of another key.
+//! hold no item, or that of another key. Damage to one row does not keep the rest from being compared.
 
 use std::sync::Arc;
 
+use zenobe_database::check::IndexCheck;
 use zenobe_storage::{
     Commit, Engine, HashInterval, Key, Lane, Mutation, Outcome, PageLimit, Read, ScanRead, SpaceId,
 };
@@ -86,4 +87,39 @@ async fn rows_that_hold_no_item_or_another_s() {
     assert!(!found.agree() && found.tables[1].is_sound(), "{found}");
     let check = &found.tables[0];
     assert_eq!((check.items, check.faults, check.named.len()), (9, 2, 2), "{check:?}");
+}
+
+#[tokio::test]
+async fn damaged_rows_do_not_end_the_comparison_of_indexes() {
+    let engine = engine().await;
+    let db = open(&engine).await;
+    let mut request = create("Music", "pk:S g:S h:S", "H:pk");
+    request.global_secondary_indexes =
+        Some(vec![gsi("ByG", "H:g", "ALL"), gsi("ByH", "H:h", "ALL")]);
+    create_table(&db, request).await.unwrap();
+    for pk in 0..10 {
+        put(&db, "Music", &format!("pk={pk} g={pk} h={pk}")).await.unwrap();
+    }
+    let nonsense = || Some(bytes::Bytes::from_static(b"no item"));
+    let (items, by_g, by_h) = (SpaceId(16), SpaceId(17), SpaceId(18));
+    let all = entries(engine.as_ref(), items).await;
+    set(&engine, &all[0].0, nonsense()).await;
+    let found = db.check(|_, _| ()).await.unwrap();
+    // The entries of the item that cannot be read may well be right.
+    assert_eq!((found.tables[0].items, found.tables[0].faults), (9, 1), "{found}");
+    assert!(found.indexes.iter().all(|check| check.agrees() && check.entries == 10), "{found}");
+
+    // Of one index the entry of another item is damaged, of the other index one is gone. The attributes of an item
+    // are all the same, and so are the partitions.
+    let partition = &all[1].0.partition;
+    for (space, value) in [(by_g, nonsense()), (by_h, None)] {
+        let entries = entries(engine.as_ref(), space).await;
+        let entry = entries.iter().find(|(key, _)| key.partition == *partition).unwrap();
+        set(&engine, &entry.0, value).await;
+    }
+    let found = db.check(|_, _| ()).await.unwrap();
+    assert_eq!(found.tables[0].faults, 1, "{found}");
+    let counts = |check: &IndexCheck| (check.entries, check.missing, check.extra, check.faults);
+    let counts: Vec<_> = found.indexes.iter().map(counts).collect();
+    assert_eq!(counts, [(10, 1, 0, 1), (9, 1, 0, 0)], "{found}");
 }
