@@ -376,15 +376,17 @@ impl Errors {
             }
             let path = path.then(Step::Value(key));
             match (value, map.null) {
-                (Node::Null, _) if map.value.has_own_fault_for_null() => {}
+                (Node::Null, None) => {}
                 (Node::List(writes), _)
                     if map.tables_of.is_some() && writes.iter().any(is_null) =>
                 {
                     let text = "The batch write request list for a table cannot be null or empty";
                     self.null_text.get_or_insert_with(|| text.to_owned());
                 }
-                (Node::Null, NullValue::Collected) => self.add(path, &map.value, value, NOT_NULL),
-                (Node::Null, NullValue::Saying(before, after)) => {
+                (Node::Null, Some(NullValue::Collected)) => {
+                    self.add(path, &map.value, value, NOT_NULL);
+                }
+                (Node::Null, Some(NullValue::Saying(before, after))) => {
                     self.null_text.get_or_insert_with(|| format!("{before}{key}{after}"));
                 }
                 _ => self.value(path, &map.value, value),

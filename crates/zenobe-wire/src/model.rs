@@ -110,19 +110,14 @@ const EXPRESSION_NAMES: Member = optional(
         min: 0,
         max: MAX,
         tables_of: None,
-        null: NullValue::Saying(
+        null: Some(NullValue::Saying(
             "ExpressionAttributeNames contains invalid value: null for key ",
             "",
-        ),
+        )),
     }),
 );
-const VALUES: Shape = Shape::Map(&MapShape {
-    value: Shape::Value,
-    min: 0,
-    max: MAX,
-    tables_of: None,
-    null: NullValue::Collected,
-});
+const VALUES: Shape =
+    Shape::Map(&MapShape { value: Shape::Value, min: 0, max: MAX, tables_of: None, null: None });
 const EXPRESSION_VALUES: Member = optional("ExpressionAttributeValues", VALUES);
 const VALUE_LIST: Member = optional("AttributeValueList", Shape::List(&Shape::Value, 0, MAX));
 
@@ -134,7 +129,7 @@ const CONDITIONS: Shape = Shape::Map(&MapShape {
     min: 0,
     max: MAX,
     tables_of: None,
-    null: NullValue::Saying("The filter condition for an attribute cannot be null: ", ""),
+    null: Some(NullValue::Saying("The filter condition for an attribute cannot be null: ", "")),
 });
 const EXPECTED: Member = optional(
     "Expected",
@@ -151,10 +146,10 @@ const EXPECTED: Member = optional(
         min: 0,
         max: MAX,
         tables_of: None,
-        null: NullValue::Saying(
+        null: Some(NullValue::Saying(
             "One or more parameter values were invalid: ExpectedAttributeValue must not be null for Attribute: ",
             "",
-        ),
+        )),
     }),
 );
 const UPDATES: Member = optional(
@@ -170,7 +165,7 @@ const UPDATES: Member = optional(
         min: 0,
         max: MAX,
         tables_of: None,
-        null: NullValue::Collected,
+        null: Some(NullValue::Collected),
     }),
 );
 
@@ -304,10 +299,10 @@ const BATCH_GET_ITEM: StructureShape = StructureShape {
                 min: 1,
                 max: 100,
                 tables_of: Some(Operation::BatchGetItem),
-                null: NullValue::Saying(
+                null: Some(NullValue::Saying(
                     "The list of keys in RequestItems for BatchGetItem is required: ",
                     " has empty list",
-                ),
+                )),
             }),
         ),
         RETURN_CAPACITY,
@@ -348,10 +343,10 @@ const BATCH_WRITE_ITEM: StructureShape = StructureShape {
                 min: 1,
                 max: 25,
                 tables_of: Some(Operation::BatchWriteItem),
-                null: NullValue::Saying(
+                null: Some(NullValue::Saying(
                     "The batch write request list for a table cannot be null or empty: ",
                     "",
-                ),
+                )),
             }),
         ),
     ],

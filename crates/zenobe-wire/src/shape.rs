@@ -73,8 +73,9 @@ pub(crate) struct MapShape {
     pub(crate) max: usize,
     /// The operation whose tables the keys name. Without any, it fails in words of its own.
     pub(crate) tables_of: Option<Operation>,
-    /// How a `null` in place of a value is refused.
-    pub(crate) null: NullValue,
+    /// How a `null` in place of a value is refused; `None` where the value says so itself, see
+    /// [`Shape::has_own_fault_for_null`].
+    pub(crate) null: Option<NullValue>,
 }
 
 /// How a `null` is refused in place of a map's value.

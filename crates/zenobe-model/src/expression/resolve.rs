@@ -178,8 +178,23 @@ impl<'a> Checker<'_, 'a> {
     }
 
     /// `size`, the one function that may be an operand, and whatever is wrong with those within it.
-    /// They are resolved from the inside out on a stack of our own: a text may hold hundreds.
     fn size(&mut self, name: &'a str, arguments: Arguments<'a>) -> Result<Operand, ServiceError> {
+        self.function(name, arguments, Self::operand, |checker, name, operands| {
+            let [operand] = checker.exactly(name, operands)?;
+            checker.rule(rules::check_sized(name, &operand))?;
+            Ok(Operand::Size(Box::new(operand)))
+        })
+    }
+
+    /// A function whose arguments may be functions. They are resolved from the inside out on a stack of our own, as a
+    /// text may hold hundreds: `operand` takes what is no function, `apply` a function whose arguments are resolved.
+    fn function<T>(
+        &mut self,
+        name: &'a str,
+        arguments: Arguments<'a>,
+        operand: impl Fn(&mut Self, Node<'a>) -> Result<T, ServiceError>,
+        apply: impl Fn(&Self, &str, Vec<T>) -> Result<T, ServiceError>,
+    ) -> Result<T, ServiceError> {
         let mut open = vec![OpenFunction::new(name, arguments)];
         self.operators += 1;
         loop {
@@ -190,18 +205,16 @@ impl<'a> Checker<'_, 'a> {
                     open.push(OpenFunction::new(name, arguments));
                 }
                 Some(node) => {
-                    let operand = self.operand(node)?;
+                    let operand = operand(self, node)?;
                     function.operands.push(operand);
                 }
                 None => {
                     let (name, operands) = (function.name, std::mem::take(&mut function.operands));
-                    let [operand] = self.exactly(name, operands)?;
-                    self.rule(rules::check_sized(name, &operand))?;
-                    let size = Operand::Size(Box::new(operand));
+                    let applied = apply(self, name, operands)?;
                     open.pop();
                     match open.last_mut() {
-                        Some(outer) => outer.operands.push(size),
-                        None => return Ok(size),
+                        Some(outer) => outer.operands.push(applied),
+                        None => return Ok(applied),
                     }
                 }
             }
@@ -346,41 +359,11 @@ impl<'a> Checker<'_, 'a> {
         match node {
             Node::Path(path) => self.path(&path).map(UpdateOperand::Path),
             Node::Value(word) => Ok(UpdateOperand::Literal(Literal::from(self.value(word)?))),
-            Node::Function(name, arguments) => self.update_function(name, arguments),
+            Node::Function(name, arguments) => {
+                self.function(name, arguments, Self::update_operand, Self::apply_update_function)
+            }
             // The parser has no such operand.
             _ => Err(ServiceError::internal()),
-        }
-    }
-
-    /// A function of an update, those within it first, as [`Checker::size`] does it.
-    fn update_function(
-        &mut self,
-        name: &'a str,
-        arguments: Arguments<'a>,
-    ) -> Result<UpdateOperand, ServiceError> {
-        let mut open = vec![OpenFunction::new(name, arguments)];
-        self.operators += 1;
-        loop {
-            let Some(function) = open.last_mut() else { return Err(ServiceError::internal()) };
-            match function.arguments.next() {
-                Some(Node::Function(name, arguments)) => {
-                    self.operators += 1;
-                    open.push(OpenFunction::new(name, arguments));
-                }
-                Some(node) => {
-                    let operand = self.update_operand(node)?;
-                    function.operands.push(operand);
-                }
-                None => {
-                    let (name, operands) = (function.name, std::mem::take(&mut function.operands));
-                    let value = self.apply_update_function(name, operands)?;
-                    open.pop();
-                    match open.last_mut() {
-                        Some(outer) => outer.operands.push(value),
-                        None => return Ok(value),
-                    }
-                }
-            }
         }
     }
 

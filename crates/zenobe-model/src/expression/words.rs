@@ -89,6 +89,8 @@ fn check_condition_function(
     Ok(())
 }
 
+/// Recurses into `if_not_exists` alone: `list_append` within a function is refused, and so is every other name before
+/// its arguments are looked at. A text holds at most 273 of that one, of which each takes 15 bytes, so the stack does.
 pub(super) fn check_update_words(node: &Node<'_>, place: Place) -> Result<(), ServiceError> {
     let kind = ExpressionKind::Update;
     match node {
