@@ -286,3 +286,25 @@ impl Drop for Registered<'_> {
         self.registry.metrics.connection_closed();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_does_not_give_a_first_request_more_time() {
+        // Later than any clock of a test says.
+        let since_ms = 1 << 40;
+        let head_after = |phase| {
+            let state = ConnectionState::default();
+            state.phase.store(ConnectionState::pack(phase, since_ms), Ordering::Relaxed);
+            state.enter_head();
+            ConnectionState::unpack(state.phase.load(Ordering::Relaxed))
+        };
+        assert_eq!(head_after(Phase::Fresh), (Phase::Head, since_ms));
+        assert_eq!(head_after(Phase::Head), (Phase::Head, since_ms));
+        assert_eq!(head_after(Phase::Handling), (Phase::Handling, since_ms));
+        let (phase, began_ms) = head_after(Phase::Idle);
+        assert!(phase == Phase::Head && began_ms < since_ms, "{began_ms}");
+    }
+}
