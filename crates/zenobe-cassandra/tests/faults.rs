@@ -362,23 +362,32 @@ async fn check(engine: &dyn Engine, oracle: &Oracle) {
     assert_eq!(logged, expected_log);
 }
 
+/// An instance as stored, for who reads of a failure: instance, fenced, alive, last, taker.
+type Stored = (Bytes, Option<bool>, Option<bool>, Option<i64>, Option<Bytes>);
+
+async fn instances(cluster: &Cluster, keyspace: &str) -> Result<Vec<Stored>, String> {
+    let columns = "instance, fenced, alive, last, taker";
+    let select = format!("SELECT {columns} FROM {keyspace}.instances");
+    let answer = cluster.session().query_unpaged(select, ()).await;
+    let rows = answer.map_err(|error| error.to_string())?.into_rows_result().unwrap();
+    Ok(rows.rows().unwrap().map(Result::unwrap).collect())
+}
+
 /// Waits until what dead processes left is finished, and says what the living ones counted.
 async fn settle_down(cluster: &Cluster, keyspace: &str, engines: &[Arc<dyn Engine>]) {
     let begun = monotonic();
     loop {
-        let select = format!("SELECT instance FROM {keyspace}.instances");
-        let rows = cluster.session().query_unpaged(select, ()).await;
-        let instances = rows.map_or(usize::MAX, |rows| rows.into_rows_result().unwrap().rows_num());
+        let instances = instances(cluster, keyspace).await;
         let unfinished: u64 = engines
             .iter()
             .map(|engine| figure(engine.as_ref(), "cassandra_commits_unfinished"))
             .sum();
         let waited = monotonic() - begun;
-        if instances <= engines.len() && unfinished == 0 {
+        if instances.as_ref().is_ok_and(|all| all.len() <= engines.len()) && unfinished == 0 {
             say(&format!("what was left was finished after {} s\n", waited.as_secs()));
             return;
         }
-        assert!(waited < FINISHED_MAX, "{instances} instances, {unfinished} commits unfinished");
+        assert!(waited < FINISHED_MAX, "{unfinished} commits unfinished, {instances:#?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -390,6 +399,11 @@ fn nothing_is_lost_though_nodes_and_processes_die() {
         say("SKIPPED: tests of faults need three nodes: cluster/cluster run 3 cargo test …\n");
         return;
     }
+    // What the processes complain of tells why, should they not get through.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .init();
     let name = "faults";
     let keyspace = cluster.keyspace(name);
     cluster.block_on(Box::pin(async {
