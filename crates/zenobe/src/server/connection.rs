@@ -86,18 +86,23 @@ impl<S: Service> Connections<S> {
     {
         match protocol {
             Protocol::Http1 => {
-                let stream = Watched { stream, state: state.clone() };
+                let stream = Watched { stream, notes: Http1Notes(state.clone()) };
                 self.speak_http1(TokioIo::new(stream), state).await;
             }
             Protocol::Http2 => {
-                let stream = Http2Watched::new(stream, state.clone());
+                let preface_bytes_left = HTTP2_PREFACE_BYTES;
+                let notes = Http2Notes { state: state.clone(), preface_bytes_left };
+                let stream = Watched { stream, notes };
                 self.speak_http2(TokioIo::new(stream), state).await;
             }
         }
     }
 
-    async fn speak_http1<T>(&self, stream: TokioIo<Watched<T>>, state: Arc<ConnectionState>)
-    where
+    async fn speak_http1<T>(
+        &self,
+        stream: TokioIo<Watched<T, Http1Notes>>,
+        state: Arc<ConnectionState>,
+    ) where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = service_fn(|request: hyper::Request<Incoming>| {
@@ -119,8 +124,11 @@ impl<S: Service> Connections<S> {
         drive(connection, &state, |connection| connection.graceful_shutdown()).await;
     }
 
-    async fn speak_http2<T>(&self, stream: TokioIo<Http2Watched<T>>, state: Arc<ConnectionState>)
-    where
+    async fn speak_http2<T>(
+        &self,
+        stream: TokioIo<Watched<T, Http2Notes>>,
+        state: Arc<ConnectionState>,
+    ) where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = service_fn(|request: hyper::Request<Incoming>| {
@@ -277,13 +285,23 @@ async fn sniff(stream: &TcpStream) -> io::Result<Protocol> {
     }
 }
 
-/// A stream of HTTP/1.1 that notes when its connection changes phase.
-struct Watched<T> {
+/// A stream whose bytes tell what its connection does.
+struct Watched<T, N> {
     stream: T,
-    state: Arc<ConnectionState>,
+    notes: N,
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
+/// What is noted of a connection by its bytes.
+trait Notes: Unpin {
+    /// Some bytes came.
+    fn came(&mut self, count: usize);
+    /// The client took some of a response, or does not take it now.
+    fn wrote(&self, written: &Poll<io::Result<usize>>);
+    /// All that was written is on its way.
+    fn flushed(&self) {}
+}
+
+impl<T: AsyncRead + Unpin, N: Notes> AsyncRead for Watched<T, N> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -291,33 +309,23 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.state.enter_head();
+        let count = buffer.filled().len() - before;
+        if count > 0 {
+            self.notes.came(count);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<T: AsyncWrite + Unpin> Watched<T> {
-    /// Notes that the client took some of a response.
-    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(_)) = written
-            && self.state.phase() != Phase::Handling
-        {
-            self.state.enter(Phase::Writing);
-        }
-        written
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: AsyncWrite + Unpin, N: Notes> AsyncWrite for Watched<T, N> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.wrote(written)
+        self.notes.wrote(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -326,7 +334,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.wrote(written)
+        self.notes.wrote(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -335,96 +344,68 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-        if self.state.phase() == Phase::Writing {
-            self.state.enter(Phase::Idle);
-        }
+        self.notes.flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// Of HTTP/1.1, where each byte belongs to a request or its response: the phases.
+struct Http1Notes(Arc<ConnectionState>);
+
+impl Notes for Http1Notes {
+    fn came(&mut self, _: usize) {
+        self.0.enter_head();
+    }
+
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(_)) = written
+            && self.0.phase() != Phase::Handling
+        {
+            self.0.enter(Phase::Writing);
+        }
+    }
+
+    fn flushed(&self) {
+        if self.0.phase() == Phase::Writing {
+            self.0.enter(Phase::Idle);
+        }
     }
 }
 
 /// What a client of HTTP/2 sends first. Source: RFC 9113, section 3.4.
 const HTTP2_PREFACE_BYTES: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
 
-/// A stream of HTTP/2. What its bytes mean cannot be seen here: settings, pings and windows come and go while
+/// Of HTTP/2. What its bytes mean cannot be seen here: settings, pings and windows come and go while
 /// there is no request. So requests alone say whether the connection is idle, and this notes only that the
 /// preface is there, and for how long the client takes nothing. Heads that do not arrive in full keep
 /// the client from answering pings, which ends the connection.
-struct Http2Watched<T> {
-    stream: T,
+struct Http2Notes {
     state: Arc<ConnectionState>,
     preface_bytes_left: usize,
 }
 
-impl<T> Http2Watched<T> {
-    const fn new(stream: T, state: Arc<ConnectionState>) -> Self {
-        Self { stream, state, preface_bytes_left: HTTP2_PREFACE_BYTES }
+impl Notes for Http2Notes {
+    fn came(&mut self, count: usize) {
+        if self.preface_bytes_left > 0 {
+            self.preface_bytes_left = self.preface_bytes_left.saturating_sub(count);
+            if self.preface_bytes_left == 0 {
+                self.state.enter(Phase::Idle);
+            }
+        } else {
+            self.state.progress();
+        }
     }
 
-    /// Notes whether the client takes what it is sent.
-    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match (&written, self.state.phase()) {
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        match (written, self.state.phase()) {
             (Poll::Pending, Phase::Idle) => self.state.enter(Phase::Writing),
             (Poll::Ready(Ok(_)), Phase::Writing) => self.state.enter(Phase::Idle),
             (Poll::Ready(Ok(_)), _) => self.state.progress(),
             (Poll::Pending | Poll::Ready(Err(_)), _) => {}
         }
-        written
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Http2Watched<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        let came = buffer.filled().len() - before;
-        if self.preface_bytes_left > 0 {
-            self.preface_bytes_left = self.preface_bytes_left.saturating_sub(came);
-            if self.preface_bytes_left == 0 {
-                self.state.enter(Phase::Idle);
-            }
-        } else if came > 0 {
-            self.state.progress();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Http2Watched<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.wrote(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.wrote(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
