@@ -1,6 +1,5 @@
 //! Query and Scan: what they read, and the rules that depend on the table and its indexes.
 
-use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -304,10 +303,11 @@ fn needs_fetch(
         return Ok(true);
     }
     let wanted = read.projection.iter().flat_map(Projection::top_level_names);
-    let missing = missing_names(table, source, projection, wanted);
+    let mut missing = missing_names(table, source, projection, wanted);
     if missing.is_empty() {
         return Ok(false);
     }
+    missing.sort_unstable();
     if global {
         return Err(ServiceError::validation(format!(
             "One or more parameter values were invalid: Global secondary index {name} does not project [{}]",
@@ -331,26 +331,31 @@ fn check_filter_projected(
     };
     let paths = filter.paths();
     let roots = paths.iter().map(|path| path.root.as_str());
-    let missing = missing_names(table, source, projection, roots);
+    let mut missing = missing_names(table, source, projection, roots);
     if missing.is_empty() {
         return Ok(());
     }
+    missing.sort_unstable();
     Err(ServiceError::validation(format!(
         "One or more parameter values were invalid: Secondary index {name} does not project one or more filter attributes: [{}]",
         missing.join(", ")
     )))
 }
 
-/// The attributes that are wanted and an index does not hold, ascending.
-fn missing_names<'a>(
+/// The attributes that are wanted and an index does not hold, each once, in the order in which they are wanted.
+pub(super) fn missing_names<'a>(
     table: &Table,
     source: Source<'_>,
     projection: &IndexProjection,
     wanted: impl Iterator<Item = &'a str>,
-) -> Vec<String> {
-    let missing: BTreeSet<&str> =
-        wanted.filter(|name| !holds(table, source, projection, name)).collect();
-    missing.into_iter().map(str::to_owned).collect()
+) -> Vec<&'a str> {
+    let mut missing = Vec::new();
+    for name in wanted {
+        if !missing.contains(&name) && !holds(table, source, projection, name) {
+            missing.push(name);
+        }
+    }
+    missing
 }
 
 /// Whether an index with this projection holds an attribute.

@@ -19,7 +19,7 @@ use zenobe_model::{AttributeValue, Item, ServiceError};
 use zenobe_storage::{Direction, HashInterval, RowPlace, SortBound};
 
 use super::super::capacity;
-use super::super::query::{holds, sort_interval};
+use super::super::query::{holds, missing_names, sort_interval};
 use super::key_type_mismatch;
 use super::token::{self, Position, Scope};
 use crate::catalog::{IndexProjection, KeyAttribute, Table};
@@ -238,13 +238,8 @@ fn needs_fetch(
     let (Some((name, projection)), Some(columns)) = (projection_of(source), columns) else {
         return Ok(false);
     };
-    let mut missing: Vec<&str> = Vec::new();
-    for path in columns.paths() {
-        let root = path.root.as_str();
-        if !missing.contains(&root) && !holds(table, source, projection, root) {
-            missing.push(root);
-        }
-    }
+    let roots = columns.paths().map(|path| path.root.as_str());
+    let missing = missing_names(table, source, projection, roots);
     if !missing.is_empty() && matches!(source, Source::Global(_)) {
         return Err(ServiceError::validation(format!(
             "One or more parameter values were invalid: Global secondary index {name} does not project [{}]",
