@@ -10,18 +10,17 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use bytes::BufMut as _;
-use xxhash_rust::xxh3::xxh3_64;
 use zenobe_storage::{EngineError, EngineResult};
 
-use crate::log::frame::{read_u32, read_u64};
+use crate::log::frame::{body_of, push_hash, read_u32};
 use crate::spaces::Spaces;
 
 /// The version of everything that this crate writes.
 pub(crate) const FORMAT: u32 = 1;
 const MAGIC: &[u8; 8] = b"ZNBMANIF";
 const NAME: &str = "MANIFEST";
-/// The hash at the end: every format has it.
-const HASH_BYTES: usize = 8;
+/// The seed of the hash at the end, which every format has.
+const SEED: u64 = 0;
 
 /// The contents of the manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +45,7 @@ impl Manifest {
         if bytes.starts_with(MAGIC)
             && let Some(format) = read_u32(&bytes, 8)
             && format > FORMAT
-            && is_whole(&bytes)
+            && body_of(&bytes, SEED).is_some()
         {
             return Err(EngineError::Unavailable(format!(
                 "the data directory {} has format {format}, written by a newer version; this one reads up to format {FORMAT}",
@@ -59,11 +58,11 @@ impl Manifest {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        if !is_whole(bytes) || !bytes.starts_with(MAGIC) || read_u32(bytes, 8)? != FORMAT {
+        let body = body_of(bytes, SEED).filter(|body| body.starts_with(MAGIC))?;
+        if read_u32(body, 8)? != FORMAT {
             return None;
         }
-        let mut words = bytes
-            .get(..bytes.len().checked_sub(HASH_BYTES)?)?
+        let mut words = body
             .get(16..)?
             .chunks_exact(8)
             .map(|word| word.try_into().map_or(0, u64::from_le_bytes));
@@ -108,8 +107,7 @@ impl Manifest {
             out.put_u64_le(shard);
             out.put_u64_le(lsn);
         }
-        let hash = xxh3_64(&out);
-        out.put_u64_le(hash);
+        push_hash(&mut out, SEED);
         out
     }
 }
@@ -146,11 +144,6 @@ impl ManifestFile {
         self.current = next;
         Ok(())
     }
-}
-
-fn is_whole(bytes: &[u8]) -> bool {
-    let split = bytes.len().checked_sub(HASH_BYTES).and_then(|end| bytes.split_at_checked(end));
-    split.is_some_and(|(body, hash)| read_u64(hash, 0) == Some(xxh3_64(body)))
 }
 
 fn replace(directory: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -321,6 +321,20 @@ fn read_u16(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(bytes.get(at..at.checked_add(2)?)?.try_into().ok()?))
 }
 
+/// Appends the hash of what is there, as [`body_of`] expects it.
+pub fn push_hash(out: &mut Vec<u8>, seed: u64) {
+    let hash = xxh3_64_with_seed(out, seed);
+    out.put_u64_le(hash);
+}
+
+/// What is before the hash at the end, XXH3-64 with this seed; `None` when the hash is not that of it. With 0 as
+/// the seed it is the hash without one.
+#[must_use]
+pub fn body_of(bytes: &[u8], seed: u64) -> Option<&[u8]> {
+    let (body, hash) = bytes.split_at_checked(bytes.len().checked_sub(8)?)?;
+    (read_u64(hash, 0)? == xxh3_64_with_seed(body, seed)).then_some(body)
+}
+
 /// Reads a little-endian u32 at `at`.
 #[must_use]
 pub fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {

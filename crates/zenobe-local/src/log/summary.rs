@@ -11,10 +11,9 @@
 //! everything before, seeded with the segment's seed.
 
 use bytes::BufMut as _;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Segment;
-use super::frame::read_u64;
+use super::frame::{body_of, push_hash};
 use super::io::LogDirectory;
 use super::records::{Point, RecordIndex, ShardPoints};
 
@@ -104,16 +103,12 @@ impl Summary {
                 out.put_u64_le(point.offset);
             }
         }
-        let hash = xxh3_64_with_seed(&out, seed);
-        out.put_u64_le(hash);
+        push_hash(&mut out, seed);
         out
     }
 
     fn decode(bytes: &[u8], seed: u64) -> Option<Self> {
-        let (body, hash) = bytes.split_at_checked(bytes.len().checked_sub(8)?)?;
-        if !body.starts_with(MAGIC) || read_u64(hash, 0)? != xxh3_64_with_seed(body, seed) {
-            return None;
-        }
+        let body = body_of(bytes, seed).filter(|body| body.starts_with(MAGIC))?;
         let words = body.get(8..)?.chunks_exact(8);
         let mut words = words.map(|word| word.try_into().map_or(0, u64::from_le_bytes));
         let mut summary = Self {

@@ -9,9 +9,8 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::BufMut as _;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::frame::read_u64;
+use super::frame::{body_of, push_hash, read_u64};
 use super::io::{LogDirectory, LogFile};
 
 /// The file's name, in the directory of the log.
@@ -80,15 +79,13 @@ fn encode(lsn: u64, salt: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(LENGTH);
     out.extend_from_slice(MAGIC);
     out.put_u64_le(lsn);
-    let hash = xxh3_64_with_seed(&out, salt);
-    out.put_u64_le(hash);
+    push_hash(&mut out, salt);
     out
 }
 
 fn decode(bytes: &[u8], salt: u64) -> Option<u64> {
-    let (body, hash) = bytes.split_at_checked(LENGTH - 8)?;
-    let holds = body.starts_with(MAGIC) && read_u64(hash, 0)? == xxh3_64_with_seed(body, salt);
-    if holds { read_u64(body, 8) } else { None }
+    let body = body_of(bytes, salt)?;
+    if body.starts_with(MAGIC) { read_u64(body, 8) } else { None }
 }
 
 #[cfg(test)]
