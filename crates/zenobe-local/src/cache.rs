@@ -18,7 +18,8 @@ use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use crate::digest::Digest;
-use crate::partitions::Partition;
+use crate::partitions::{Partition, PartitionKey};
+use crate::read::Seen;
 use crate::view::Found;
 
 const ENTRY_OVERHEAD_BYTES: u64 = 166;
@@ -121,18 +122,20 @@ impl ItemCache {
         }
     }
 
-    /// The partition that is kept under a digest, whichever it is, and whether or not it is current.
-    pub(crate) fn partition(&self, digest: Digest) -> Option<Arc<Partition>> {
-        match self.kept.as_ref()?.get(&digest)? {
-            Kept::Partition(partition) => Some(partition),
-            Kept::Row { .. } => None,
+    /// The partition, whether or not it is current.
+    pub(crate) fn partition(&self, key: &PartitionKey) -> Option<Arc<Partition>> {
+        match self.kept.as_ref()?.get(&key.digest)? {
+            Kept::Partition(kept) if kept.prefix == key.prefix => Some(kept),
+            Kept::Partition(_) | Kept::Row { .. } => None,
         }
     }
 
-    /// Puts a partition in.
-    pub(crate) fn fill_partition(&self, digest: Digest, partition: Arc<Partition>) {
-        if let Some(kept) = &self.kept {
-            kept.insert(digest, Kept::Partition(partition));
+    /// Puts a partition in, unless it is too large.
+    pub(crate) fn fill_partition(&self, key: &PartitionKey, seen: &Seen) {
+        if let Some(kept) = &self.kept
+            && let Some(partition) = Partition::of(key, seen)
+        {
+            kept.insert(key.digest, Kept::Partition(Arc::new(partition)));
         }
     }
 

@@ -8,7 +8,6 @@
 //! becomes visible; what was read as of an LSN is current as long as its stripe has no later one.
 
 use std::ops::Bound;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
@@ -48,9 +47,9 @@ fn stripe(physical_key: &[u8]) -> usize {
 /// The rows of a partition as of an LSN.
 #[derive(Debug)]
 pub(crate) struct Partition {
-    prefix: Bytes,
+    pub(crate) prefix: Bytes,
     /// They have all commits up to this LSN.
-    as_of_lsn: u64,
+    pub(crate) as_of_lsn: u64,
     /// The last LSN that they depend on, deletions included.
     pub(crate) newest_lsn: u64,
     rows: Box<[(RowPlace, Row)]>,
@@ -59,10 +58,14 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    /// Copies rows next to each other.
-    fn of(key: &PartitionKey, seen: &Seen) -> Self {
+    /// Copies the rows of a read of a whole partition next to each other; `None` if they are too many to be kept.
+    pub(crate) fn of(key: &PartitionKey, seen: &Seen) -> Option<Self> {
         let rows = &seen.page.rows;
-        let length = bytes_of(rows);
+        let length = rows.iter().map(|(place, row)| place.sort.len() + row.value.len()).sum();
+        let bytes = length + rows.len() * ROW_OVERHEAD_BYTES;
+        if bytes > KEPT_BYTES_MAX {
+            return None;
+        }
         let mut copied = BytesMut::with_capacity(length);
         for (place, row) in rows {
             copied.extend_from_slice(&place.sort);
@@ -76,13 +79,13 @@ impl Partition {
             let place = RowPlace { partition: partition.clone(), sort };
             (place, Row { version: row.version, value })
         };
-        Self {
+        Some(Self {
             prefix: key.prefix.clone(),
             as_of_lsn: seen.as_of_lsn,
             newest_lsn: seen.newest_lsn,
             rows: rows.iter().map(copy).collect(),
-            bytes: length + rows.len() * ROW_OVERHEAD_BYTES,
-        }
+            bytes,
+        })
     }
 
     /// The page of a read of this partition.
@@ -115,11 +118,6 @@ impl Partition {
             Bound::Excluded(sort) => self.rows.partition_point(|(place, _)| place.sort < *sort),
         }
     }
-}
-
-/// What rows take next to each other.
-fn bytes_of(rows: &[(RowPlace, Row)]) -> usize {
-    rows.iter().map(|(place, row)| place.sort.len() + row.value.len()).sum()
 }
 
 /// What was written to partitions, and which were asked for lately.
@@ -157,26 +155,18 @@ impl Partitions {
         (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
     }
 
-    /// Whether a kept partition is this one, and nothing was written to it since.
-    pub(crate) fn is_current(&self, key: &PartitionKey, kept: &Partition) -> bool {
-        kept.prefix == key.prefix && self.is_unwritten(key, kept.as_of_lsn)
-    }
-
-    fn is_unwritten(&self, key: &PartitionKey, since_lsn: u64) -> bool {
+    /// Whether nothing was written to a partition since an LSN.
+    pub(crate) fn is_unwritten(&self, key: &PartitionKey, since_lsn: u64) -> bool {
         let written = self.written.get(key.stripe);
         written.is_some_and(|lsn| lsn.load(Ordering::Acquire) <= since_lsn)
     }
 
-    /// What to keep of a read of a whole partition: nothing the first time, for most are never asked for
-    /// again.
-    pub(crate) fn worth_keeping(&self, key: &PartitionKey, seen: &Seen) -> Option<Arc<Partition>> {
+    /// Whether a read of a whole partition as of an LSN is worth keeping: not the first time, for most are never
+    /// asked for again, nor if it is out of date already.
+    pub(crate) fn is_worth_keeping(&self, key: &PartitionKey, as_of_lsn: u64) -> bool {
         let tag = key.digest.high();
-        let asked = self.asked.get(key.digest.low() % STRIPES)?;
-        if asked.swap(tag, Ordering::Relaxed) != tag || !self.is_unwritten(key, seen.as_of_lsn) {
-            return None;
-        }
-        let rows = &seen.page.rows;
-        let bytes = bytes_of(rows) + rows.len() * ROW_OVERHEAD_BYTES;
-        (bytes <= KEPT_BYTES_MAX).then(|| Arc::new(Partition::of(key, seen)))
+        let asked = self.asked.get(key.digest.low() % STRIPES);
+        asked.is_some_and(|asked| asked.swap(tag, Ordering::Relaxed) == tag)
+            && self.is_unwritten(key, as_of_lsn)
     }
 }

@@ -247,9 +247,12 @@ impl Core {
         };
         let is_whole = from_start && range.to == Bound::Unbounded && seen.page.end;
         let forward = range.direction == Direction::Forward;
-        if is_whole && forward && !matches!(level, Level::At(..)) {
-            let kept = self.partitions.worth_keeping(&key, &seen);
-            kept.into_iter().for_each(|kept| self.cache.fill_partition(key.digest, kept));
+        if is_whole
+            && forward
+            && !matches!(level, Level::At(..))
+            && self.partitions.is_worth_keeping(&key, seen.as_of_lsn)
+        {
+            self.cache.fill_partition(&key, &seen);
         }
         self.wait_for(&read, seen.newest_lsn).await?;
         Ok(seen.page)
@@ -262,8 +265,8 @@ impl Core {
             Level::Durable => kept.newest_lsn <= self.durable.lsn(),
             Level::At(..) => false,
         };
-        let kept = self.cache.partition(key.digest);
-        let kept = kept.filter(|kept| self.partitions.is_current(key, kept) && readable(kept));
+        let current = |kept: &Arc<Partition>| self.partitions.is_unwritten(key, kept.as_of_lsn);
+        let kept = self.cache.partition(key).filter(|kept| current(kept) && readable(kept));
         self.partitions.count(kept.is_some());
         kept
     }
