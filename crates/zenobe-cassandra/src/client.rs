@@ -375,6 +375,14 @@ impl Client {
         self.session.prepare(text).await.map_err(|error| sort_prepare(&error))
     }
 
+    /// Prepares a statement on one partition. Its key is bound, or the driver would not know the partition's replicas
+    /// and ask any node.
+    pub(crate) async fn prepare_keyed(&self, text: String) -> Result<PreparedStatement, Failure> {
+        let prepared = self.prepare(text).await?;
+        debug_assert!(prepared.is_token_aware(), "no key is bound: {}", prepared.get_statement());
+        Ok(prepared)
+    }
+
     /// Runs a statement whose repetition changes nothing, and returns all of its rows.
     pub(crate) async fn run(
         &self,

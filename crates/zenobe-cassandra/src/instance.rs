@@ -26,6 +26,7 @@ use crate::client::Bind;
 use crate::core::{Core, Verdict, verdict};
 use crate::figures::Kind;
 use crate::node::any_instance;
+use crate::schema::REGISTRY;
 
 /// How often a heartbeat is sent.
 pub(crate) const BEAT: Duration = Duration::from_secs(2);
@@ -98,8 +99,8 @@ impl Core {
         let id = Bind::Blob(instance.id.clone());
         let expected = if state.registered { Bind::Flag(false) } else { Bind::Null };
         let batch = vec![
-            (&self.own.instances.beat, vec![Bind::Big(last), id.clone(), expected]),
-            (&self.own.instances.alive, vec![Bind::Int(ALIVE_S), id]),
+            (&self.own.instances.beat, vec![Bind::Big(last), REGISTRY, id.clone(), expected]),
+            (&self.own.instances.alive, vec![Bind::Int(ALIVE_S), REGISTRY, id]),
         ];
         match self.client.conditional(Kind::Registry, batch).await.and_then(verdict) {
             Ok(Verdict::Applied) => {
@@ -136,7 +137,7 @@ impl Core {
         if !instance.is_registered() {
             return;
         }
-        let values = vec![Bind::Blob(instance.id.clone()), Bind::Flag(false)];
+        let values = vec![REGISTRY, Bind::Blob(instance.id.clone()), Bind::Flag(false)];
         let batch = vec![(&self.own.instances.remove, values)];
         if let Err(failure) = self.client.conditional(Kind::Registry, batch).await {
             tracing::info!(?failure, "the instance was not removed; others will do it");

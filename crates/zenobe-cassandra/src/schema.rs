@@ -17,8 +17,11 @@
 use scylla::statement::prepared::PreparedStatement;
 use zenobe_storage::SpaceId;
 
-use crate::client::{Client, Failure};
+use crate::client::{Bind, Client, Failure};
 
+/// The key of the one partition that `spaces` and `instances` have. It is bound like any key, so that the driver knows
+/// the partition's replicas.
+pub(crate) const REGISTRY: Bind = Bind::Small(0);
 /// The lane of a partition's header row, before all others.
 pub(crate) const HEADER_LANE: i16 = -1;
 /// The lane of the traces of commits whose records are not marked in the log yet, after all others.
@@ -223,7 +226,7 @@ pub(crate) struct LogTable {
 
 impl LogTable {
     async fn prepare(client: &Client, ks: &str) -> Result<Self, Failure> {
-        let prepare = |text: String| client.prepare(text);
+        let prepare = |text: String| client.prepare_keyed(text);
         let clock =
             format!("UPDATE {ks}.log SET clock = ? WHERE shard = ? AND position = 0 IF clock");
         Ok(Self {
@@ -269,21 +272,21 @@ impl LogTable {
 
 /// The prepared statements of the tables `instances` and `marks`.
 pub(crate) struct InstanceTables {
-    /// last, instance, expected fence: the part of a heartbeat that stays.
+    /// last, registry, instance, expected fence: the part of a heartbeat that stays.
     pub(crate) beat: PreparedStatement,
-    /// ttl, instance: the part that ends.
+    /// ttl, registry, instance: the part that ends.
     pub(crate) alive: PreparedStatement,
-    /// All instances: instance, alive, fenced, last, taker.
+    /// registry: of all instances instance, alive, fenced, last, taker.
     pub(crate) all: PreparedStatement,
-    /// instance: fences one that is not alive and that nobody takes over.
+    /// registry, instance: fences one that is not alive and that nobody takes over.
     pub(crate) fence: PreparedStatement,
-    /// ttl, taker, instance: says who takes it over.
+    /// ttl, taker, registry, instance: says who takes it over.
     pub(crate) take: PreparedStatement,
-    /// ttl, taker, instance, expected taker
+    /// ttl, taker, registry, instance, expected taker
     pub(crate) retake: PreparedStatement,
-    /// instance, expected fence
+    /// registry, instance, expected fence
     pub(crate) remove: PreparedStatement,
-    /// instance, expected taker
+    /// registry, instance, expected taker
     pub(crate) remove_taken: PreparedStatement,
     /// instance, bucket, space, incarnation, part, since, timestamp
     pub(crate) mark: PreparedStatement,
@@ -295,8 +298,8 @@ pub(crate) struct InstanceTables {
 
 impl InstanceTables {
     async fn prepare(client: &Client, ks: &str) -> Result<Self, Failure> {
-        let prepare = |text: String| client.prepare(text);
-        let row = "WHERE registry = 0 AND instance = ?";
+        let prepare = |text: String| client.prepare_keyed(text);
+        let row = "WHERE registry = ? AND instance = ?";
         let take = format!("UPDATE {ks}.instances USING TTL ? SET taker = ? {row}");
         let bucket = "WHERE instance = ? AND bucket = ?";
         Ok(Self {
@@ -307,7 +310,7 @@ impl InstanceTables {
             alive: prepare(format!("UPDATE {ks}.instances USING TTL ? SET alive = true {row}"))
                 .await?,
             all: prepare(format!(
-                "SELECT instance, alive, fenced, last, taker FROM {ks}.instances WHERE registry = 0"
+                "SELECT instance, alive, fenced, last, taker FROM {ks}.instances WHERE registry = ?"
             ))
             .await?,
             fence: prepare(format!(
@@ -335,15 +338,15 @@ impl InstanceTables {
 
 /// The prepared statements of the engine's own tables.
 pub(crate) struct OwnTables {
-    /// All spaces: space, incarnation, state.
+    /// registry: of all spaces space, incarnation, state.
     pub(crate) spaces: PreparedStatement,
-    /// space: incarnation, state
+    /// registry, space: incarnation, state
     pub(crate) space: PreparedStatement,
-    /// space, incarnation, state
+    /// registry, space, incarnation, state
     pub(crate) space_insert: PreparedStatement,
-    /// state, space, expected incarnation, expected state
+    /// state, registry, space, expected incarnation, expected state
     pub(crate) space_state: PreparedStatement,
-    /// space, expected incarnation
+    /// registry, space, expected incarnation
     pub(crate) space_delete: PreparedStatement,
     /// id, instance, ttl
     pub(crate) node_claim: PreparedStatement,
@@ -359,17 +362,17 @@ pub(crate) struct OwnTables {
 
 impl OwnTables {
     pub(crate) async fn prepare(client: &Client, keyspace: &str) -> Result<Self, Failure> {
-        let prepare = |text: String| client.prepare(text);
+        let prepare = |text: String| client.prepare_keyed(text);
         let ks = keyspace;
-        let space = "WHERE registry = 0 AND space = ?";
+        let space = "WHERE registry = ? AND space = ?";
         Ok(Self {
             spaces: prepare(format!(
-                "SELECT space, incarnation, state FROM {ks}.spaces WHERE registry = 0"
+                "SELECT space, incarnation, state FROM {ks}.spaces WHERE registry = ?"
             ))
             .await?,
             space: prepare(format!("SELECT incarnation, state FROM {ks}.spaces {space}")).await?,
             space_insert: prepare(format!(
-                "INSERT INTO {ks}.spaces (registry, space, incarnation, state) VALUES (0, ?, ?, ?) \
+                "INSERT INTO {ks}.spaces (registry, space, incarnation, state) VALUES (?, ?, ?, ?) \
                  IF NOT EXISTS"
             ))
             .await?,

@@ -17,7 +17,7 @@ use zenobe_storage::{EngineError, EngineResult, SpaceId};
 use crate::client::{Answer, Bind, Failure, Freshness};
 use crate::core::{Core, Verdict, number, ordered, verdict};
 use crate::figures::Kind;
-use crate::schema::{Table, TableName, create_space_table, drop_space_table};
+use crate::schema::{REGISTRY, Table, TableName, create_space_table, drop_space_table};
 
 const MAKING: i16 = 1;
 const READY: i16 = 2;
@@ -38,7 +38,7 @@ fn corrupt(what: &str) -> EngineError {
 
 impl Core {
     async fn registered(&self, space: SpaceId) -> EngineResult<Option<Registered>> {
-        let values = vec![Bind::Big(ordered(space.0))];
+        let values = vec![REGISTRY, Bind::Big(ordered(space.0))];
         let answer =
             self.client.run(Kind::Registry, &self.own.space, Freshness::Serial, values).await;
         let Some(rows) = answer.map_err(Failure::error)? else { return Ok(None) };
@@ -110,7 +110,8 @@ impl Core {
 
     async fn insert_space(&self, space: SpaceId) -> EngineResult<bool> {
         let incarnation = self.next_version()?;
-        let values = vec![Bind::Big(ordered(space.0)), Bind::Big(incarnation), Bind::Small(MAKING)];
+        let space = Bind::Big(ordered(space.0));
+        let values = vec![REGISTRY, space, Bind::Big(incarnation), Bind::Small(MAKING)];
         self.step(&self.own.space_insert, values).await
     }
 
@@ -118,6 +119,7 @@ impl Core {
         let space = name.space.unwrap_or(SpaceId(0));
         let values = vec![
             Bind::Small(to),
+            REGISTRY,
             Bind::Big(ordered(space.0)),
             Bind::Big(name.incarnation),
             Bind::Small(from),
@@ -146,7 +148,7 @@ impl Core {
     async fn finish_drop(&self, name: TableName) -> EngineResult<()> {
         self.drop_table(name).await?;
         let space = name.space.unwrap_or(SpaceId(0));
-        let values = vec![Bind::Big(ordered(space.0)), Bind::Big(name.incarnation)];
+        let values = vec![REGISTRY, Bind::Big(ordered(space.0)), Bind::Big(name.incarnation)];
         self.step(&self.own.space_delete, values).await.map(|_| ())
     }
 
@@ -193,8 +195,10 @@ impl Core {
     }
 
     pub(crate) async fn ready_spaces(&self) -> EngineResult<Vec<SpaceId>> {
-        let answer =
-            self.client.run(Kind::Registry, &self.own.spaces, Freshness::Serial, Vec::new()).await;
+        let answer = self
+            .client
+            .run(Kind::Registry, &self.own.spaces, Freshness::Serial, vec![REGISTRY])
+            .await;
         let Some(rows) = answer.map_err(Failure::error)? else { return Ok(Vec::new()) };
         let mut spaces = Vec::new();
         let rows = rows

@@ -29,7 +29,7 @@ use crate::figures::Kind;
 use crate::marks::BUCKETS;
 use crate::plan::trace_sort;
 use crate::relay::LATE_MAX;
-use crate::schema::{TRACE_LANE, Table, TableName};
+use crate::schema::{REGISTRY, TRACE_LANE, Table, TableName};
 use crate::trace::Trace;
 
 /// How often a process looks for dead ones.
@@ -75,8 +75,10 @@ pub(crate) async fn watch(core: Weak<Core>) {
 
 impl Core {
     async fn instances(&self, freshness: Freshness) -> EngineResult<Vec<Seen>> {
-        let answer =
-            self.client.run(Kind::Registry, &self.own.instances.all, freshness, Vec::new()).await;
+        let answer = self
+            .client
+            .run(Kind::Registry, &self.own.instances.all, freshness, vec![REGISTRY])
+            .await;
         let Some(rows) = answer.map_err(Failure::error)? else { return Ok(Vec::new()) };
         let rows = rows
             .rows::<(Bytes, Option<bool>, Option<bool>, Option<i64>, Option<Bytes>)>()
@@ -114,8 +116,10 @@ impl Core {
     async fn claim(&self, id: &Bytes) -> EngineResult<bool> {
         let own = &self.own.instances;
         let (id, taker) = (Bind::Blob(id.clone()), Bind::Blob(self.taker.clone()));
-        let batch =
-            vec![(&own.fence, vec![id.clone()]), (&own.take, vec![Bind::Int(CLAIM_S), taker, id])];
+        let batch = vec![
+            (&own.fence, vec![REGISTRY, id.clone()]),
+            (&own.take, vec![Bind::Int(CLAIM_S), taker, REGISTRY, id]),
+        ];
         let answer = self.client.conditional(Kind::TakeOver, batch).await.and_then(verdict);
         Ok(matches!(answer.map_err(Failure::error)?, Verdict::Applied))
     }
@@ -125,7 +129,8 @@ impl Core {
         loop {
             tokio::time::sleep(RENEW).await;
             let taker = Bind::Blob(self.taker.clone());
-            let values = vec![Bind::Int(CLAIM_S), taker.clone(), Bind::Blob(id.clone()), taker];
+            let id = Bind::Blob(id.clone());
+            let values = vec![Bind::Int(CLAIM_S), taker.clone(), REGISTRY, id, taker];
             let batch = vec![(&self.own.instances.retake, values)];
             let answer = self.client.conditional(Kind::TakeOver, batch).await.and_then(verdict);
             match answer {
@@ -154,7 +159,7 @@ impl Core {
             let removing = self.client.run(Kind::TakeOver, statement, Freshness::Quorum, values);
             removing.await.map_err(Failure::error)?;
         }
-        let values = vec![Bind::Blob(id.clone()), Bind::Blob(self.taker.clone())];
+        let values = vec![REGISTRY, Bind::Blob(id.clone()), Bind::Blob(self.taker.clone())];
         let batch = vec![(&self.own.instances.remove_taken, values)];
         self.client.conditional(Kind::TakeOver, batch).await.map_err(Failure::error)?;
         tracing::info!(partitions, "took over from a process that died");
