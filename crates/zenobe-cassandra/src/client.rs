@@ -370,9 +370,12 @@ impl Client {
         Some(rows)
     }
 
-    /// Prepares a statement.
+    /// Prepares a statement. The driver asks all nodes and by itself waits for the last of them.
     pub(crate) async fn prepare(&self, text: String) -> Result<PreparedStatement, Failure> {
-        self.session.prepare(text).await.map_err(|error| sort_prepare(&error))
+        match tokio::time::timeout(ANSWER_MAX, Box::pin(self.session.prepare(text))).await {
+            Ok(prepared) => prepared.map_err(|error| sort_prepare(&error)),
+            Err(_) => Err(Failure::Unavailable("a statement was not prepared in time".to_owned())),
+        }
     }
 
     /// Prepares a statement on one partition. Its key is bound, or the driver would not know the partition's replicas
