@@ -148,7 +148,9 @@ impl Core {
         if generation.marked.lock().contains(&place) {
             return Ok(generation);
         }
-        let since = self.clock.last();
+        // Whoever relies on the mark takes its version later. The last one that the clock gave or met would do as
+        // well, but before the first it is long ago, and who takes over would read all traces that ever were.
+        let since = self.next_version()?;
         let values = vec![
             Bind::Blob(generation.instance.id.clone()),
             Bind::Small(generation.bucket),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use support::{Cluster, Mortal, figure, monotonic, options};
+use support::{Cluster, Mortal, figure, monotonic, now_ms, options};
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
     Commit, Engine, HashInterval, Key, Lane, Mutation, Outcome, PageLimit, Read, Row, RowPlace,
@@ -162,6 +162,29 @@ fn a_process_that_others_took_for_dead_goes_on_anew() {
         let rows = format!("SELECT * FROM {keyspace}.instances");
         let rows = cluster.session().query_unpaged(rows, ()).await.unwrap();
         assert_eq!(rows.into_rows_result().unwrap().rows_num(), 0);
+    }));
+}
+
+#[test]
+fn a_mark_is_as_young_as_the_first_commit_of_its_process() {
+    let cluster = Cluster::new();
+    cluster.block_on(Box::pin(async {
+        let name = "young";
+        let earlier = cluster.open(name).await;
+        earlier.create_space(ITEMS).await.unwrap();
+        earlier.create_space(ENTRIES).await.unwrap();
+        // One that has given no version yet.
+        let engine = cluster.open(name).await;
+        let before_ms = now_ms();
+        let outcome = engine.commit(write("item", 1, 0..0)).await.unwrap();
+        let Outcome::Committed { version, .. } = outcome else { panic!("{outcome:?}") };
+        let select = format!("SELECT since FROM {}.marks", cluster.keyspace(name));
+        let rows = cluster.session().query_unpaged(select, ()).await.unwrap();
+        let (since,) = rows.into_rows_result().unwrap().single_row::<(i64,)>().unwrap();
+        let since = since.cast_unsigned();
+        assert!(since >> 21 >= before_ms && since < version.0, "{since} {version:?}");
+        earlier.close().await.unwrap();
+        engine.close().await.unwrap();
     }));
 }
 
