@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use support::{Cluster, Mortal, figure, monotonic, now_ms, options};
+use scylla::client::session::Session;
+use support::{Cluster, Mortal, figure, monotonic, now_ms, options, space_table};
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
     Commit, Engine, HashInterval, Key, Lane, Mutation, Outcome, PageLimit, Read, Row, RowPlace,
@@ -119,6 +120,58 @@ fn what_a_dead_process_left_others_write() {
             let rows = cluster.session().query_unpaged(select, ()).await.unwrap();
             assert_eq!(rows.into_rows_result().unwrap().rows_num(), 0, "{table}");
         }
+        engine.close().await.unwrap();
+    }));
+}
+
+/// Leaves the row of a process that died, with its last version.
+async fn dead_instance(session: &Session, keyspace: &str, id: &str, last: Option<i64>) {
+    let last = last.map_or("null".to_owned(), |last| last.to_string());
+    let insert = format!(
+        "INSERT INTO {keyspace}.instances (registry, instance, fenced, last) \
+         VALUES (0, {id}, false, {last}) IF NOT EXISTS"
+    );
+    session.query_unpaged(insert, ()).await.unwrap();
+}
+
+#[test]
+fn what_cannot_be_taken_over_keeps_nothing_else_waiting() {
+    let cluster = Cluster::new();
+    cluster.block_on(Box::pin(async {
+        let name = "damaged";
+        let keyspace = cluster.keyspace(name);
+        let engine = cluster.open(name).await;
+        engine.create_space(ITEMS).await.unwrap();
+        let table = space_table(&cluster, name, ITEMS).await;
+        let session = cluster.session();
+        let select = format!("SELECT space, incarnation FROM {keyspace}.spaces");
+        let rows = session.query_unpaged(select, ()).await.unwrap().into_rows_result().unwrap();
+        let (space, incarnation) = rows.single_row::<(i64, i64)>().unwrap();
+        // One without its last version, one with a trace that does not decode, and one that left nothing; they are
+        // looked at in this order.
+        for statement in [
+            format!("UPDATE {table} SET version = 5 WHERE part = 0x70 AND lane = 256 AND sort = 0x0000000000000005"),
+            format!(
+                "INSERT INTO {keyspace}.marks (instance, bucket, space, incarnation, part, since) \
+                 VALUES (0x01, 0, {space}, {incarnation}, 0x70, 0)"
+            ),
+        ] {
+            session.query_unpaged(statement, ()).await.unwrap();
+        }
+        for (id, last) in [("0x00", None), ("0x01", Some(10)), ("0x02", Some(10))] {
+            dead_instance(session, &keyspace, id, last).await;
+        }
+        let until = monotonic() + TAKEN_OVER_MAX;
+        while figure(engine.as_ref(), "cassandra_taken_over_total") == 0 {
+            assert!(monotonic() < until, "nobody took over");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // The claim on the second was given back before the third was begun; the next look is two seconds away.
+        let select = format!("SELECT instance, taker FROM {keyspace}.instances");
+        let rows = session.query_unpaged(select, ()).await.unwrap().into_rows_result().unwrap();
+        let rows: Vec<_> = rows.rows::<(Bytes, Option<Bytes>)>().unwrap().flatten().collect();
+        let bytes = |id: u8| Bytes::copy_from_slice(&[id]);
+        assert_eq!(rows, [(bytes(0), None), (bytes(1), None)]);
         engine.close().await.unwrap();
     }));
 }
