@@ -30,6 +30,9 @@ use scylla::statement::unprepared::Statement;
 use support::{
     Cluster, Mortal, cluster_script, contact_points, figure, monotonic, now_ms, options, say,
 };
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
     Commit, Engine, EngineError, Expect, HashInterval, Key, Lane, LogCursor, LogRecord, Mutation,
@@ -53,6 +56,9 @@ const SERVED_MAX: Duration = Duration::from_secs(60);
 /// How long it may take until everything that was left is finished: half a minute until a process counts as
 /// dead, and then some hundred statements, of which a busy machine does a few in a second.
 const FINISHED_MAX: Duration = Duration::from_secs(240);
+/// From when on it is noted what is unfinished, and how often.
+const NOTED_FROM: Duration = Duration::from_secs(210);
+const NOTED_EVERY: Duration = Duration::from_secs(5);
 /// How long a node may take to start, on a machine that has other things to do.
 const NODES_UP_MAX: Duration = Duration::from_secs(240);
 
@@ -376,6 +382,8 @@ async fn instances(cluster: &Cluster, keyspace: &str) -> Result<Vec<Stored>, Str
 /// Waits until what dead processes left is finished, and says what the living ones counted.
 async fn settle_down(cluster: &Cluster, keyspace: &str, engines: &[Arc<dyn Engine>]) {
     let begun = monotonic();
+    // A claim comes and goes: one look would not tell.
+    let (mut notes, mut noted) = (Vec::new(), NOTED_FROM);
     loop {
         let instances = instances(cluster, keyspace).await;
         let unfinished: u64 = engines
@@ -387,7 +395,11 @@ async fn settle_down(cluster: &Cluster, keyspace: &str, engines: &[Arc<dyn Engin
             say(&format!("what was left was finished after {} s\n", waited.as_secs()));
             return;
         }
-        assert!(waited < FINISHED_MAX, "{unfinished} commits unfinished, {instances:#?}");
+        if waited >= noted {
+            notes.push((waited, unfinished, instances));
+            noted += NOTED_EVERY;
+        }
+        assert!(waited < FINISHED_MAX, "not finished (commits, instances): {notes:#?}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -399,10 +411,14 @@ fn nothing_is_lost_though_nodes_and_processes_die() {
         say("SKIPPED: tests of faults need three nodes: cluster/cluster run 3 cargo test …\n");
         return;
     }
-    // What the processes complain of tells why, should they not get through.
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
-        .with_writer(std::io::stderr)
+    // What the processes complain of, and what they take over, tells why, should they not get through.
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
+        .with(
+            Targets::new()
+                .with_default(tracing::Level::WARN)
+                .with_target("zenobe_cassandra", tracing::Level::INFO),
+        )
         .init();
     let name = "faults";
     let keyspace = cluster.keyspace(name);
