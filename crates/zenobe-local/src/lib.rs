@@ -79,15 +79,15 @@ pub struct LocalOptions {
 }
 
 impl LocalOptions {
-    /// The defaults: fsync, 64 MiB for rows waiting to be flushed, 128 for hot rows and partitions, 64 for hot blocks.
+    /// The defaults: fsync, 48 MiB for rows waiting to be flushed, 112 for hot rows and partitions, 16 for hot blocks.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
             durability: Durability::Fsync,
-            item_cache_bytes: 128 << 20,
-            block_cache_bytes: 64 << 20,
-            memtable_bytes: 64 << 20,
+            item_cache_bytes: 112 << 20,
+            block_cache_bytes: 16 << 20,
+            memtable_bytes: 48 << 20,
             segment_bytes: 32 << 20,
             log_directory: None,
         }

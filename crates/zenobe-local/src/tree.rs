@@ -47,7 +47,7 @@ const BLOCK_BYTES: u32 = 4 << 10;
 const TABLE_BYTES: u64 = 32 << 20;
 /// So many flushed tables are compacted at once. The more, the less often is the level below written
 /// again; the filters keep reads from looking into each.
-const LEVEL_0_TABLES: u8 = 8;
+const LEVEL_0_TABLES: u8 = 10;
 /// Every so many keys of a block, one is written whole. A whole key is found by bisection and read
 /// without a copy; of the others some twenty bytes are saved each.
 const WHOLE_KEYS: u8 = 1;
