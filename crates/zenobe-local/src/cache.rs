@@ -4,8 +4,8 @@
 //! they become visible; readers fill a missing one under the key's latch, and only when nothing wrote
 //! to that stripe since the LSN they read at. So an entry is either current or too new for a reader,
 //! who then asks the memtables. Values that were read are copied in, or an entry would keep alive a block
-//! of which it is a part; those of commits, and keys, have an allocation of their own, and are shared
-//! with the memtables.
+//! of which it is a part, and so are rows of commits of more than one row. The others are shared with the
+//! memtables.
 //!
 //! Entries are found by digests, which lie in the table itself: who writes a key need not fetch the
 //! cached key from memory. Should two keys have one digest, they put each other out.
@@ -100,15 +100,25 @@ impl ItemCache {
         found
     }
 
-    /// Replaces the entry if there is one. The caller holds the key's latch, and gives what has an
-    /// allocation of its own.
-    pub(crate) fn replace(&self, digest: Digest, key: &Bytes, lsn: u64, value: Option<&Bytes>) {
+    /// Replaces the entry if there is one. The caller holds the key's latch. A row that is not alone in its allocation
+    /// is copied.
+    pub(crate) fn replace(
+        &self,
+        digest: Digest,
+        key: &Bytes,
+        lsn: u64,
+        value: Option<&Bytes>,
+        is_alone: bool,
+    ) {
+        let own = |bytes: &Bytes| {
+            if is_alone { bytes.clone() } else { Bytes::copy_from_slice(bytes) }
+        };
         if let Some(kept) = &self.kept
             && kept.contains_key(&digest)
         {
             // Gone meanwhile is as good: what is not there is not stale.
-            let found = Found { lsn, value: value.cloned() };
-            let _ = kept.replace(digest, Kept::Row { key: key.clone(), found }, false);
+            let found = Found { lsn, value: value.map(own) };
+            let _ = kept.replace(digest, Kept::Row { key: own(key), found }, false);
         }
     }
 

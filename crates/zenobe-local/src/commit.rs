@@ -12,7 +12,7 @@ use crate::core::Core;
 use crate::digest::Digest;
 use crate::heads::Head;
 use crate::latches::Latches;
-use crate::layout;
+use crate::layout::{self, RowWriter};
 use crate::log::frame::Payload;
 use crate::sequencer::NoRoom;
 use crate::spaces::{Incarnation, Spaces};
@@ -61,13 +61,14 @@ fn prepare(commit: &mut Commit, live: &Spaces, salt: u64) -> EngineResult<Prepar
     let mut rows = Vec::with_capacity(commit.mutations.len());
     let mut digests = Vec::with_capacity(commit.mutations.len());
     let mut size = 0_usize;
+    let mut writer = RowWriter::of(&commit.mutations);
     for mutation in &commit.mutations {
         let value_bytes = mutation.value.as_ref().map_or(0, Bytes::len);
         if value_bytes > VALUE_BYTES_MAX {
             return Err(EngineError::TooLarge(format!("a value of {value_bytes} bytes")));
         }
         let space = live.get(mutation.key.space)?;
-        let row = layout::physical_row(space, &mutation.key, mutation.value.as_ref())?;
+        let row = writer.row(space, mutation)?;
         size = size.saturating_add(row.0.len() + value_bytes);
         digests.push(Digest::of(&row.0, salt));
         rows.push(row);
@@ -247,8 +248,10 @@ impl Core {
         }
         let lsn = sequencer.next_lsn;
         sequencer.active.insert(&payload.rows, lsn);
+        // Or a row in the cache would keep all others of its commit in memory.
+        let is_alone = payload.rows.len() == 1;
         for ((key, value), &digest) in payload.rows.iter().zip(&prepared.digests) {
-            self.cache.replace(digest, key, lsn, value.as_ref());
+            self.cache.replace(digest, key, lsn, value.as_ref(), is_alone);
             self.heads.put(digest, Head::of(lsn, value.as_deref()));
             self.partitions.wrote(key, lsn);
         }

@@ -10,7 +10,7 @@ use std::ops::Bound;
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use xxhash_rust::xxh3::xxh3_64;
 use zenobe_storage::{
-    EngineError, EngineResult, Key, Lane, PARTITION_BYTES_MAX, RangeRead, Row, RowPlace,
+    EngineError, EngineResult, Key, Lane, Mutation, PARTITION_BYTES_MAX, RangeRead, Row, RowPlace,
     SORT_BYTES_MAX, ScanRead, Version,
 };
 
@@ -58,20 +58,9 @@ fn put(out: &mut BytesMut, space: Incarnation, lane: Lane, partition: &[u8], sor
 }
 
 fn physical(space: Incarnation, lane: Lane, partition: &[u8], sort: &[u8]) -> Bytes {
-    with_room(space, lane, partition, sort, 0).freeze()
-}
-
-/// A physical key, with room for so many bytes behind it.
-fn with_room(
-    space: Incarnation,
-    lane: Lane,
-    partition: &[u8],
-    sort: &[u8],
-    room: usize,
-) -> BytesMut {
-    let mut out = BytesMut::with_capacity(PREFIX_BYTES + partition.len() + sort.len() + room);
+    let mut out = BytesMut::with_capacity(PREFIX_BYTES + partition.len() + sort.len());
     put(&mut out, space, lane, partition, sort);
-    out
+    out.freeze()
 }
 
 /// The physical key of a row.
@@ -90,23 +79,55 @@ pub(crate) fn put_key(out: &mut BytesMut, space: Incarnation, key: &Key) -> Engi
 /// Values up to this length lie behind their key: one allocation for both, and one way to memory for who
 /// comes later. Longer ones are not copied for that.
 const JOINED_BYTES_MAX: usize = 4 << 10;
+/// Rows of a commit lie next to each other in pieces of about this length.
+const PIECE_BYTES: usize = 64 << 10;
 
-/// The physical key of a row that is to be written, and its value.
-pub(crate) fn physical_row(
-    space: Incarnation,
-    key: &Key,
-    value: Option<&Bytes>,
-) -> EngineResult<(Bytes, Option<Bytes>)> {
-    let Some(value) = value.filter(|value| value.len() <= JOINED_BYTES_MAX) else {
-        return Ok((physical_key(space, key)?, value.cloned()));
-    };
-    check_place(&key.partition, &key.sort)?;
-    let mut row = with_room(space, key.lane, &key.partition, &key.sort, value.len());
-    let key_bytes = row.len();
-    row.extend_from_slice(value);
-    let mut key = row.freeze();
-    let value = key.split_off(key_bytes);
-    Ok((key, Some(value)))
+/// Makes physical rows of what is to be written, in as few pieces of memory as may be.
+pub(crate) struct RowWriter {
+    piece: BytesMut,
+    /// The bytes of rows that are still to come.
+    ahead: usize,
+}
+
+impl RowWriter {
+    /// For all of these rows.
+    pub(crate) fn of(mutations: &[Mutation]) -> Self {
+        Self { piece: BytesMut::new(), ahead: mutations.iter().map(joined_bytes).sum() }
+    }
+
+    /// The physical key of a row, and its value.
+    pub(crate) fn row(
+        &mut self,
+        space: Incarnation,
+        mutation: &Mutation,
+    ) -> EngineResult<(Bytes, Option<Bytes>)> {
+        let Mutation { key, value } = mutation;
+        let Some(value) = value.as_ref().filter(|value| value.len() <= JOINED_BYTES_MAX) else {
+            return Ok((physical_key(space, key)?, value.clone()));
+        };
+        check_place(&key.partition, &key.sort)?;
+        let bytes = joined_bytes(mutation);
+        if self.piece.capacity() < bytes {
+            self.piece = BytesMut::with_capacity(bytes.max(self.ahead.min(PIECE_BYTES)));
+        }
+        self.ahead = self.ahead.saturating_sub(bytes);
+        put(&mut self.piece, space, key.lane, &key.partition, &key.sort);
+        let key_bytes = self.piece.len();
+        self.piece.extend_from_slice(value);
+        let mut key = self.piece.split().freeze();
+        let value = key.split_off(key_bytes);
+        Ok((key, Some(value)))
+    }
+}
+
+/// The length of a row whose value lies behind its key; of others 0.
+fn joined_bytes(Mutation { key, value }: &Mutation) -> usize {
+    match value {
+        Some(value) if value.len() <= JOINED_BYTES_MAX => {
+            PREFIX_BYTES + key.partition.len() + key.sort.len() + value.len()
+        }
+        _ => 0,
+    }
 }
 
 /// The first key that does not start with `prefix`.
