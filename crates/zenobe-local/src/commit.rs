@@ -248,9 +248,10 @@ impl Core {
         }
         let lsn = sequencer.next_lsn;
         sequencer.active.insert(&payload.rows, lsn);
-        // Or a row in the cache would keep all others of its commit in memory.
-        let is_alone = payload.rows.len() == 1;
         for ((key, value), &digest) in payload.rows.iter().zip(&prepared.digests) {
+            // Or a row in the cache would keep all others of its commit in memory.
+            let is_alone =
+                payload.rows.len() == 1 || !value.as_ref().is_some_and(layout::is_joined);
             self.cache.replace(digest, key, lsn, value.as_ref(), is_alone);
             self.heads.put(digest, Head::of(lsn, value.as_deref()));
             self.partitions.wrote(key, lsn);

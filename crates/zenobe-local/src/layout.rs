@@ -102,7 +102,7 @@ impl RowWriter {
         mutation: &Mutation,
     ) -> EngineResult<(Bytes, Option<Bytes>)> {
         let Mutation { key, value } = mutation;
-        let Some(value) = value.as_ref().filter(|value| value.len() <= JOINED_BYTES_MAX) else {
+        let Some(value) = value.as_ref().filter(|value| is_joined(value)) else {
             return Ok((physical_key(space, key)?, value.clone()));
         };
         check_place(&key.partition, &key.sort)?;
@@ -120,10 +120,15 @@ impl RowWriter {
     }
 }
 
+/// Whether a value lies behind its key, and not in an allocation of its own.
+pub(crate) fn is_joined(value: &Bytes) -> bool {
+    value.len() <= JOINED_BYTES_MAX
+}
+
 /// The length of a row whose value lies behind its key; of others 0.
 fn joined_bytes(Mutation { key, value }: &Mutation) -> usize {
     match value {
-        Some(value) if value.len() <= JOINED_BYTES_MAX => {
+        Some(value) if is_joined(value) => {
             PREFIX_BYTES + key.partition.len() + key.sort.len() + value.len()
         }
         _ => 0,
@@ -260,4 +265,57 @@ pub(crate) fn stored_row(mut stored: Bytes) -> EngineResult<Row> {
     let version = Version(u64::from_le_bytes(version.try_into().map_err(|_| corrupt())?));
     stored.advance(VERSION_BYTES);
     Ok(Row { version, value: stored })
+}
+
+#[cfg(test)]
+mod tests {
+    use zenobe_storage::SpaceId;
+
+    use super::*;
+
+    fn mutation(n: u32, value_bytes: usize) -> Mutation {
+        let partition = Bytes::copy_from_slice(&n.to_be_bytes());
+        let key = Key { space: SpaceId(1), partition, lane: Lane::ITEM, sort: Bytes::new() };
+        Mutation { key, value: Some(vec![7; value_bytes].into()) }
+    }
+
+    /// The physical rows of a commit.
+    fn rows(mutations: &[Mutation]) -> Vec<(Bytes, Bytes)> {
+        let mut writer = RowWriter::of(mutations);
+        let row = |mutation| {
+            let (key, value) = writer.row(Incarnation(1), mutation).unwrap();
+            (key, value.unwrap())
+        };
+        mutations.iter().map(row).collect()
+    }
+
+    #[test]
+    fn rows_of_a_commit_lie_side_by_side() {
+        let mutations: Vec<Mutation> = (0..25).map(|n| mutation(n, 1000 + n as usize)).collect();
+        let rows = rows(&mutations);
+        for pair in rows.windows(2) {
+            let [(_, value), (next, _)] = pair else { panic!("not two") };
+            assert_eq!(value.as_ptr_range().end, next.as_ptr());
+        }
+        for (mutation, (key, value)) in mutations.iter().zip(&rows) {
+            assert_eq!(*key, physical_key(Incarnation(1), &mutation.key).unwrap());
+            assert_eq!(Some(value), mutation.value.as_ref());
+        }
+    }
+
+    #[test]
+    fn pieces_are_bounded_and_long_values_are_not_copied() {
+        let mut mutations: Vec<Mutation> = (0..200).map(|n| mutation(n, 4000)).collect();
+        mutations.push(mutation(200, JOINED_BYTES_MAX + 1));
+        let rows = rows(&mutations);
+        let begins = |pair: &&[(Bytes, Bytes)]| match pair {
+            [(_, value), (next, _)] => value.as_ptr_range().end != next.as_ptr(),
+            _ => false,
+        };
+        let pieces = 1 + rows.windows(2).filter(begins).count();
+        let bytes: usize = mutations.iter().map(joined_bytes).sum();
+        assert!(pieces >= bytes.div_ceil(PIECE_BYTES), "{pieces}");
+        let (given, kept) = (mutations.last().unwrap(), rows.last().unwrap());
+        assert_eq!(given.value.as_ref().map(|value| value.as_ptr()), Some(kept.1.as_ptr()));
+    }
 }
