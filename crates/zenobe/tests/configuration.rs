@@ -286,7 +286,7 @@ fn version_and_help() {
             "Examples:",
             "Exit codes:",
             "Security:",
-            "[default: 128]",
+            "[default: 112]",
         ] {
             assert!(help.contains(word), "{word}\n{help}");
         }
