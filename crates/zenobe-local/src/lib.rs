@@ -79,15 +79,22 @@ pub struct LocalOptions {
 }
 
 impl LocalOptions {
-    /// The defaults: fsync, 48 MiB for rows waiting to be flushed, 112 for hot rows and partitions, 16 for hot blocks.
+    /// The default room for hot rows and partitions: some 90,000 rows of 1 KB.
+    pub const ITEM_CACHE_BYTES: u64 = 112 << 20;
+    /// The default room for blocks of the tree.
+    pub const BLOCK_CACHE_BYTES: u64 = 16 << 20;
+    /// The default of rows in memory that are not in the tree yet.
+    pub const MEMTABLE_BYTES: u64 = 48 << 20;
+
+    /// The defaults, with fsync.
     #[must_use]
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
             durability: Durability::Fsync,
-            item_cache_bytes: 112 << 20,
-            block_cache_bytes: 16 << 20,
-            memtable_bytes: 48 << 20,
+            item_cache_bytes: Self::ITEM_CACHE_BYTES,
+            block_cache_bytes: Self::BLOCK_CACHE_BYTES,
+            memtable_bytes: Self::MEMTABLE_BYTES,
             segment_bytes: 32 << 20,
             log_directory: None,
         }

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use zenobe_database::stream::StreamConfig;
+use zenobe_local::LocalOptions;
 
 use super::{Durability, EngineKind};
 use crate::logging::{LogFormat, LogLevel};
@@ -15,10 +16,9 @@ pub(crate) const IDLE_TIMEOUT_MS: u64 = 300_000;
 pub(crate) const SHUTDOWN_TIMEOUT_MS: u64 = 20_000;
 pub(crate) const DATA_DIR: &str = "zenobe-data";
 pub(crate) const DURABILITY_INTERVAL_MS: u64 = 100;
-/// Holds 100,000 items of 1 KB, so that a table of that size is served from memory.
-pub(crate) const ITEM_CACHE_MB: u64 = 112;
-pub(crate) const BLOCK_CACHE_MB: u64 = 16;
-pub(crate) const MEMTABLE_MB: u64 = 48;
+pub(crate) const ITEM_CACHE_MB: u64 = LocalOptions::ITEM_CACHE_BYTES >> 20;
+pub(crate) const BLOCK_CACHE_MB: u64 = LocalOptions::BLOCK_CACHE_BYTES >> 20;
+pub(crate) const MEMTABLE_MB: u64 = LocalOptions::MEMTABLE_BYTES >> 20;
 pub(crate) const CASSANDRA_KEYSPACE: &str = "zenobe";
 pub(crate) const CASSANDRA_REPLICATION: u32 = 3;
 pub(crate) const TTL_INTERVAL: u64 = 5;
