@@ -105,13 +105,12 @@ impl RowWriter {
         let Some(value) = value.as_ref().filter(|value| is_joined(value)) else {
             return Ok((physical_key(space, key)?, value.clone()));
         };
-        check_place(&key.partition, &key.sort)?;
         let bytes = joined_bytes(mutation);
         if self.piece.capacity() < bytes {
             self.piece = BytesMut::with_capacity(bytes.max(self.ahead.min(PIECE_BYTES)));
         }
         self.ahead = self.ahead.saturating_sub(bytes);
-        put(&mut self.piece, space, key.lane, &key.partition, &key.sort);
+        put_key(&mut self.piece, space, key)?;
         let key_bytes = self.piece.len();
         self.piece.extend_from_slice(value);
         let mut key = self.piece.split().freeze();
