@@ -222,10 +222,10 @@ impl Core {
     async fn take_over(&self, id: &Bytes, progress: &Progress) -> EngineResult<()> {
         // Its last heartbeat is final since the fence.
         let seen = self.instances(Freshness::Serial).await?;
-        let seen = seen.into_iter().find(|seen| seen.id == *id).ok_or_else(lost)?;
+        let last = seen.into_iter().find(|seen| seen.id == *id).ok_or_else(lost)?.last()?;
         let mut partitions = 0_usize;
         for bucket in 0..BUCKETS {
-            partitions += self.take_bucket(&seen, bucket, progress).await?;
+            partitions += self.take_bucket(id, bucket, last, progress).await?;
         }
         for bucket in 0..BUCKETS {
             let stamp = Bind::Big(self.timestamp_after_all());
@@ -247,19 +247,19 @@ impl Core {
         }
     }
 
-    /// Sees to the partitions of one bucket. Returns how many there were.
+    /// Sees to the partitions of one bucket, up to the version `last`. Returns how many there were.
     async fn take_bucket(
         &self,
-        seen: &Seen,
+        id: &Bytes,
         bucket: i16,
+        last: i64,
         progress: &Progress,
     ) -> EngineResult<usize> {
-        let last = seen.last()?;
         let read = BoundRead {
             statement: &self.own.instances.marks,
             freshness: Freshness::Quorum,
             may_be_given_up: false,
-            values: vec![Bind::Blob(seen.id.clone()), Bind::Small(bucket)],
+            values: vec![Bind::Blob(id.clone()), Bind::Small(bucket)],
         };
         let mut state = PagingState::start();
         let mut count = 0;
