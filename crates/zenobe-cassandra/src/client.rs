@@ -112,7 +112,9 @@ pub(crate) enum Freshness {
     One,
     /// Everything acknowledged.
     Quorum,
-    /// Everything decided: takes part in the rounds of conditional batches. One partition only.
+    /// Everything decided: takes part in the rounds of conditional batches. One partition only, and no pages: where
+    /// a limit cuts off what one replica knows, and others know that it is deleted, Cassandra asks that one for more,
+    /// and in a serial read gives the question no time. The read fails until the replicas are repaired.
     Serial,
 }
 
@@ -410,7 +412,7 @@ impl Client {
         }
     }
 
-    /// Runs a read and returns at most `rows` of its rows, and where to go on.
+    /// Runs a read, not a serial one, and returns at most `rows` of its rows, and where to go on.
     pub(crate) async fn page(
         &self,
         kind: Kind,
@@ -418,6 +420,7 @@ impl Client {
         rows: i32,
         state: PagingState,
     ) -> Result<(QueryRowsResult, PagingStateResponse), Failure> {
+        debug_assert_ne!(read.freshness, Freshness::Serial, "a serial read has no pages");
         let mut statement = read.statement.clone();
         statement.set_consistency(read.freshness.consistency());
         statement.set_is_idempotent(true);

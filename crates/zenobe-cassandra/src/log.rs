@@ -201,13 +201,14 @@ impl Core {
         let first = after.map_or(1, |after| after.position.0.max(1));
         // No position that was ever given is larger.
         let Ok(first) = i64::try_from(first) else { return Ok(LogPage::default()) };
-        // Rows that come later are behind the clock as it is now.
+        // Rows that come later are behind the clock as it is now; those up to it are decided, so that every quorum
+        // knows them. Of those after it one may be seen before one that is in front of it.
         let clock = self.shard_clock(shard).await?.unwrap_or(0);
         let read = BoundRead {
             statement: &self.own.log.page,
-            freshness: Freshness::Serial,
+            freshness: Freshness::Quorum,
             may_be_given_up: false,
-            values: vec![shard_column(shard), Bind::Big(first)],
+            values: vec![shard_column(shard), Bind::Big(first), Bind::Big(clock)],
         };
         let mut state = PagingState::start();
         loop {

@@ -1,7 +1,9 @@
 //! Reads: one row, the rows of a range, the rows of a scan.
 //!
-//! Strong reads of one partition are serial: they see every commit that is decided. A strong scan asks a
-//! quorum, which has every commit that was acknowledged; Cassandra has no serial read over partitions.
+//! A strong read of one row is serial: it sees every commit that is decided. A strong page, of a range or a scan,
+//! asks a quorum, which has every commit that was acknowledged: Cassandra has no serial read over partitions, and
+//! one with a limit may fail for good ([`Freshness::Serial`]). What such a page saw, the next one sees too, for
+//! Cassandra repairs what it finds to differ before it answers.
 //!
 //! Pages ask for few rows first, and then for as many as the rows seen so far let expect within the limit:
 //! rows may be 100 bytes or 400 KB. An end is only told when Cassandra told it. What Cassandra gives up is read in
@@ -164,11 +166,11 @@ fn bounds(lane: Lane, interval: Interval) -> [Bind; 4] {
     [Bind::Small(lane), Bind::Blob(interval.from), Bind::Small(to_lane), Bind::Blob(to)]
 }
 
-/// What a read of the seam means here, for reads within a partition.
-fn freshness(read: &Read) -> EngineResult<Freshness> {
+/// What a read of the seam means here: `strong` is for those that are not eventual.
+fn freshness(read: &Read, strong: Freshness) -> EngineResult<Freshness> {
     match read {
         Read::Eventual => Ok(Freshness::One),
-        Read::Strong | Read::Latest => Ok(Freshness::Serial),
+        Read::Strong | Read::Latest => Ok(strong),
         Read::Snapshot(_) => Err(EngineError::Unsupported("snapshot reads")),
     }
 }
@@ -192,7 +194,7 @@ impl Core {
 
     pub(crate) async fn get(&self, key: Key, read: Read) -> EngineResult<Option<Row>> {
         self.check_open()?;
-        let freshness = freshness(&read)?;
+        let freshness = freshness(&read, Freshness::Serial)?;
         let key = &key;
         self.in_space(key.space, |table| {
             let key = key.clone();
@@ -236,7 +238,7 @@ impl Core {
 
     pub(crate) async fn range(&self, range: RangeRead, read: Read) -> EngineResult<Page> {
         self.check_open()?;
-        let freshness = freshness(&read)?;
+        let freshness = freshness(&read, Freshness::Quorum)?;
         let range = &range;
         self.in_space(range.space, |table| {
             let range = range.clone();
@@ -320,10 +322,7 @@ impl Core {
 
     pub(crate) async fn scan(&self, scan: ScanRead, read: Read) -> EngineResult<Page> {
         self.check_open()?;
-        let freshness = match freshness(&read)? {
-            Freshness::Serial => Freshness::Quorum,
-            other => other,
-        };
+        let freshness = freshness(&read, Freshness::Quorum)?;
         let scan = &scan;
         self.in_space(scan.space, |table| {
             let scan = scan.clone();

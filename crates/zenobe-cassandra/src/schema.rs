@@ -218,7 +218,7 @@ pub(crate) struct LogTable {
     pub(crate) void: PreparedStatement,
     /// timestamp, shard, last position
     pub(crate) trim: PreparedStatement,
-    /// shard, first position
+    /// shard, first position, last position
     pub(crate) page: PreparedStatement,
     /// shard, position: done
     pub(crate) state: PreparedStatement,
@@ -259,7 +259,7 @@ impl LogTable {
             .await?,
             page: prepare(format!(
                 "SELECT position, space, incarnation, part, records, done FROM {ks}.log \
-                 WHERE shard = ? AND position >= ?"
+                 WHERE shard = ? AND position >= ? AND position <= ?"
             ))
             .await?,
             state: prepare(format!(

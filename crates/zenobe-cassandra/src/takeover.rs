@@ -320,9 +320,10 @@ impl Core {
         self.pass(table, part, last, self.deadline()).await?;
         let [from, to] = [since, last].map(|version| Bind::Blob(trace_sort(version)));
         let lane = Bind::Small(TRACE_LANE);
+        // All that can be there is decided, and known to every quorum, once the clock is past it.
         let read = BoundRead {
             statement: &table.traces,
-            freshness: Freshness::Serial,
+            freshness: Freshness::Quorum,
             may_be_given_up: false,
             values: vec![Bind::Blob(part.clone()), lane, from, to],
         };

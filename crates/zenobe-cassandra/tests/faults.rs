@@ -7,6 +7,9 @@
 //! - the derived rows are those of the rows as they are, with their versions;
 //! - the log has each change once, in order.
 //!
+//! And a partition half of whose rows are deleted while one of the replicas is away is read in small pages when only
+//! that one and another are up.
+//!
 //! How long nobody was served after each fault is told, not asserted.
 
 #![allow(
@@ -19,6 +22,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -35,12 +39,17 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
-    Commit, Engine, EngineError, Expect, HashInterval, Key, Lane, LogCursor, LogRecord, Mutation,
-    Outcome, PageLimit, Position, Precondition, Read, Row, RowPlace, ScanRead, ShardId, SpaceId,
+    Commit, Direction, Engine, EngineError, Expect, HashInterval, Key, Lane, LogCursor, LogRecord,
+    Mutation, Outcome, PageLimit, Position, Precondition, RangeRead, Read, Row, RowPlace, ScanRead,
+    ShardId, SpaceId,
 };
 
 const ITEMS: SpaceId = SpaceId(3);
 const ENTRIES: SpaceId = SpaceId(4);
+/// Rows that are written, deleted and read at certain stages of the faults.
+const STAGED: SpaceId = SpaceId(5);
+const STAGED_ROWS: u64 = 40;
+const STAGED_DELETED: u64 = 30;
 /// The first ones all processes count up in, the others belong to one writer each.
 const SHARED: u64 = 2;
 const COUNTERS: u64 = SHARED + 3 * WRITERS;
@@ -264,15 +273,72 @@ async fn all_up(cluster: &Cluster, keyspace: &str) {
     }
 }
 
+fn staged(index: u64) -> Key {
+    let sort = bytes(&format!("{index:03}"));
+    Key { space: STAGED, partition: bytes("staged"), lane: Lane::ITEM, sort }
+}
+
+/// Commits until it is certain that the rows are there, or are not.
+async fn stage(engine: &dyn Engine, rows: std::ops::Range<u64>, value: Option<&str>) {
+    let mutation = |index| Mutation { key: staged(index), value: value.map(bytes) };
+    let commit = Commit { mutations: rows.map(mutation).collect(), ..Commit::default() };
+    let until = monotonic() + SERVED_MAX;
+    loop {
+        match engine.commit(commit.clone()).await {
+            Ok(Outcome::Committed { .. }) => return,
+            other => assert!(monotonic() < until, "the rows are not staged: {other:?}"),
+        }
+    }
+}
+
+/// Reads what is left of the staged rows, a few at a time.
+async fn check_staged(engine: &dyn Engine) {
+    let limit = PageLimit { rows: 4, bytes: 1 << 20 };
+    let mut from = Bound::Unbounded;
+    let mut found = Vec::new();
+    let until = monotonic() + SERVED_MAX;
+    loop {
+        let range = RangeRead {
+            space: STAGED,
+            partition: bytes("staged"),
+            lane: Lane::ITEM,
+            from: from.clone(),
+            to: Bound::Unbounded,
+            direction: Direction::Forward,
+            limit,
+        };
+        match engine.range(range, Read::Strong).await {
+            Ok(page) => {
+                found.extend(page.rows.iter().map(|(place, _)| text(&place.sort)));
+                match page.rows.last() {
+                    Some((place, _)) if !page.end => from = Bound::Excluded(place.sort.clone()),
+                    _ => break,
+                }
+            }
+            Err(error) => assert!(monotonic() < until, "the rows are not read: {error}"),
+        }
+    }
+    let expected = (STAGED_DELETED..STAGED_ROWS).map(|index| text(&staged(index).sort));
+    assert_eq!(found, expected.collect::<Vec<_>>());
+}
+
 /// The faults, one after the other.
 fn faults(cluster: &Cluster, keyspace: &str, processes: &mut [Mortal], oracle: &Arc<Oracle>) {
     let start_node = |node| {
         cluster_script("node", node);
         cluster.block_on(Box::pin(all_up(cluster, keyspace)));
     };
+    let stage = |processes: &[Mortal], rows, value| {
+        cluster.block_on(Box::pin(stage(processes[1].engine.as_ref(), rows, value)));
+    };
+    stage(processes, 0..STAGED_ROWS, Some("x"));
     stretch("no fault", CALM, oracle);
     cluster_script("kill", 3);
     stretch("node 3 killed", FAULT, oracle);
+    // A replica that was away hears of the last commit with the next round, not of those before.
+    for index in 0..STAGED_DELETED {
+        stage(processes, index..index + 1, None);
+    }
     replace(processes, 0, keyspace, oracle);
     // A node starts slowly while others have all the processor.
     oracle.breath_ms.store(200, Ordering::SeqCst);
@@ -286,6 +352,7 @@ fn faults(cluster: &Cluster, keyspace: &str, processes: &mut [Mortal], oracle: &
     cluster.block_on(Box::pin(all_up(cluster, keyspace)));
     stretch("node 2 goes on", CALM, oracle);
     cluster_script("kill", 1);
+    cluster.block_on(Box::pin(check_staged(processes[1].engine.as_ref())));
     stretch("node 1 killed", FAULT, oracle);
     replace(processes, 2, keyspace, oracle);
     stretch("process 3 replaced", CALM, oracle);
@@ -426,6 +493,7 @@ fn nothing_is_lost_though_nodes_and_processes_die() {
         let engine = cluster.open(name).await;
         engine.create_space(ITEMS).await.unwrap();
         engine.create_space(ENTRIES).await.unwrap();
+        engine.create_space(STAGED).await.unwrap();
         engine.close().await.unwrap();
     }));
     let oracle = Arc::new(Oracle::new());
