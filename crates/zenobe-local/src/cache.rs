@@ -40,7 +40,7 @@ impl quick_cache::Weighter<Digest, Kept> for Weigh {
     fn weight(&self, _: &Digest, kept: &Kept) -> u64 {
         let bytes = match kept {
             Kept::Row { key, found } => key.len() + found.value.as_ref().map_or(0, Bytes::len),
-            Kept::Partition(partition) => partition.bytes,
+            Kept::Partition(partition) => partition.bytes(),
         };
         ENTRY_OVERHEAD_BYTES + bytes as u64
     }

@@ -36,6 +36,7 @@ mod manifest;
 mod memtable;
 mod open;
 mod partitions;
+mod prefetch;
 mod read;
 mod sequencer;
 mod spaces;

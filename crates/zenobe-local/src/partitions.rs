@@ -7,22 +7,21 @@
 //! Writers look nothing up here. Each commit leaves its LSN at the stripes of its partitions before it
 //! becomes visible; what was read as of an LSN is current as long as its stripe has no later one.
 
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use zenobe_storage::{Direction, Page, RangeRead, Row, RowPlace, SortBound};
+use zenobe_storage::{Direction, Page, RangeRead, Row, RowPlace, SortBound, Version};
 
 use crate::digest::Digest;
 use crate::layout;
+use crate::prefetch;
 use crate::read::{PageBuilder, Seen};
 
 /// So many that under a thousand writes a second a stripe is written to once a minute.
 const STRIPES: usize = 1 << 16;
 /// A larger partition is not kept: reading it costs more than finding it.
 const KEPT_BYTES_MAX: usize = 64 << 10;
-const ROW_OVERHEAD_BYTES: usize = size_of::<(RowPlace, Row)>();
-
 /// One lane of a partition.
 pub(crate) struct PartitionKey {
     /// The physical key with no sort bytes.
@@ -44,6 +43,14 @@ fn stripe(physical_key: &[u8]) -> usize {
     usize::try_from(stripe).unwrap_or(0)
 }
 
+/// A row of a partition: where its bytes are.
+#[derive(Debug)]
+struct KeptRow {
+    version: Version,
+    sort: Range<usize>,
+    value: Range<usize>,
+}
+
 /// The rows of a partition as of an LSN.
 #[derive(Debug)]
 pub(crate) struct Partition {
@@ -52,48 +59,56 @@ pub(crate) struct Partition {
     pub(crate) as_of_lsn: u64,
     /// The last LSN that they depend on, deletions included.
     pub(crate) newest_lsn: u64,
-    rows: Box<[(RowPlace, Row)]>,
-    /// What it takes in memory.
-    pub(crate) bytes: usize,
+    rows: Box<[KeptRow]>,
+    /// The sort bytes of all rows, then their values.
+    data: Bytes,
 }
 
 impl Partition {
     /// Copies the rows of a read of a whole partition next to each other; `None` if they are too many to be kept.
     pub(crate) fn of(key: &PartitionKey, seen: &Seen) -> Option<Self> {
         let rows = &seen.page.rows;
-        let length = rows.iter().map(|(place, row)| place.sort.len() + row.value.len()).sum();
-        let bytes = length + rows.len() * ROW_OVERHEAD_BYTES;
-        if bytes > KEPT_BYTES_MAX {
+        let sorts: usize = rows.iter().map(|(place, _)| place.sort.len()).sum();
+        let values: usize = rows.iter().map(|(_, row)| row.value.len()).sum();
+        if sorts + values + rows.len() * size_of::<KeptRow>() > KEPT_BYTES_MAX {
             return None;
         }
-        let mut copied = BytesMut::with_capacity(length);
-        for (place, row) in rows {
-            copied.extend_from_slice(&place.sort);
-            copied.extend_from_slice(&row.value);
-        }
-        let mut copied = copied.freeze();
-        let partition = key.prefix.slice(layout::PREFIX_BYTES.min(key.prefix.len())..);
-        let copy = |(place, row): &(RowPlace, Row)| {
-            let sort = copied.split_to(place.sort.len());
-            let value = copied.split_to(row.value.len());
-            let place = RowPlace { partition: partition.clone(), sort };
-            (place, Row { version: row.version, value })
+        let mut data = BytesMut::with_capacity(sorts + values);
+        rows.iter().for_each(|(place, _)| data.extend_from_slice(&place.sort));
+        rows.iter().for_each(|(_, row)| data.extend_from_slice(&row.value));
+        let (mut sorts, mut values) = (0, sorts);
+        let kept = |(place, row): &(RowPlace, Row)| {
+            let (sort, value) = (sorts..sorts + place.sort.len(), values..values + row.value.len());
+            (sorts, values) = (sort.end, value.end);
+            KeptRow { version: row.version, sort, value }
         };
         Some(Self {
             prefix: key.prefix.clone(),
             as_of_lsn: seen.as_of_lsn,
             newest_lsn: seen.newest_lsn,
-            rows: rows.iter().map(copy).collect(),
-            bytes,
+            rows: rows.iter().map(kept).collect(),
+            data: data.freeze(),
         })
+    }
+
+    /// How many bytes it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.data.len() + size_of_val(&*self.rows)
     }
 
     /// The page of a read of this partition.
     pub(crate) fn page(&self, range: &RangeRead) -> Page {
         let (low, high) = (self.low(&range.from), self.high(&range.to));
         let rows = self.rows.get(low..high).unwrap_or_default();
+        let partition = self.prefix.slice(layout::PREFIX_BYTES.min(self.prefix.len())..);
         let mut page = PageBuilder::new(range.limit);
-        let mut push = |(place, row): &(RowPlace, Row)| page.push(place.clone(), row.clone());
+        let mut push = |row: &KeptRow| {
+            let sort = self.data.slice(row.sort.clone());
+            let value = self.data.slice(row.value.clone());
+            prefetch::all(&value);
+            let place = RowPlace { partition: partition.clone(), sort };
+            page.push(place, Row { version: row.version, value })
+        };
         let _ = match range.direction {
             Direction::Forward => rows.iter().all(&mut push),
             Direction::Backward => rows.iter().rev().all(&mut push),
@@ -105,8 +120,8 @@ impl Partition {
     fn low(&self, bound: &SortBound) -> usize {
         match bound {
             Bound::Unbounded => 0,
-            Bound::Included(sort) => self.rows.partition_point(|(place, _)| place.sort < *sort),
-            Bound::Excluded(sort) => self.rows.partition_point(|(place, _)| place.sort <= *sort),
+            Bound::Included(sort) => self.count_while(|own| own < sort),
+            Bound::Excluded(sort) => self.count_while(|own| own <= sort),
         }
     }
 
@@ -114,9 +129,15 @@ impl Partition {
     fn high(&self, bound: &SortBound) -> usize {
         match bound {
             Bound::Unbounded => self.rows.len(),
-            Bound::Included(sort) => self.rows.partition_point(|(place, _)| place.sort <= *sort),
-            Bound::Excluded(sort) => self.rows.partition_point(|(place, _)| place.sort < *sort),
+            Bound::Included(sort) => self.count_while(|own| own <= sort),
+            Bound::Excluded(sort) => self.count_while(|own| own < sort),
         }
+    }
+
+    /// How many rows there are before the first one for whose sort bytes this does not hold.
+    fn count_while(&self, holds: impl Fn(&[u8]) -> bool) -> usize {
+        let sort = |row: &KeptRow| self.data.get(row.sort.clone()).unwrap_or_default();
+        self.rows.partition_point(|row| holds(sort(row)))
     }
 }
 

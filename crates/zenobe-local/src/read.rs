@@ -24,6 +24,7 @@ use crate::log::Segment;
 use crate::log::frame::{self, FRAME_HEADER_BYTES, Header, Kind};
 use crate::log::records::STRETCH_BYTES;
 use crate::partitions::{Partition, PartitionKey};
+use crate::prefetch;
 use crate::view::{Found, View};
 
 /// How many rows a page has room for at first.
@@ -116,7 +117,10 @@ impl Core {
     async fn newest_at(&self, key: &Bytes, level: &Level) -> EngineResult<Found> {
         let digest = self.digest(key);
         match self.cached(digest, key, level) {
-            Some(found) => Ok(found),
+            Some(found) => {
+                found.value.iter().for_each(|value| prefetch::all(value));
+                Ok(found)
+            }
             None => self.read_row(digest, key, level).await,
         }
     }
