@@ -60,7 +60,7 @@ pub(crate) struct Partition {
     /// The last LSN that they depend on, deletions included.
     pub(crate) newest_lsn: u64,
     rows: Box<[KeptRow]>,
-    /// The sort bytes of all rows, then their values.
+    /// The prefix, the sort bytes of all rows, then their values.
     data: Bytes,
 }
 
@@ -73,21 +73,24 @@ impl Partition {
         if sorts + values + rows.len() * size_of::<KeptRow>() > KEPT_BYTES_MAX {
             return None;
         }
-        let mut data = BytesMut::with_capacity(sorts + values);
+        let prefix = key.prefix.len();
+        let mut data = BytesMut::with_capacity(prefix + sorts + values);
+        data.extend_from_slice(&key.prefix);
         rows.iter().for_each(|(place, _)| data.extend_from_slice(&place.sort));
         rows.iter().for_each(|(_, row)| data.extend_from_slice(&row.value));
-        let (mut sorts, mut values) = (0, sorts);
+        let (mut sorts, mut values) = (prefix, prefix + sorts);
         let kept = |(place, row): &(RowPlace, Row)| {
             let (sort, value) = (sorts..sorts + place.sort.len(), values..values + row.value.len());
             (sorts, values) = (sort.end, value.end);
             KeptRow { version: row.version, sort, value }
         };
+        let data = data.freeze();
         Some(Self {
-            prefix: key.prefix.clone(),
+            prefix: data.slice(..prefix),
             as_of_lsn: seen.as_of_lsn,
             newest_lsn: seen.newest_lsn,
             rows: rows.iter().map(kept).collect(),
-            data: data.freeze(),
+            data,
         })
     }
 
