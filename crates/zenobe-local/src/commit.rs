@@ -248,12 +248,13 @@ impl Core {
         }
         let lsn = sequencer.next_lsn;
         sequencer.active.insert(&payload.rows, lsn);
+        let heads = payload.rows.iter().map(|(_, value)| Head::of(lsn, value.as_deref()));
+        self.heads.put_all(&prepared.digests, heads);
         for ((key, value), &digest) in payload.rows.iter().zip(&prepared.digests) {
             // Or a row in the cache would keep all others of its commit in memory.
             let is_alone =
                 payload.rows.len() == 1 || !value.as_ref().is_some_and(layout::is_joined);
             self.cache.replace(digest, key, lsn, value.as_ref(), is_alone);
-            self.heads.put(digest, Head::of(lsn, value.as_deref()));
             self.partitions.wrote(key, lsn);
         }
         sequencer.append(std::mem::take(&mut prepared.payload), prepared.payload_bytes);

@@ -14,10 +14,10 @@ use parking_lot::Mutex;
 use zenobe_storage::{Row, Version};
 
 use crate::digest::Digest;
+use crate::prefetch;
 
 /// How many bytes of a value are kept.
 pub(crate) const HEAD_BYTES: usize = 15;
-const SHARDS: usize = 256;
 /// Entries that a key may be in: two lines of the processor's cache.
 const WAYS: usize = 4;
 const BUCKET_BYTES: u64 = 128;
@@ -60,72 +60,101 @@ impl Head {
         heads.iter().map(row).collect()
     }
 
+    fn to_entry(self, tag: u64) -> Entry {
+        let [b0, b1, b2, b3, b4, b5, b6, high @ ..] = self.bytes;
+        let low = [self.length, b0, b1, b2, b3, b4, b5, b6];
+        [tag, self.lsn, u64::from_le_bytes(low), u64::from_le_bytes(high)]
+    }
+
+    fn of_entry(&[_, lsn, low, high]: &Entry) -> Self {
+        let [length, bytes @ ..] = (u128::from(high) << 64 | u128::from(low)).to_le_bytes();
+        Self { lsn, length, bytes }
+    }
+
     /// The first `bytes` bytes of the value, or all that are kept; `None` without a row.
     fn first(&self, bytes: usize) -> Option<&[u8]> {
         if self.is_row() { self.bytes.get(..usize::from(self.length).min(bytes)) } else { None }
     }
 }
 
-/// A tag of 0 is an empty place.
-#[derive(Clone, Copy)]
-struct Entry {
-    tag: u64,
-    head: Head,
-}
+/// A tag, which is 0 in an empty place, and a head. All zero is empty, so that new memory need not be written to.
+type Entry = [u64; 4];
 
 type Bucket = [Entry; WAYS];
 
-const EMPTY: Bucket =
-    [Entry { tag: 0, head: Head { lsn: 0, length: 0, bytes: [0; HEAD_BYTES] } }; WAYS];
-
 /// The heads.
 pub(crate) struct Heads {
-    /// A shard takes its memory when it is first written to.
-    shards: Box<[Mutex<Vec<Bucket>>]>,
-    buckets: usize,
+    buckets: Mutex<Vec<Bucket>>,
+}
+
+/// The tag of a key.
+fn tag(digest: Digest) -> u64 {
+    digest.high() | 1
+}
+
+/// The bucket of a key, if there is room for any.
+fn place(digest: Digest, buckets: &[Bucket]) -> Option<usize> {
+    digest.low().checked_rem(buckets.len())
+}
+
+/// Fetches the buckets of keys that are about to be looked up.
+fn fetch(digests: &[Digest], buckets: &[Bucket]) {
+    let bucket = |digest: &Digest| buckets.get(place(*digest, buckets)?);
+    let tags = |bucket: &Bucket| bucket.iter().fold(0, |folded, entry| folded ^ entry[0]);
+    prefetch::together(digests.iter().filter_map(bucket).map(tags));
 }
 
 impl Heads {
     pub(crate) fn new(capacity_bytes: u64) -> Self {
-        // Little room is a bucket in each shard; none is none.
+        // Little room is one bucket; none is none.
         let least = u64::from(capacity_bytes > 0);
-        let buckets = (capacity_bytes / BUCKET_BYTES / SHARDS as u64).max(least);
-        Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            buckets: usize::try_from(buckets).unwrap_or(0),
-        }
-    }
-
-    /// The tag of a key, its shard, and its bucket there.
-    fn place(&self, digest: Digest) -> Option<(u64, &Mutex<Vec<Bucket>>, usize)> {
-        let (tag, place) = (digest.high() | 1, digest.low());
-        let bucket = (place / SHARDS).checked_rem(self.buckets)?;
-        Some((tag, self.shards.get(place % SHARDS)?, bucket))
+        let buckets = usize::try_from((capacity_bytes / BUCKET_BYTES).max(least)).unwrap_or(0);
+        Self { buckets: Mutex::new(vec![Bucket::default(); buckets]) }
     }
 
     /// What is known of a key, if it is not too new for a reader at `lsn`.
     pub(crate) fn get(&self, digest: Digest, lsn: u64) -> Option<Head> {
-        let (tag, shard, bucket) = self.place(digest)?;
-        let shard = shard.lock();
-        let entry = shard.get(bucket)?.iter().find(|entry| entry.tag == tag)?;
-        (entry.head.lsn <= lsn).then_some(entry.head)
+        get(&self.buckets.lock(), digest, lsn)
+    }
+
+    /// What is known of each of some keys, like [`Self::get`].
+    pub(crate) fn get_all(&self, digests: &[Digest], lsn: u64) -> Vec<Option<Head>> {
+        let buckets = self.buckets.lock();
+        fetch(digests, &buckets);
+        digests.iter().map(|digest| get(&buckets, *digest, lsn)).collect()
     }
 
     /// Keeps the newest head of a key. The caller holds the key's latch.
     pub(crate) fn put(&self, digest: Digest, head: Head) {
-        let Some((tag, shard, bucket)) = self.place(digest) else { return };
-        let mut shard = shard.lock();
-        if shard.is_empty() {
-            shard.resize(self.buckets, EMPTY);
-        }
-        let Some(bucket) = shard.get_mut(bucket) else { return };
-        let known = bucket.iter().position(|entry| entry.tag == tag);
-        let place = known.or_else(|| bucket.iter().position(|entry| entry.tag == 0));
-        // The numbers of commits choose evenly enough whom to forget.
-        let place = place.unwrap_or(usize::try_from(head.lsn % WAYS as u64).unwrap_or(0));
-        if let Some(entry) = bucket.get_mut(place) {
-            *entry = Entry { tag, head };
-        }
+        put(&mut self.buckets.lock(), digest, head);
+    }
+
+    /// Keeps the newest heads of some keys, like [`Self::put`].
+    pub(crate) fn put_all(&self, digests: &[Digest], heads: impl Iterator<Item = Head>) {
+        let mut buckets = self.buckets.lock();
+        fetch(digests, &buckets);
+        digests.iter().zip(heads).for_each(|(digest, head)| put(&mut buckets, *digest, head));
+    }
+}
+
+fn get(buckets: &[Bucket], digest: Digest, lsn: u64) -> Option<Head> {
+    let tag = tag(digest);
+    let bucket = buckets.get(place(digest, buckets)?)?;
+    let head = Head::of_entry(bucket.iter().find(|entry| entry[0] == tag)?);
+    (head.lsn <= lsn).then_some(head)
+}
+
+fn put(buckets: &mut [Bucket], digest: Digest, head: Head) {
+    let tag = tag(digest);
+    let Some(bucket) = place(digest, buckets).and_then(|place| buckets.get_mut(place)) else {
+        return;
+    };
+    let known = bucket.iter().position(|entry| entry[0] == tag);
+    let place = known.or_else(|| bucket.iter().position(|entry| entry[0] == 0));
+    // The numbers of commits choose evenly enough whom to forget.
+    let place = place.unwrap_or(usize::try_from(head.lsn % WAYS as u64).unwrap_or(0));
+    if let Some(place) = bucket.get_mut(place) {
+        *place = head.to_entry(tag);
     }
 }
 

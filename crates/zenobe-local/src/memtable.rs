@@ -15,6 +15,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 
 use crate::filter::KeyFilter;
 use crate::layout::Interval;
+use crate::prefetch;
 
 /// What an entry costs beside its key and value.
 const ENTRY_OVERHEAD_BYTES: usize = 176;
@@ -211,15 +212,14 @@ pub(crate) struct NewestEntry<'a> {
 }
 
 /// Something of key and value, so that the processor has to fetch them.
-fn first_bytes((version, value): &(&VersionKey, &Option<Bytes>)) -> u8 {
-    let first = |bytes: &Bytes| bytes.first().copied().unwrap_or(0);
+fn first_bytes((version, value): &(&VersionKey, &Option<Bytes>)) -> u64 {
+    let first = |bytes: &Bytes| bytes.first().map_or(0, |&byte| u64::from(byte));
     first(&version.key) ^ value.as_ref().map_or(0, first)
 }
 
 impl AllRows<'_> {
     /// The newest version of every key. Rows of a large memtable are in no cache of the processor. So nothing
-    /// is cloned, for to count one more owner is one more trip to memory; and a few rows are fetched at a time,
-    /// for the processor makes such trips at once when none depends on another.
+    /// is cloned, for to count one more owner is one more trip to memory; and a few rows are fetched at a time.
     pub(crate) fn newest(&self) -> impl Iterator<Item = NewestEntry<'_>> + '_ {
         let mut rows = self.0.iter();
         let mut last: Option<&VersionKey> = None;
@@ -227,7 +227,7 @@ impl AllRows<'_> {
         std::iter::from_fn(move || {
             if fetched.is_empty() {
                 fetched.extend(rows.by_ref().take(ROWS_AHEAD));
-                std::hint::black_box(fetched.iter().fold(0, |sum, row| sum ^ first_bytes(row)));
+                prefetch::together(fetched.iter().map(first_bytes));
             }
             fetched.pop_front()
         })

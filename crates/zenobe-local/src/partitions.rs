@@ -108,7 +108,7 @@ impl Partition {
         let mut push = |row: &KeptRow| {
             let sort = self.data.slice(row.sort.clone());
             let value = self.data.slice(row.value.clone());
-            prefetch::all(&value);
+            prefetch::lines(&value);
             let place = RowPlace { partition: partition.clone(), sort };
             page.push(place, Row { version: row.version, value })
         };

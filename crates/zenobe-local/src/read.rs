@@ -118,7 +118,7 @@ impl Core {
         let digest = self.digest(key);
         match self.cached(digest, key, level) {
             Some(found) => {
-                found.value.iter().for_each(|value| prefetch::all(value));
+                found.value.iter().for_each(|value| prefetch::lines(value));
                 Ok(found)
             }
             None => self.read_row(digest, key, level).await,
@@ -197,16 +197,23 @@ impl Core {
             return Ok(rows);
         }
         self.check_open()?;
-        let mut heads = Vec::with_capacity(keys.len());
+        let mut digests = Vec::with_capacity(keys.len());
+        // Most are known: their keys take no memory of their own.
         let mut physical = BytesMut::new();
         for key in &keys {
             physical.clear();
             layout::put_key(&mut physical, self.incarnation(key.space)?, key)?;
-            let digest = self.digest(&physical);
-            // Most are known: they take no memory of their own.
-            heads.push(match self.known_head(digest) {
+            digests.push(self.digest(&physical));
+        }
+        let known = self.heads.get_all(&digests, self.visible.load(Ordering::Acquire));
+        let mut heads = Vec::with_capacity(keys.len());
+        for ((key, digest), known) in keys.iter().zip(digests).zip(known) {
+            heads.push(match known {
                 Some(head) => head,
-                None => self.find_head(digest, &Bytes::copy_from_slice(&physical)).await?,
+                None => {
+                    let physical = layout::physical_key(self.incarnation(key.space)?, key)?;
+                    self.find_head(digest, &physical).await?
+                }
             });
         }
         Ok(Head::rows(&heads, bytes))
