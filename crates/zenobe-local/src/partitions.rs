@@ -22,6 +22,7 @@ use crate::read::{PageBuilder, Seen};
 const STRIPES: usize = 1 << 16;
 /// A larger partition is not kept: reading it costs more than finding it.
 const KEPT_BYTES_MAX: usize = 64 << 10;
+
 /// One lane of a partition.
 pub(crate) struct PartitionKey {
     /// The physical key with no sort bytes.
