@@ -197,12 +197,14 @@ impl Core {
             return Ok(rows);
         }
         self.check_open()?;
+        // One state of the spaces, or a digest might be that of another incarnation's key.
+        let spaces = self.spaces.load_full();
         let mut digests = Vec::with_capacity(keys.len());
         // Most are known: their keys take no memory of their own.
         let mut physical = BytesMut::new();
         for key in &keys {
             physical.clear();
-            layout::put_key(&mut physical, self.incarnation(key.space)?, key)?;
+            layout::put_key(&mut physical, spaces.get(key.space)?, key)?;
             digests.push(self.digest(&physical));
         }
         let known = self.heads.get_all(&digests, self.visible.load(Ordering::Acquire));
@@ -211,7 +213,7 @@ impl Core {
             heads.push(match known {
                 Some(head) => head,
                 None => {
-                    let physical = layout::physical_key(self.incarnation(key.space)?, key)?;
+                    let physical = layout::physical_key(spaces.get(key.space)?, key)?;
                     self.find_head(digest, &physical).await?
                 }
             });
