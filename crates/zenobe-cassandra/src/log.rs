@@ -127,9 +127,9 @@ impl Collected {
         LogPage { records: self.records, reached }
     }
 
-    /// The page of a reader that has seen all rows there were when the clock was this.
+    /// The page of a reader that has seen all rows up to the clock.
     fn at_end(mut self, clock: i64) -> LogPage {
-        self.reached = self.reached.max(clock);
+        self.reached = clock;
         self.stopped()
     }
 }
