@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use scylla::client::session::Session;
-use support::{Cluster, Mortal, figure, monotonic, now_ms, options, space_table};
+use support::{Cluster, Mortal, figure, now_ms, options, registered, space_table, taken_over};
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
     Commit, Engine, HashInterval, Key, Lane, Mutation, Outcome, PageLimit, Read, Row, RowPlace,
@@ -24,8 +24,6 @@ use zenobe_storage::{
 const ITEMS: SpaceId = SpaceId(3);
 const ENTRIES: SpaceId = SpaceId(4);
 const ALL: PageLimit = PageLimit { rows: 100_000, bytes: 1 << 30 };
-/// How long another process may take to find out that one is dead, and to do its work.
-const TAKEN_OVER_MAX: Duration = Duration::from_secs(60);
 
 fn key(space: SpaceId, partition: &str, sort: &str) -> Key {
     let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
@@ -107,11 +105,7 @@ fn what_a_dead_process_left_others_write() {
             }
             mortal.die();
         }
-        let until = monotonic() + TAKEN_OVER_MAX;
-        while figure(engine.as_ref(), "cassandra_taken_over_total") < LIVES {
-            assert!(monotonic() < until, "nobody took over");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        taken_over(engine.as_ref(), LIVES).await;
         let (found, expected) = compare(engine.as_ref()).await;
         assert_eq!(found, expected);
         assert_eq!(expected.len(), 8);
@@ -144,9 +138,7 @@ fn what_cannot_be_taken_over_keeps_nothing_else_waiting() {
         engine.create_space(ITEMS).await.unwrap();
         let table = space_table(&cluster, name, ITEMS).await;
         let session = cluster.session();
-        let select = format!("SELECT space, incarnation FROM {keyspace}.spaces");
-        let rows = session.query_unpaged(select, ()).await.unwrap().into_rows_result().unwrap();
-        let (space, incarnation) = rows.single_row::<(i64, i64)>().unwrap();
+        let (space, incarnation) = registered(&cluster, name, ITEMS).await;
         // One without its last version, one with a trace that does not decode, and one that left nothing; they are
         // looked at in this order.
         for statement in [
@@ -161,11 +153,7 @@ fn what_cannot_be_taken_over_keeps_nothing_else_waiting() {
         for (id, last) in [("0x00", None), ("0x01", Some(10)), ("0x02", Some(10))] {
             dead_instance(session, &keyspace, id, last).await;
         }
-        let until = monotonic() + TAKEN_OVER_MAX;
-        while figure(engine.as_ref(), "cassandra_taken_over_total") == 0 {
-            assert!(monotonic() < until, "nobody took over");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        taken_over(engine.as_ref(), 1).await;
         // The claim on the second was given back before the third was begun; the next look is two seconds away.
         let select = format!("SELECT instance, taker FROM {keyspace}.instances");
         let rows = session.query_unpaged(select, ()).await.unwrap().into_rows_result().unwrap();
@@ -198,11 +186,7 @@ fn a_process_that_others_took_for_dead_goes_on_anew() {
         cluster.session().execute_unpaged(&fence, (id,)).await.unwrap();
         // The other one removes what the first one was; the first one finds out and takes a new name.
         let other = cluster.open(name).await;
-        let until = monotonic() + TAKEN_OVER_MAX;
-        while figure(other.as_ref(), "cassandra_taken_over_total") == 0 {
-            assert!(monotonic() < until, "nobody took over");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        taken_over(other.as_ref(), 1).await;
         for value in 2..40 {
             let outcome = engine.commit(commit(value)).await;
             assert!(matches!(outcome, Ok(Outcome::Committed { .. })), "{outcome:?}");

@@ -279,7 +279,7 @@ fn staged(index: u64) -> Key {
 }
 
 /// Commits until it is certain that the rows are there, or are not.
-async fn stage(engine: &dyn Engine, rows: std::ops::Range<u64>, value: Option<&str>) {
+async fn stage_rows(engine: &dyn Engine, rows: std::ops::Range<u64>, value: Option<&str>) {
     let mutation = |index| Mutation { key: staged(index), value: value.map(bytes) };
     let commit = Commit { mutations: rows.map(mutation).collect(), ..Commit::default() };
     let until = monotonic() + SERVED_MAX;
@@ -291,7 +291,7 @@ async fn stage(engine: &dyn Engine, rows: std::ops::Range<u64>, value: Option<&s
     }
 }
 
-/// Reads what is left of the staged rows, a few at a time.
+/// Compares the staged rows, read a few at a time, with those that should be left.
 async fn check_staged(engine: &dyn Engine) {
     let limit = PageLimit { rows: 4, bytes: 1 << 20 };
     let mut from = Bound::Unbounded;
@@ -329,7 +329,7 @@ fn faults(cluster: &Cluster, keyspace: &str, processes: &mut [Mortal], oracle: &
         cluster.block_on(Box::pin(all_up(cluster, keyspace)));
     };
     let stage = |processes: &[Mortal], rows, value| {
-        cluster.block_on(Box::pin(stage(processes[1].engine.as_ref(), rows, value)));
+        cluster.block_on(Box::pin(stage_rows(processes[1].engine.as_ref(), rows, value)));
     };
     stage(processes, 0..STAGED_ROWS, Some("x"));
     stretch("no fault", CALM, oracle);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use scylla::value::CqlValue;
-use support::{Cluster, now_ms, options, space_table};
+use support::{Cluster, now_ms, options, registered, space_table};
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
     Commit, Engine, Expect, Key, Lane, LogRecord, Mutation, Outcome, PageLimit, Precondition, Read,
@@ -190,13 +190,7 @@ async fn abandon(cluster: &Cluster, name: &str, position: i64, payload: &[u8]) {
     let keyspace = cluster.keyspace(name);
     let session = cluster.session();
     let ordered = |number: u64| (number ^ (1 << 63)).cast_signed();
-    let rows = session
-        .query_unpaged(format!("SELECT space, incarnation FROM {keyspace}.spaces"), ())
-        .await
-        .unwrap()
-        .into_rows_result()
-        .unwrap();
-    let (space, incarnation) = rows.single_row::<(i64, i64)>().unwrap();
+    let (space, incarnation) = registered(cluster, name, SPACE).await;
     let length = u32::try_from(payload.len()).unwrap();
     let records = [&[1], &length.to_be_bytes() as &[u8], payload].concat();
     let reserve = format!(

@@ -11,11 +11,10 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use support::{Cluster, Mortal, figure, grown, options, say};
+use support::{Cluster, Mortal, figure, grown, options, say, taken_over};
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
     Commit, Direction, Engine, Expect, HashInterval, Key, Lane, LogRecord, Mutation, Outcome,
@@ -251,12 +250,7 @@ fn taking_over_costs_a_few_statements_for_each_marked_partition() {
             committed(mortal.engine.as_ref(), commit).await;
         }
         mortal.die();
-        let taking = async {
-            while figure(engine.as_ref(), "cassandra_taken_over_total") == 0 {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let found = cost(engine.as_ref(), taking).await;
+        let found = cost(engine.as_ref(), taken_over(engine.as_ref(), 1)).await;
         // The claim, eight buckets of marks, of each partition the traces, the buckets' removal, the instance's; in
         // each partition the clock is read and moved. A claim may be renewed.
         let count = |kind| found.iter().find(|(name, _)| *name == kind).map(|(_, count)| *count);

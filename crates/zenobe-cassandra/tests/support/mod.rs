@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Once};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use scylla::client::session::Session;
@@ -26,6 +26,8 @@ use zenobe_storage::{BoxFuture, Engine, Figure, SpaceId};
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 });
+/// How long another process may take to find out that one is dead, and to do its work.
+const TAKEN_OVER_MAX: Duration = Duration::from_secs(60);
 /// One test at a time: a small cluster suffers from many keyspaces at once.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
@@ -208,8 +210,17 @@ pub(crate) fn monotonic() -> Instant {
     Instant::now()
 }
 
-/// The table of a space of a store.
-pub(crate) async fn space_table(cluster: &Cluster, name: &str, space: SpaceId) -> String {
+/// Waits until an engine has taken over from so many processes that died.
+pub(crate) async fn taken_over(engine: &dyn Engine, count: u64) {
+    let until = monotonic() + TAKEN_OVER_MAX;
+    while figure(engine, "cassandra_taken_over_total") < count {
+        assert!(monotonic() < until, "nobody took over");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The columns `space` and `incarnation` of a space of a store.
+pub(crate) async fn registered(cluster: &Cluster, name: &str, space: SpaceId) -> (i64, i64) {
     let keyspace = cluster.keyspace(name);
     let ordered = (space.0 ^ (1 << 63)).cast_signed();
     let select = format!(
@@ -217,6 +228,13 @@ pub(crate) async fn space_table(cluster: &Cluster, name: &str, space: SpaceId) -
     );
     let rows = cluster.session().query_unpaged(select, ()).await.unwrap();
     let (incarnation,) = rows.into_rows_result().unwrap().single_row::<(i64,)>().unwrap();
+    (ordered, incarnation)
+}
+
+/// The table of a space of a store.
+pub(crate) async fn space_table(cluster: &Cluster, name: &str, space: SpaceId) -> String {
+    let (keyspace, (_, incarnation)) =
+        (cluster.keyspace(name), registered(cluster, name, space).await);
     format!("{keyspace}.s{:016x}_{incarnation:016x}", space.0)
 }
 
