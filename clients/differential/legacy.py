@@ -17,6 +17,13 @@ def operand(rng):
     return rng.choice(BAD_VALUES) if rng.random() < 0.01 else generate.value(rng)
 
 
+def magnitude(text):
+    try:
+        return float(text)
+    except ValueError:
+        return 0
+
+
 def comparison(rng, make=None):
     """A condition of a filter: mostly with operands that its operator takes."""
     operator = rng.choice(OPERATORS)
@@ -33,7 +40,7 @@ def comparison(rng, make=None):
             make = lambda: {"N": rng.choice(NUMBERS)}
     operands = [make() for _ in range(count)]
     if operator == "BETWEEN" and rng.random() < 0.8 and all(len(o) == 1 and [*o][0] in "SN" for o in operands):
-        operands.sort(key=lambda o: float(o["N"]) if "N" in o else o["S"].encode()
+        operands.sort(key=lambda o: magnitude(o["N"]) if "N" in o else o["S"].encode()
                       if len({*map(lambda x: [*x][0], operands)}) == 1 else 0)
     if not operands and rng.random() < 0.7:
         return {"ComparisonOperator": operator}

@@ -130,7 +130,7 @@ pub(crate) fn place_of_new(
     Ok(place)
 }
 
-/// Checks that an update leaves the key alone and goes into no key attribute.
+/// Checks that an update leaves the key alone, and neither changes nor reads anything in a key attribute.
 ///
 /// # Errors
 /// The service's errors, naming the attribute.
@@ -143,7 +143,7 @@ pub(crate) fn check_update(table: &Table, update: Option<&Update>) -> Result<(),
         ))
         .into());
     }
-    key::check_paths(table, update.paths())
+    key::check_paths(table, update.mentioned_paths())
 }
 
 /// Checks that a condition goes into no key attribute.

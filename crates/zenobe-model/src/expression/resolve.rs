@@ -378,7 +378,10 @@ impl<'a> Checker<'_, 'a> {
             return Ok(UpdateOperand::ListAppend(Box::new(first), Box::new(second)));
         }
         match first {
-            UpdateOperand::Path(path) => Ok(UpdateOperand::IfNotExists(path, Box::new(second))),
+            UpdateOperand::Path(path) => {
+                self.rule(rules::check_stand_in(name, &path, &second))?;
+                Ok(UpdateOperand::IfNotExists(path, Box::new(second)))
+            }
             _ => Err(self.kind.invalid(rules::path_required(name))),
         }
     }

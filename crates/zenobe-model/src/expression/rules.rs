@@ -71,13 +71,27 @@ pub(crate) fn check_distinct(
     others: &[Operand],
 ) -> Result<(), String> {
     let Operand::Path(path) = first else { return Ok(()) };
-    if others.iter().any(|other| matches!(other, Operand::Path(other) if other == path)) {
-        return Err(format!(
-            "The first operand must be distinct from the remaining operands for this operator or \
-             function; operator: {operator}, first operand: {path}"
-        ));
+    let is_first = |other: &Operand| matches!(other, Operand::Path(other) if other == path);
+    if others.iter().any(is_first) { Err(indistinct(operator, path)) } else { Ok(()) }
+}
+
+/// What stands in for a path is not the same path.
+pub(crate) fn check_stand_in(
+    operator: &str,
+    path: &Path,
+    stand_in: &UpdateOperand,
+) -> Result<(), String> {
+    match stand_in {
+        UpdateOperand::Path(other) if other == path => Err(indistinct(operator, path)),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+fn indistinct(operator: &str, path: &Path) -> String {
+    format!(
+        "The first operand must be distinct from the remaining operands for this operator or \
+         function; operator: {operator}, first operand: {path}"
+    )
 }
 
 /// The operands of BETWEEN; `bounds` are `low` and `high`.

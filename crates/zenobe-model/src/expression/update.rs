@@ -140,6 +140,14 @@ impl Update {
         self.actions.iter().map(Action::path)
     }
 
+    /// Every path that the update changes or reads, in the order of the text.
+    #[must_use]
+    pub fn mentioned_paths(&self) -> Vec<&Path> {
+        let mut paths = Vec::new();
+        self.actions.iter().for_each(|action| action.visit(&mut |path| paths.push(path)));
+        paths
+    }
+
     /// Whether the update changes this top-level attribute, or something below it.
     #[must_use]
     pub fn touches(&self, name: &str) -> bool {
@@ -176,14 +184,9 @@ impl Update {
         old: &EncodedItem,
         header: ItemHeader,
     ) -> Result<EncodedItem, ServiceError> {
-        let mut named = BTreeSet::new();
-        let mut touched = BTreeSet::new();
-        for action in &self.actions {
-            touched.insert(action.path().root.as_str());
-            action.visit(&mut |path| {
-                named.insert(path.root.as_str());
-            });
-        }
+        let touched: BTreeSet<&str> = self.paths().map(|path| path.root.as_str()).collect();
+        let named: BTreeSet<&str> =
+            self.mentioned_paths().into_iter().map(|path| path.root.as_str()).collect();
         let mut before = Item::new();
         for (name, value) in old.attributes() {
             if named.contains(name) {
@@ -371,10 +374,11 @@ impl UpdateOperand {
         match self {
             Self::Path(path) => find(old, path).cloned().ok_or(Failure::Missing),
             Self::Literal(literal) => Ok(literal.to_value()),
-            Self::IfNotExists(path, otherwise) => match find(old, path) {
-                Some(value) => Ok(value.clone()),
-                None => otherwise.evaluate(old),
-            },
+            Self::IfNotExists(path, otherwise) => {
+                // What stands in must be there even where it is not needed.
+                let stand_in = otherwise.evaluate(old)?;
+                Ok(find(old, path).cloned().unwrap_or(stand_in))
+            }
             Self::ListAppend(first, second) => {
                 let AttributeValue::L(mut list) = first.evaluate(old)? else {
                     return Err(wrong_type().into());

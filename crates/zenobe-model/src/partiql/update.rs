@@ -156,7 +156,10 @@ fn function(
         return Ok(UpdateOperand::ListAppend(Box::new(first), Box::new(second)));
     }
     match first {
-        UpdateOperand::Path(path) => Ok(UpdateOperand::IfNotExists(path, Box::new(second))),
+        UpdateOperand::Path(path) => {
+            rules::check_stand_in(name, &path, &second)?;
+            Ok(UpdateOperand::IfNotExists(path, Box::new(second)))
+        }
         _ => Err(Refusal::unsupported(rules::path_required(name))),
     }
 }
