@@ -201,10 +201,44 @@ struct Secret(String);
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // What the deserializer says of a value that is no text names the value.
-        String::deserialize(deserializer)
-            .map(Self)
-            .map_err(|_| serde::de::Error::custom("a secret must be a text in quotation marks"))
+        deserializer.deserialize_string(SecretText)
+    }
+}
+
+/// Takes a text; does not name what else is given, as serde would.
+struct SecretText;
+
+impl SecretText {
+    fn refuse<E: serde::de::Error>() -> Result<Secret, E> {
+        Err(E::custom("a secret must be a text in quotation marks"))
+    }
+}
+
+impl serde::de::Visitor<'_> for SecretText {
+    type Value = Secret;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a text in quotation marks")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Secret, E> {
+        Ok(Secret(text.to_owned()))
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Secret, E> {
+        Self::refuse()
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Secret, E> {
+        Self::refuse()
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Secret, E> {
+        Self::refuse()
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Secret, E> {
+        Self::refuse()
     }
 }
 

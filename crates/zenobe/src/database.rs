@@ -18,6 +18,7 @@ use zenobe_storage::{BoxFuture, Engine, EngineError, Figure, Health};
 
 use crate::clock;
 use crate::config::{CassandraConfig, Config, DataConfig, Durability, Storage};
+use crate::logging;
 use crate::metrics::Metrics;
 use crate::service::{ApiRequest, ApiResponse, Service};
 
@@ -50,30 +51,28 @@ impl DatabaseService {
         Ok(Self { database })
     }
 
-    /// Reads all data, compares indexes and streams with their tables; says on standard error what is being looked at, and on
-    /// standard output what was found. Whether all is well.
-    pub(crate) async fn check(self) -> Result<bool, String> {
+    /// Reads all data, compares indexes and streams with their tables; says on standard error what is being looked at.
+    pub(crate) async fn check(&self) -> Result<Checks, String> {
         let mut said_ms = 0;
         let looking = |what: &str, count: u64| {
             let now_ms = clock::uptime_ms();
             if now_ms >= said_ms + PROGRESS_INTERVAL_MS {
                 said_ms = now_ms;
-                eprintln!("{what}: {count} looked at");
+                logging::say(format_args!("{what}: {count} looked at"));
             }
         };
-        let checks = tokio::select! {
+        tokio::select! {
             checks = self.database.check(looking) => {
-                checks.map_err(|error| format!("cannot check the data: {error}"))?
+                checks.map_err(|error| format!("cannot check the data: {error}"))
             }
-            () = self.database.keep_in_touch() => Checks::default(),
-        };
-        println!("{checks}");
-        if let Err(error) = self.database.leave().await {
-            tracing::warn!(%error, "the other processes find out in time that this one has stopped");
+            () = self.database.keep_in_touch() => Ok(Checks::default()),
         }
-        let closed = self.database.engine().close().await;
-        closed.map_err(|error| format!("cannot close the data: {error}"))?;
-        Ok(checks.agree())
+    }
+
+    /// Closes the data.
+    pub(crate) async fn close(self) -> Result<(), String> {
+        let closed = close(&self.database).await;
+        closed.map_err(|error| format!("cannot close the data: {error}"))
     }
 
     /// The database behind this service.
@@ -126,11 +125,15 @@ impl Background {
         if let Err(error) = self.database.close_figures().await {
             tracing::warn!(%error, "item counts were not saved and will be counted again");
         }
-        if let Err(error) = self.database.leave().await {
-            tracing::warn!(%error, "the other processes find out in time that this one has stopped");
-        }
-        self.database.engine().close().await
+        close(&self.database).await
     }
+}
+
+async fn close(database: &Database) -> Result<(), EngineError> {
+    if let Err(error) = database.leave().await {
+        tracing::warn!(%error, "the other processes find out in time that this one has stopped");
+    }
+    database.engine().close().await
 }
 
 /// A task that ends when its owner does.

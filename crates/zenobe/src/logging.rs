@@ -1,7 +1,8 @@
 //! Structured logs on standard error: readable on a terminal, JSON elsewhere. And their limit.
 
 use std::ffi::OsStr;
-use std::io::IsTerminal;
+use std::fmt;
+use std::io::{IsTerminal, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Deserialize;
@@ -54,7 +55,13 @@ impl LogLevel {
     }
 }
 
-/// Starts logging for the whole process, panics included.
+/// Writes a line to standard error. Whether that can be written to is nothing to fail for: a log often shares a disk
+/// that is full, or a terminal that has gone.
+pub(crate) fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Starts logging for the whole process, panics included. Lines that cannot be written are lost.
 pub(crate) fn start(format: LogFormat, level: LogLevel) {
     let terminal = std::io::stderr().is_terminal();
     let json = match format {
@@ -64,6 +71,8 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) {
     };
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level.filter())
+        // It would tell of a line that cannot be written where that line cannot be written, and panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .with_target(false)
         .with_ansi(terminal && !is_set(std::env::var_os("NO_COLOR").as_deref()));

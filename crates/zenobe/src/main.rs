@@ -35,6 +35,6 @@ fn main() -> ExitCode {
 
 /// Says why the process ends, in one form wherever it comes from and whatever is logged.
 fn failed(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    eprintln!("zenobe: error: {error}");
+    logging::say(format_args!("zenobe: error: {error}"));
     ExitCode::from(code)
 }

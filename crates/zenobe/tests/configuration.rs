@@ -138,8 +138,12 @@ fn what_is_wrong_with_a_file_is_said_by_its_place_and_without_its_lines() {
         assert!(!message.contains("topsecret"), "{message}");
         assert_eq!(message.lines().count(), 1, "{message}");
     }
-    let message = ["line 1", "a secret must be a text"];
-    refused(&[], &[], "cassandra-password = 1234", &message);
+    for value in ["1234", "0.5", "true"] {
+        let message = ["line 1", "a secret must be a text"];
+        refused(&[], &[], &format!("cassandra-password = {value}"), &message);
+    }
+    let message = ["missing field", "secret-access-key"];
+    refused(&[], &[], "[[credentials]]\naccess-key-id = 'a'", &message);
 }
 
 #[test]

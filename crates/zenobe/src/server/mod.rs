@@ -9,6 +9,7 @@ mod port_file;
 mod registry;
 mod tls;
 
+use std::io::{ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,10 +81,10 @@ pub(crate) enum StartError {
 
 fn explain_listen(cause: &std::io::Error) -> String {
     match cause.kind() {
-        std::io::ErrorKind::AddrInUse => {
+        ErrorKind::AddrInUse => {
             "another process listens there; stop it, or choose another port with --listen".into()
         }
-        std::io::ErrorKind::PermissionDenied => {
+        ErrorKind::PermissionDenied => {
             format!("{cause}; ports below 1024 need privileges, choose another with --listen")
         }
         _ => cause.to_string(),
@@ -119,11 +120,19 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
     {
         return Err(StartError::Data(format!("there is no database in {}", place(data))));
     }
-    let agrees = runtime()?.block_on(async {
-        let service = DatabaseService::open(config, &[]).await.map_err(StartError::Data)?;
-        service.check().await.map_err(StartError::Data)
-    })?;
-    if agrees { Ok(()) } else { Err(StartError::Disagreement) }
+    let (checks, said) = runtime()?
+        .block_on(async {
+            let service = DatabaseService::open(config, &[]).await?;
+            let checks = service.check().await?;
+            let said = writeln!(std::io::stdout(), "{checks}");
+            service.close().await?;
+            Ok((checks, said))
+        })
+        .map_err(StartError::Data)?;
+    // Who has read enough and left needs no more.
+    said.or_else(|cause| if cause.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(cause) })
+        .map_err(system("cannot say what was found"))?;
+    if checks.agree() { Ok(()) } else { Err(StartError::Disagreement) }
 }
 
 fn threads() -> usize {

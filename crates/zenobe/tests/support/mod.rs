@@ -41,6 +41,7 @@ pub struct Builder {
     args: Vec<String>,
     envs: Vec<(String, String)>,
     dir: tempfile::TempDir,
+    log: Option<Stdio>,
 }
 
 impl Builder {
@@ -50,7 +51,14 @@ impl Builder {
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             envs: Vec::new(),
             dir: tempfile::tempdir().unwrap(),
+            log: None,
         }
+    }
+
+    /// Logs to somewhere else than the file `log`.
+    pub fn log_to(mut self, log: impl Into<Stdio>) -> Self {
+        self.log = Some(log.into());
+        self
     }
 
     /// Sets an environment variable.
@@ -69,6 +77,7 @@ impl Builder {
     pub fn start(mut self) -> Server {
         let port_file = self.dir.path().join("port");
         let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
+        let is_elsewhere = self.log.is_some();
         if !self.args.iter().any(|arg| arg == "--listen") {
             self.args.extend(["--listen".into(), "127.0.0.1:0".into()]);
         }
@@ -80,14 +89,14 @@ impl Builder {
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(self.log.take().unwrap_or_else(|| log.into()))
             .spawn()
             .unwrap();
         let started = now();
         let address = loop {
             let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap();
             if let Ok(text) = std::fs::read_to_string(&port_file)
-                && log().contains("ready")
+                && (is_elsewhere || log().contains("ready"))
             {
                 break text.lines().next().unwrap().parse().unwrap();
             }
