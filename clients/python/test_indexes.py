@@ -83,6 +83,37 @@ def test_a_local_index_orders_and_fetches(dynamodb, name):
     dynamodb.delete_table(TableName=name)
 
 
+def test_a_page_that_fetches_from_the_table_ends_at_a_megabyte_of_what_it_fetches(dynamodb, name):
+    make_table(dynamodb, name, [("pk", "S"), ("sk", "N")], [("age", "N")],
+               LocalSecondaryIndexes=[gsi("by-age", [("pk", "HASH"), ("age", "RANGE")], "KEYS_ONLY")])
+    for i in range(10):
+        dynamodb.put_item(TableName=name, Item={
+            "pk": {"S": "p"}, "sk": {"N": str(i)}, "age": {"N": str(-i)}, "far": {"S": "x" * 300_000}})
+    query = dict(TableName=name, IndexName="by-age", KeyConditionExpression="pk = :p",
+                 ExpressionAttributeValues={":p": {"S": "p"}})
+    scan = dict(TableName=name, IndexName="by-age")
+    everything, far = {"Select": "ALL_ATTRIBUTES"}, {"ProjectionExpression": "far"}
+    for operation, request in [("query", query | everything), ("query", query | far), ("scan", scan | everything)]:
+        pages = list(dynamodb.get_paginator(operation).paginate(**request, ReturnConsumedCapacity="INDEXES"))
+        assert [page["ScannedCount"] for page in pages] == [4, 4, 2]
+        assert all(len(item["far"]["S"]) == 300_000 for page in pages for item in page["Items"])
+        # An item is 74 read units long, by itself.
+        assert [page["ConsumedCapacity"]["Table"]["CapacityUnits"] for page in pages] == [148, 148, 74]
+        assert [page["ConsumedCapacity"]["LocalSecondaryIndexes"]["by-age"]["CapacityUnits"] for page in pages] == [0.5] * 3
+    statement = dict(Statement=f'SELECT far FROM "{name}"."by-age" WHERE pk = \'p\'')
+    counts = []
+    while True:
+        page = dynamodb.execute_statement(**statement)
+        counts.append(len(page["Items"]))
+        if "NextToken" not in page:
+            break
+        statement["NextToken"] = page["NextToken"]
+    assert counts == [4, 4, 2]
+    # What the index holds needs no second page.
+    assert dynamodb.query(**query)["Count"] == 10
+    dynamodb.delete_table(TableName=name)
+
+
 def test_a_global_index_is_added_and_deleted_online(dynamodb, name):
     make_table(dynamodb, name, [("pk", "S")])
     for start in range(0, 500, 25):

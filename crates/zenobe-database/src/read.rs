@@ -1,13 +1,14 @@
 //! The pager: Query and Scan, of tables and of indexes, share it.
 //!
 //! A page ends when it has examined `limit` items or a megabyte of them, counted before filtering,
-//! as DynamoDB does. The engine is read in chunks with no cursor held between them.
-//! Source: Developer Guide, "Paginating table query results".
+//! as DynamoDB does. Where items are fetched from the table for what a local index does not project, the megabyte is
+//! that of both. The engine is read in chunks with no cursor held between them.
+//! Source: Developer Guide, "Paginating table query results" and "Querying a local secondary index".
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zenobe_model::capacity::HalfUnits;
+use zenobe_model::capacity::{HalfUnits, READ_UNIT_BYTES};
 use zenobe_model::expression::{Condition, Projection};
 use zenobe_model::limits::PAGE_BYTES;
 use zenobe_model::{EncodedItem, Item, ServiceError};
@@ -21,6 +22,8 @@ use crate::{Inner, engine_failure, key, transact, write};
 
 /// The most rows that one call of the engine returns.
 const CHUNK_ROWS: usize = 512;
+/// The most items that are fetched from the table at a time: each may be as long as an item can be.
+const FETCH_ROWS: usize = 32;
 
 /// What is read: a table or one of its indexes.
 #[derive(Clone, Copy)]
@@ -159,23 +162,27 @@ pub(crate) async fn page(db: &Inner, mut request: PageRead<'_>) -> Result<ItemsP
     let limit = request.limit.map_or(usize::MAX, |limit| limit as usize);
     let mut page = ItemsPage::default();
     settle(db, &request).await?;
-    let mut bytes = 0;
+    let chunk_rows = if request.fetch { FETCH_ROWS } else { CHUNK_ROWS };
+    let mut examined = Examined::default();
     let mut scanned = 0;
     'pages: loop {
         let chunk = PageLimit {
-            rows: (limit - scanned).min(CHUNK_ROWS),
-            bytes: PAGE_BYTES.saturating_sub(bytes).max(1),
+            rows: (limit - scanned).min(chunk_rows),
+            bytes: PAGE_BYTES.saturating_sub(examined.page_bytes()).max(1),
         };
         let rows = read_chunk(db, &request, chunk, read.clone()).await?;
         let end = rows.end;
         let Some((place, _)) = rows.rows.last() else { break };
         request.extent.advance(place);
-        let chunk = decode_chunk(db, &request, rows, &read, &mut page).await?;
+        let chunk = decode_chunk(db, &request, rows, &read).await?;
         for (entry, item) in chunk {
             scanned += 1;
-            bytes += entry.size_bytes();
+            examined.entry_bytes += entry.size_bytes();
+            if let Some(item) = &item {
+                examined.fetched_bytes += item.size_bytes().next_multiple_of(READ_UNIT_BYTES);
+            }
             page.take(&request, item.unwrap_or_else(|| entry.clone()))?;
-            if scanned >= limit || bytes >= PAGE_BYTES {
+            if scanned >= limit || examined.page_bytes() >= PAGE_BYTES {
                 page.last_evaluated_key =
                     (!request.is_whole_item()).then(|| start_key(&request, &entry));
                 break 'pages;
@@ -186,8 +193,30 @@ pub(crate) async fn page(db: &Inner, mut request: PageRead<'_>) -> Result<ItemsP
         }
     }
     page.scanned_count = u32::try_from(scanned).unwrap_or(u32::MAX);
-    page.source_units = HalfUnits::read(bytes, request.consistent);
+    page.source_units = HalfUnits::read(examined.entry_bytes, request.consistent);
+    if examined.fetched_bytes > 0 {
+        page.fetch_units = HalfUnits::read(examined.fetched_bytes, request.consistent);
+    }
     Ok(page)
+}
+
+/// How much a page has examined so far.
+#[derive(Default)]
+struct Examined {
+    /// The sizes of the source's entries.
+    entry_bytes: usize,
+    /// The sizes of the items fetched for them, each in whole read units.
+    fetched_bytes: usize,
+}
+
+impl Examined {
+    /// What the limit of a page counts: with items that are fetched, the entries, too, are counted in whole read units.
+    fn page_bytes(&self) -> usize {
+        match self.fetched_bytes {
+            0 => self.entry_bytes,
+            fetched => self.entry_bytes.next_multiple_of(READ_UNIT_BYTES) + fetched,
+        }
+    }
 }
 
 impl ItemsPage {
@@ -309,7 +338,6 @@ async fn decode_chunk(
     request: &PageRead<'_>,
     rows: Page,
     read: &Read,
-    page: &mut ItemsPage,
 ) -> Result<Vec<(EncodedItem, Option<EncodedItem>)>, ServiceError> {
     let decode = if request.looks_into_items() { write::decode } else { write::decode_to_pass_on };
     let entries = rows.rows.into_iter().map(|(_, row)| decode(row.value));
@@ -331,7 +359,6 @@ async fn decode_chunk(
             Some(row) => write::decode(row.value)?,
             None => entry.clone(),
         };
-        page.fetch_units += HalfUnits::read(item.size_bytes(), request.consistent);
         joined.push((entry, Some(item)));
     }
     Ok(joined)
