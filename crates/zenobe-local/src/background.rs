@@ -3,6 +3,7 @@
 //! None of it stops writers. What fails for lack of room is tried again and loses nothing: rows stay
 //! in memory and in the log until they are in the tree.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::log::io::{LogDirectory, LogFile};
 use crate::log::recovery;
 use crate::log::summary::Summary;
 use crate::memtable::Memtable;
+use crate::sequencer::Full;
 use crate::spaces::Incarnation;
 
 /// How long to wait before trying again what failed.
@@ -43,10 +45,11 @@ fn sleep(core: &Core, patience: Duration, is_due: impl Fn(&crate::core::Work) ->
     !core.stopping.load(Ordering::Acquire)
 }
 
-/// Flushes full memtables until the engine stops.
+/// Flushes full memtables, and gives segments back, until the engine stops.
 pub(crate) fn run_flushes(core: &Core) {
-    let mut failed = false;
+    let (mut flush_failed, mut release_failed) = (false, false);
     loop {
+        let failed = flush_failed || release_failed;
         let patience = if failed { RETRY } else { LOOK };
         let is_due = |work: &crate::core::Work| {
             !failed && (work.release || core.view.load().memtables.len() > 1)
@@ -54,22 +57,28 @@ pub(crate) fn run_flushes(core: &Core) {
         if !sleep(core, patience, is_due) {
             return;
         }
-        if std::mem::take(&mut core.background.lock().release)
-            && let Err(error) = release(core)
-        {
-            tracing::warn!(%error, "segments of the log could not be released; this is tried again");
-        }
         while let Some(oldest) = sealed(core) {
             let result = flush(core, &oldest);
-            failed = result.is_err();
-            if failed {
+            flush_failed = result.is_err();
+            if flush_failed {
                 clear_up(core);
             }
             note_flush(core, result);
-            if failed || core.stopping.load(Ordering::Acquire) {
+            if flush_failed || core.stopping.load(Ordering::Acquire) {
                 break;
             }
         }
+        if !std::mem::take(&mut core.background.lock().release) {
+            continue;
+        }
+        let released = release(core);
+        if let Err(error) = &released {
+            core.background.lock().release = true;
+            if !release_failed {
+                tracing::warn!(%error, "segments of the log could not be released; this is tried again");
+            }
+        }
+        release_failed = released.is_err();
     }
 }
 
@@ -79,12 +88,22 @@ fn clear_up(core: &Core) {
     }
 }
 
+/// What cannot be mended by trying again ends writing.
+fn refuse_for_good(core: &Core, result: &EngineResult<()>) {
+    if let Err(error @ EngineError::WritesRefused(_)) = result
+        && core.durable.failure().is_none()
+    {
+        core.refuse(error);
+    }
+}
+
 fn sealed(core: &Core) -> Option<Arc<Memtable>> {
     let view = core.view.load();
     if view.memtables.len() > 1 { view.memtables.last().cloned() } else { None }
 }
 
 fn note_flush(core: &Core, result: EngineResult<()>) {
+    refuse_for_good(core, &result);
     let mut work = core.background.lock();
     match &result {
         Ok(()) => {
@@ -92,6 +111,7 @@ fn note_flush(core: &Core, result: EngineResult<()>) {
                 tracing::info!("rows are flushed again");
             }
             work.compact = true;
+            work.release = true;
         }
         Err(EngineError::Closed) => {}
         Err(error) => {
@@ -109,7 +129,8 @@ fn note_flush(core: &Core, result: EngineResult<()>) {
 
 fn flush(core: &Core, memtable: &Arc<Memtable>) -> EngineResult<()> {
     let last_lsn = memtable.last_lsn();
-    while core.synced.load(Ordering::Acquire) < last_lsn {
+    // A snapshot is of what is durable, and what is synced is that a moment later.
+    while core.synced.load(Ordering::Acquire).min(core.durable.lsn()) < last_lsn {
         if let Some(error) = core.durable.failure() {
             return Err(error.clone());
         }
@@ -128,19 +149,20 @@ fn flush(core: &Core, memtable: &Arc<Memtable>) -> EngineResult<()> {
     });
     core.flushed_lsn.fetch_max(last_lsn, Ordering::AcqRel);
     core.figures.flushes.fetch_add(1, Ordering::Relaxed);
-    release(core)
+    Ok(())
 }
 
 /// Gives segments back that neither the tree nor a reader of the change log needs, and sums up those
 /// that are kept for such readers alone.
 pub(crate) fn release(core: &Core) -> EngineResult<()> {
-    give_back(core)?;
-    sum_up(core);
+    // One at a time.
+    let mut summed_up = core.summed_up.lock();
+    give_back(core, &mut summed_up)?;
+    sum_up(core, &mut summed_up);
     Ok(())
 }
 
-fn sum_up(core: &Core) {
-    let mut summed_up = core.summed_up.lock();
+fn sum_up(core: &Core, summed_up: &mut BTreeMap<u64, bool>) {
     let current = core.sequencer.lock().segment.id;
     let flushed_lsn = core.flushed_lsn.load(Ordering::Acquire);
     // A later commit that is synced proves that the end of the segment is, too.
@@ -148,7 +170,7 @@ fn sum_up(core: &Core) {
     let is_due = |s: &&Arc<Segment>| {
         let (id, last_lsn) = (s.id, s.last_lsn());
         let settled = last_lsn > 0 && last_lsn <= flushed_lsn && last_lsn < synced_lsn;
-        settled && id < current && !summed_up.contains(&id)
+        settled && id < current && !summed_up.contains_key(&id)
     };
     let due: Vec<_> = core.segments.lock().values().filter(is_due).cloned().collect();
     for segment in due {
@@ -156,26 +178,27 @@ fn sum_up(core: &Core) {
             return;
         }
         let name = Segment::name(segment.id);
-        let stored = match recovery::sum_up(&segment) {
-            Ok(None) => continue,
-            Ok(Some(summary)) => summary.store(core.directory.as_ref(), segment.seed),
-            Err(error) => {
+        let summary = match recovery::sum_up(&segment) {
+            Ok(summary) => summary,
+            Err(error @ EngineError::Corrupt(_)) => {
                 tracing::error!(%error, name, "a kept segment of the log is damaged");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, name, "a kept segment of the log cannot be read");
                 continue;
             }
         };
-        match stored {
-            Ok(()) => {
-                summed_up.insert(segment.id);
-            }
-            Err(error) => {
-                tracing::warn!(%error, name, "a segment could not be summed up; opening will read it");
-            }
+        let stored = summary.as_ref().map(|s| s.store(core.directory.as_ref(), segment.seed));
+        if let Some(Err(error)) = stored {
+            tracing::warn!(%error, name, "a segment could not be summed up; opening will read it");
+        } else {
+            summed_up.insert(segment.id, stored.is_some());
         }
     }
 }
 
-fn give_back(core: &Core) -> EngineResult<()> {
+fn give_back(core: &Core, summed_up: &mut BTreeMap<u64, bool>) -> EngineResult<()> {
     let current = core.sequencer.lock().segment.id;
     let needed = core.needed_segment().unwrap_or(u64::MAX).min(current);
     let flushed_lsn = core.flushed_lsn.load(Ordering::Acquire);
@@ -188,7 +211,10 @@ fn give_back(core: &Core) -> EngineResult<()> {
     let (first_segment, lsn) =
         (last.id + 1, released.iter().map(|s| s.last_lsn()).max().unwrap_or(0));
     let trimmed = core.records.lock().trim_positions(lsn + 1);
-    core.manifest.lock().update(|manifest| {
+    // Held until the files are put aside: after the engine is closed they are somebody else's.
+    let mut manifest = core.manifest.lock();
+    core.check_open()?;
+    manifest.update(|manifest| {
         manifest.first_segment = first_segment;
         // An empty segment holds no LSN; then the log starts where it started.
         manifest.first_lsn = manifest.first_lsn.max(lsn + 1);
@@ -196,7 +222,7 @@ fn give_back(core: &Core) -> EngineResult<()> {
         manifest.trimmed = trimmed;
     })?;
     for segment in released {
-        if core.summed_up.lock().remove(&segment.id)
+        if summed_up.remove(&segment.id) == Some(true)
             && let Err(error) = core.directory.remove(&Summary::name(segment.id))
         {
             tracing::warn!(%error, segment = segment.id, "a summary could not be removed");
@@ -232,7 +258,9 @@ pub(crate) fn run_compactions(core: &Core) {
             work.compact = false;
             std::mem::take(&mut work.dropped)
         };
-        match compact(core, &dropped) {
+        let compacted = compact(core, &dropped);
+        refuse_for_good(core, &compacted);
+        match compacted {
             Ok(()) => patience = LOOK,
             Err(error) => {
                 if patience == LOOK {
@@ -275,16 +303,16 @@ pub(crate) fn run_preparation(core: &Core) {
         if !failed && !std::mem::take(&mut core.background.lock().prepare) {
             continue;
         }
-        let size_bytes = {
+        let (size_bytes, usual_bytes) = {
             let sequencer = core.sequencer.lock();
             let wanted = sequencer.wanted_bytes;
             if sequencer.ready.iter().any(|segment| segment.size_bytes >= wanted) {
                 failed = false;
                 continue;
             }
-            let next =
+            let usual =
                 core.options.segment_bytes.min(sequencer.segment.size_bytes.saturating_mul(4));
-            sequencer.wanted_bytes.max(next)
+            (wanted.max(usual), usual)
         };
         let result = prepare(core, size_bytes);
         let mut sequencer = core.sequencer.lock();
@@ -293,16 +321,24 @@ pub(crate) fn run_preparation(core: &Core) {
                 if std::mem::take(&mut failed) {
                     tracing::info!("the log can grow again");
                 }
-                sequencer.full = None;
+                sequencer.full.take_if(|full| size_bytes >= full.from_bytes);
                 sequencer.wanted_bytes = 0;
                 sequencer.ready.push_back(segment);
             }
             Err(error) => {
-                if !failed {
+                // One large commit must not take the others' room: for them there may be a segment of the usual length.
+                let is_unusual = size_bytes > usual_bytes;
+                let from_bytes = if is_unusual { size_bytes } else { 0 };
+                let why = format!("the log cannot grow: {error}");
+                sequencer.full = Some(Full { from_bytes, why });
+                sequencer.wanted_bytes = 0;
+                if is_unusual {
+                    tracing::warn!(%error, bytes = size_bytes, "the log has no room for a large commit");
+                    core.background.lock().prepare = true;
+                } else if !failed {
                     tracing::error!(%error, "the log cannot grow; this is tried again");
                 }
-                failed = true;
-                sequencer.full = Some(format!("the log cannot grow: {error}"));
+                failed = !is_unusual;
             }
         }
         drop(sequencer);

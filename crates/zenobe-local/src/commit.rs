@@ -14,7 +14,7 @@ use crate::heads::Head;
 use crate::latches::Latches;
 use crate::layout::{self, RowWriter};
 use crate::log::frame::Payload;
-use crate::sequencer::NoRoom;
+use crate::sequencer::{NoRoom, segment_bytes_for};
 use crate::spaces::{Incarnation, Spaces};
 use crate::view::Found;
 
@@ -187,8 +187,10 @@ impl Core {
                 return Ok(());
             }
             self.figures.slowed_writes.fetch_add(1, Ordering::Relaxed);
-            if let Some(EngineError::Full(text)) = &self.background.lock().flush_error {
-                return Err(EngineError::Full(format!("rows cannot be flushed: {text}")));
+            if let Some(error) = self.flush_failure()
+                && (bytes >= hard || matches!(error, EngineError::Full(_)))
+            {
+                return Err(error);
             }
             let part = (bytes - soft).saturating_mul(1000) / (hard - soft).max(1);
             tokio::time::sleep(SLOWEST * u32::try_from(part.min(1000)).unwrap_or(1000) / 1000)
@@ -239,10 +241,14 @@ impl Core {
         match room {
             Ok(()) => {}
             Err(NoRoom::Segment) => {
-                return match &sequencer.full {
-                    Some(text) => Err(EngineError::Full(text.clone())),
-                    None => Ok(Tried::Wait(NoRoom::Segment)),
+                let needed = segment_bytes_for(prepared.payload_bytes);
+                let Some(full) = sequencer.full.as_ref().filter(|full| needed >= full.from_bytes)
+                else {
+                    return Ok(Tried::Wait(NoRoom::Segment));
                 };
+                // The next one that asks for so much may find it.
+                self.wake_background(|work| work.prepare = true);
+                return Err(EngineError::Full(full.why.clone()));
             }
             Err(why) => return Ok(Tried::Wait(why)),
         }

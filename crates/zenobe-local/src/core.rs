@@ -1,6 +1,6 @@
 //! What the engine's calls and its threads share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -105,8 +105,9 @@ pub(crate) struct Core {
     pub(crate) tree: DiskTree,
     pub(crate) directory: Arc<dyn LogDirectory>,
     pub(crate) spares: Mutex<Vec<String>>,
-    /// The segments that are summed up in a file beside them. Before `segments` in the order of locks.
-    pub(crate) summed_up: Mutex<BTreeSet<u64>>,
+    /// The segments that are summed up in a file beside them, and (`false`) those that cannot be. Before `segments` in
+    /// the order of locks.
+    pub(crate) summed_up: Mutex<BTreeMap<u64, bool>>,
     /// Tells waiting writers and checkpoints that something has changed.
     pub(crate) room: Notify,
     /// The last in the order of locks.
@@ -137,7 +138,9 @@ pub(crate) struct Parts {
     pub(crate) tree: DiskTree,
     pub(crate) directory: Arc<dyn LogDirectory>,
     pub(crate) spares: Vec<String>,
-    pub(crate) summed_up: BTreeSet<u64>,
+    pub(crate) summed_up: BTreeMap<u64, bool>,
+    /// Spaces that are no more, of which tables may have rows.
+    pub(crate) dropped: Vec<Incarnation>,
     pub(crate) lock: File,
 }
 
@@ -169,7 +172,11 @@ impl Core {
             spares: Mutex::new(parts.spares),
             summed_up: Mutex::new(parts.summed_up),
             room: Notify::new(),
-            background: Mutex::new(Work { compact: true, ..Work::default() }),
+            background: Mutex::new(Work {
+                compact: true,
+                dropped: parts.dropped,
+                ..Work::default()
+            }),
             wake: Condvar::new(),
             stopping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -191,16 +198,23 @@ impl Core {
             return Health::WritesRefused(closed);
         }
         let sequencer = self.sequencer.lock();
-        let log =
-            sequencer.refused.clone().or_else(|| sequencer.full.clone().map(EngineError::Full));
+        // What only a large commit needs does not count.
+        let full = sequencer.full.as_ref().filter(|full| full.from_bytes == 0);
+        let full = full.map(|full| EngineError::Full(full.why.clone()));
+        let log = sequencer.refused.clone().or(full);
         drop(sequencer);
-        let tree = || match &self.background.lock().flush_error {
-            Some(EngineError::Full(text)) => {
+        log.or_else(|| self.flush_failure()).map_or(Health::Writable, Health::WritesRefused)
+    }
+
+    /// Why the last flush failed, as a writer is told.
+    pub(crate) fn flush_failure(&self) -> Option<EngineError> {
+        match self.background.lock().flush_error.as_ref()? {
+            EngineError::Closed => None,
+            EngineError::Full(text) => {
                 Some(EngineError::Full(format!("rows cannot be flushed: {text}")))
             }
-            _ => None,
-        };
-        log.or_else(tree).map_or(Health::Writable, Health::WritesRefused)
+            other => Some(EngineError::Unavailable(format!("rows cannot be flushed: {other}"))),
+        }
     }
 
     /// What stands for a physical key.

@@ -285,14 +285,14 @@ impl Engine for LocalEngine {
         Box::pin(async {
             let threads = std::mem::take(&mut *self.threads.lock());
             let core = self.core.clone();
-            let refused = self.core.durable.failure().cloned();
             self.core
                 .off_thread(move || {
                     Self::stop(&core, threads);
                     Ok(())
                 })
                 .await?;
-            match refused {
+            // Of what was still to be written then, too.
+            match self.core.durable.failure().cloned() {
                 Some(error @ EngineError::WritesRefused(_)) => Err(error),
                 _ => Ok(()),
             }

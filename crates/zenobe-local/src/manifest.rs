@@ -147,12 +147,14 @@ impl ManifestFile {
 }
 
 fn replace(directory: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // First, or a lack of descriptors would make a change fail that the next start finds made.
+    let parent = File::open(directory)?;
     let beside = directory.join("MANIFEST.new");
     let mut file = File::create(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&beside, directory.join(NAME))?;
-    File::open(directory)?.sync_all()
+    parent.sync_all()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Opening: lock, manifest, tree, log, threads.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::Path;
@@ -145,7 +145,7 @@ struct Replayed {
     records: RecordIndex,
     log: Recovered,
     /// The segments that are summed up in a file beside them.
-    summed_up: BTreeSet<u64>,
+    summed_up: BTreeMap<u64, bool>,
 }
 
 fn replay(
@@ -155,7 +155,7 @@ fn replay(
     flushed_lsn: u64,
 ) -> EngineResult<Replayed> {
     let records = RefCell::new(RecordIndex::with_trimmed(manifest.trimmed.iter().copied()));
-    let mut summed_up = BTreeSet::new();
+    let mut summed_up = BTreeMap::new();
     let mut memtables = vec![Arc::new(Memtable::default())];
     let extent = Extent {
         salt: manifest.salt,
@@ -171,7 +171,7 @@ fn replay(
             return None;
         }
         summary.shards.iter().for_each(|shard| records.borrow_mut().restore(shard));
-        summed_up.insert(segment.id);
+        summed_up.insert(segment.id, true);
         Some(summary.last_lsn)
     };
     let recovered = recover_unless_known(log, extent, &mut known, &mut |found: Found<'_>| {
@@ -293,6 +293,9 @@ pub(crate) fn open(options: LocalOptions) -> EngineResult<Core> {
     };
     let view = View { memtables, tree: Arc::new(tree.view()) };
     let salt = manifest.current().salt;
+    // A crash may have come between the drop of a space and that of its tables.
+    let dropped = tree.spaces().into_iter().filter(|space| !spaces.load().is_live(Some(*space)));
+    let dropped = dropped.collect();
     let parts = Parts {
         options,
         salt,
@@ -307,6 +310,7 @@ pub(crate) fn open(options: LocalOptions) -> EngineResult<Core> {
         directory: log,
         spares,
         summed_up,
+        dropped,
         lock,
     };
     Ok(Core::new(parts))

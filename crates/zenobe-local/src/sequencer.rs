@@ -37,6 +37,14 @@ pub(crate) enum NoRoom {
     Segment,
 }
 
+/// No segment can be prepared.
+#[derive(Debug)]
+pub(crate) struct Full {
+    /// Of this length or a longer one; 0 is none at all.
+    pub(crate) from_bytes: u64,
+    pub(crate) why: String,
+}
+
 /// What the lock protects.
 pub(crate) struct Sequencer {
     pub(crate) next_lsn: u64,
@@ -51,7 +59,7 @@ pub(crate) struct Sequencer {
     /// The largest segment that somebody waits for.
     pub(crate) wanted_bytes: u64,
     /// Why no segment could be prepared last time.
-    pub(crate) full: Option<String>,
+    pub(crate) full: Option<Full>,
     pub(crate) refused: Option<EngineError>,
 }
 

@@ -8,10 +8,11 @@
 //! view before it takes the LSN it reads at, so nothing in the tables of a view is too new for it.
 //! That is why compaction may drop every older version.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -29,7 +30,7 @@ use zenobe_storage::{EngineError, EngineResult, Row};
 use crate::filter::KeyFilter;
 use crate::layout::{self, Interval};
 use crate::memtable::Memtable;
-use crate::spaces::Spaces;
+use crate::spaces::{Incarnation, Spaces};
 use crate::view::{Entry, Found};
 
 /// Above every LSN, below the numbers that the library keeps for itself.
@@ -124,6 +125,8 @@ pub(crate) struct DiskTree {
     filters: Mutex<HashMap<u64, Arc<KeyFilter>>>,
     /// Held shared while tables are written, so that their files are not taken for leftovers.
     writing: RwLock<()>,
+    /// Whether a flush or a compaction failed, so that the list of tables on disk may be ahead of ours.
+    doubtful: AtomicBool,
     strategy: Arc<dyn CompactionStrategy + Send + Sync>,
 }
 
@@ -158,6 +161,7 @@ impl DiskTree {
             known: Mutex::default(),
             filters: Mutex::default(),
             writing: RwLock::default(),
+            doubtful: AtomicBool::new(false),
             strategy: Arc::new(
                 Leveled::default()
                     .with_table_target_size(TABLE_BYTES)
@@ -237,18 +241,49 @@ impl DiskTree {
                 None => InternalValue::new_tombstone(key, lsn),
             })
         });
+        self.check_list()?;
         let _writing = self.writing.read();
         let _serial = self.tree.get_flush_lock();
-        if let Some((tables, _)) = self.tree.flush_to_tables(stream).map_err(|e| tree_error(&e))?
-            && !tables.is_empty()
-        {
-            self.tree
-                .register_tables(&tables, None, None, &[], ANY_LSN)
-                .map_err(|e| tree_error(&e))?;
-            let filter = memtable.filter();
-            self.filters.lock().extend(tables.iter().map(|table| (table.id(), filter.clone())));
-        }
+        let flushed = self.tree.flush_to_tables(stream).and_then(|flushed| {
+            let tables = flushed.map(|(tables, _)| tables).unwrap_or_default();
+            if !tables.is_empty() {
+                self.tree.register_tables(&tables, None, None, &[], ANY_LSN)?;
+            }
+            Ok(tables)
+        });
+        let tables = self.note_failure(flushed)?;
+        let filter = memtable.filter();
+        self.filters.lock().extend(tables.iter().map(|table| (table.id(), filter.clone())));
         Ok(())
+    }
+
+    fn note_failure<T>(&self, result: lsm_tree::Result<T>) -> EngineResult<T> {
+        result.map_err(|error| {
+            self.doubtful.store(true, Ordering::Release);
+            tree_error(&error)
+        })
+    }
+
+    /// After a failure: that the list of tables on disk is the one in memory. The library may have named a new one
+    /// there before it failed; it would then write over that list, and a crash meanwhile would leave none.
+    fn check_list(&self) -> EngineResult<()> {
+        if !self.doubtful.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _alone = self.writing.write();
+        if !self.is_current().map_err(|e| EngineError::Unavailable(format!("{CURRENT}: {e}")))? {
+            return Err(EngineError::WritesRefused(
+                "after a failure the list of tables on disk is newer than the one in memory".into(),
+            ));
+        }
+        self.doubtful.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether the list of tables on disk is the one in memory.
+    fn is_current(&self) -> std::io::Result<bool> {
+        let version = persisted_version(&self.tables.with_file_name(CURRENT))?;
+        Ok(version.is_some_and(|(id, _)| id == self.tree.current_version().id()))
     }
 
     /// The filters of these tables; all others are forgotten.
@@ -260,9 +295,10 @@ impl DiskTree {
 
     /// Does one compaction if one is due, and says whether it did.
     pub(crate) fn compact(&self) -> EngineResult<bool> {
+        self.check_list()?;
         let _writing = self.writing.read();
         let before = self.tree.current_version().id();
-        self.tree.compact(self.strategy.clone(), ANY_LSN).map_err(|e| tree_error(&e))?;
+        self.note_failure(self.tree.compact(self.strategy.clone(), ANY_LSN))?;
         Ok(self.tree.current_version().id() != before)
     }
 
@@ -270,8 +306,7 @@ impl DiskTree {
     /// the next attempt needs. Does nothing while tables are being written: the next failure calls again.
     pub(crate) fn remove_leftovers(&self) -> std::io::Result<()> {
         let Some(_alone) = self.writing.try_write() else { return Ok(()) };
-        let version = persisted_version(&self.tables.with_file_name(CURRENT))?;
-        if version.is_none_or(|(id, _)| id != self.tree.current_version().id()) {
+        if !self.is_current()? {
             // The failure came after the new version was named: on disk it is the one that counts.
             return Ok(());
         }
@@ -290,7 +325,19 @@ impl DiskTree {
 
     /// Drops the tables that hold nothing but rows of the interval.
     pub(crate) fn drop_interval(&self, interval: &Interval) -> EngineResult<()> {
-        self.tree.drop_range::<Bytes, _>(interval.clone()).map_err(|e| tree_error(&e))
+        self.check_list()?;
+        let _writing = self.writing.read();
+        self.note_failure(self.tree.drop_range::<Bytes, _>(interval.clone()))
+    }
+
+    /// The spaces that tables begin or end with.
+    pub(crate) fn spaces(&self) -> BTreeSet<Incarnation> {
+        let version = self.tree.current_version();
+        let ends = |table: &lsm_tree::Table| {
+            let range = &table.metadata.key_range;
+            [layout::space_of(range.min()), layout::space_of(range.max())]
+        };
+        version.iter_tables().flat_map(ends).flatten().collect()
     }
 
     /// How many sorted runs wait on level 0.

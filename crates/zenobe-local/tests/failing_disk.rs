@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use support::memory_log::MemoryDirectory;
 use support::{SPACE, commit, commit_durably, key, put, small_options, value};
-use zenobe_local::LocalEngine;
+use zenobe_local::{Durability, LocalEngine};
 use zenobe_storage::{Engine as _, EngineError, Health, Read};
 
 fn open(disk: &std::path::Path, log: &MemoryDirectory) -> LocalEngine {
@@ -43,6 +43,81 @@ async fn after_a_failed_sync_writes_are_refused_and_reads_go_on() {
     let engine = open(disk.path(), &log);
     commit_durably(&engine, put(key("b"), "b")).await;
     assert_eq!(value(&engine, key("b")).await.unwrap(), "b");
+}
+
+#[tokio::test]
+async fn what_a_failed_sync_left_unwritten_is_written_by_recovery() {
+    // Without an end frame, and with one.
+    for rows in [1, 10] {
+        let disk = tempfile::tempdir().unwrap();
+        let log = MemoryDirectory::default();
+        let engine = open(disk.path(), &log);
+        engine.create_space(SPACE).await.unwrap();
+        commit_durably(&engine, put(key("before"), "1")).await;
+        log.fail_syncs(true);
+        for n in 0..rows {
+            let position = commit(&engine, put(key(format!("{n}")), vec![b'x'; 9000])).await;
+            if engine.durable(position).await.is_err() {
+                break;
+            }
+        }
+        let _ = engine.close().await;
+        // Recovery itself may fail so, and more than once.
+        for _ in 0..2 {
+            let mut options = small_options(disk.path());
+            options.log_directory = Some(Arc::new(log.clone()));
+            let error = LocalEngine::open(options).unwrap_err();
+            assert!(matches!(&error, EngineError::Unavailable(text) if text.contains("broken")));
+        }
+        log.fail_syncs(false);
+        let engine = open(disk.path(), &log);
+        let shown = value(&engine, key("0")).await;
+        commit_durably(&engine, put(key("after"), "2")).await;
+        drop(engine);
+        let engine = open(disk.path(), &log.after_power_loss());
+        assert_eq!(value(&engine, key("0")).await, shown);
+        assert_eq!(value(&engine, key("before")).await.unwrap(), "1");
+        assert_eq!(value(&engine, key("after")).await.unwrap(), "2");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_does_not_fit_leaves_the_disk_to_others() {
+    let disk = tempfile::tempdir().unwrap();
+    let log = MemoryDirectory::default();
+    let mut options = small_options(disk.path());
+    options.log_directory = Some(Arc::new(log.clone()));
+    options.memtable_bytes = 64 << 20;
+    let engine = LocalEngine::open(options).unwrap();
+    engine.create_space(SPACE).await.unwrap();
+    log.longest_file(1 << 20);
+    let error = engine.commit(put(key("large"), vec![b'x'; 2 << 20])).await.unwrap_err();
+    assert!(matches!(error, EngineError::Full(_)), "{error}");
+    for n in 0..100 {
+        let small = async {
+            while engine.commit(put(key(format!("{n}")), vec![b'x'; 3000])).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), small).await.unwrap();
+    }
+    assert_eq!(engine.health(), Health::Writable);
+}
+
+#[tokio::test]
+async fn closing_says_that_the_last_sync_failed() {
+    for durability in [Durability::Interval(Duration::from_secs(3600)), Durability::Fsync] {
+        let disk = tempfile::tempdir().unwrap();
+        let log = MemoryDirectory::default();
+        let mut options = small_options(disk.path());
+        options.log_directory = Some(Arc::new(log.clone()));
+        options.durability = durability;
+        let engine = LocalEngine::open(options).unwrap();
+        engine.create_space(SPACE).await.unwrap();
+        log.fail_syncs(true);
+        commit(&engine, put(key("a"), "1")).await;
+        assert!(matches!(engine.close().await, Err(EngineError::WritesRefused(_))));
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,12 @@
 //!
 //! What is cut is wiped, or frames of the lost group could come back to life behind new ones. Then
 //! an end frame is written there, and the log goes on in the next segment.
+//!
+//! What was read may be in the system's memory only: after a sync that failed, pages count as clean there, and
+//! another sync writes nothing. So frames that nothing proves to be synced are written again before
+//! the log ends with them.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -69,9 +74,34 @@ pub struct Recovered {
     pub leftovers: Vec<String>,
 }
 
-enum Walk {
-    Ended,
-    Broken(usize),
+/// The frames of a segment, followed as far as they go.
+struct Walked {
+    /// Where the last frame ends.
+    until: usize,
+    /// Whether that is an end frame. If not, the frame behind it is missing or broken.
+    ended: bool,
+    /// The LSN of the last commit; 0 if there is none.
+    last_lsn: u64,
+    /// The frames that none behind them proves to be synced: LSN and place of each.
+    unproven: VecDeque<(u64, usize)>,
+}
+
+impl Walked {
+    /// Where the frames begin that were perhaps never synced, if LSNs up to this one were.
+    fn unproven_from(&self, synced_lsn: u64) -> usize {
+        let first = self.unproven.iter().find(|(lsn, _)| *lsn > synced_lsn);
+        first.map_or(self.until, |&(_, at)| at)
+    }
+}
+
+/// What is to be done at the end of the log.
+struct End {
+    /// Where frames begin that were perhaps never synced.
+    unproven_from: usize,
+    /// Where the last whole frame ends.
+    until: usize,
+    /// Where the log is cut: up to which place there are remains of later frames.
+    cut: Option<usize>,
 }
 
 /// Recovers the log, calling `visit` for each commit in order.
@@ -114,7 +144,7 @@ pub fn recover_unless_known(
     let mut broken = false;
     // One for all segments: zeroing one for each takes longer than reading it.
     let mut bytes = Vec::new();
-    let mut cut_at = None;
+    let mut end = None;
     for id in extent.first_segment..=extent.newest_segment {
         let name = Segment::name(id);
         if !names.contains(&name) {
@@ -127,6 +157,8 @@ pub fn recover_unless_known(
             segment.last_lsn.store(last_lsn, Ordering::Release);
             out.next_lsn = last_lsn + 1;
             out.used.push(segment);
+            // It was summed up when a later commit was synced.
+            end = None;
             continue;
         }
         read_whole(&segment, &mut bytes)?;
@@ -135,19 +167,21 @@ pub fn recover_unless_known(
             out.ready.push(segment);
             continue;
         }
-        match walk(&segment, &bytes, &mut out.next_lsn, visit)? {
-            Walk::Ended => out.used.push(segment),
-            Walk::Broken(at) => {
-                let torn_end = torn_end(&segment, &bytes, at, (out.next_lsn, synced_lsn))?;
-                broken = true;
-                if segment.last_lsn() == 0 && torn_end == at {
-                    out.ready.push(segment);
-                } else {
-                    out.used.push(segment);
-                    cut_at = Some((at, torn_end));
-                }
+        let walked = walk(&segment, &bytes, &mut out.next_lsn, visit)?;
+        segment.last_lsn.store(walked.last_lsn, Ordering::Release);
+        let (unproven_from, until) = (walked.unproven_from(synced_lsn), walked.until);
+        let mut cut = None;
+        if !walked.ended {
+            let torn_end = torn_end(&segment, &bytes, until, (out.next_lsn, synced_lsn))?;
+            broken = true;
+            if walked.last_lsn == 0 && torn_end == until {
+                out.ready.push(segment);
+                continue;
             }
+            cut = Some(torn_end);
         }
+        out.used.push(segment);
+        end = Some(End { unproven_from, until, cut });
     }
     if out.next_lsn <= synced_lsn {
         let last = Segment::name(out.used.last().map_or(extent.first_segment, |last| last.id));
@@ -157,13 +191,8 @@ pub fn recover_unless_known(
         )));
     }
     // Only now, when no later segment has contradicted it.
-    match (out.used.last(), cut_at) {
-        (Some(segment), Some((at, torn_end))) => cut(segment, at, torn_end, out.next_lsn)?,
-        // A process that was killed may have left its end frame unsynced.
-        (Some(segment), None) => {
-            segment.file.sync().map_err(|e| unavailable(&Segment::name(segment.id), &e))?;
-        }
-        (None, _) => {}
+    if let (Some(segment), Some(end)) = (out.used.last(), end) {
+        write_end(segment, &end, out.next_lsn)?;
     }
     Ok(out)
 }
@@ -193,15 +222,17 @@ fn read_whole(segment: &Segment, bytes: &mut Vec<u8>) -> EngineResult<()> {
     segment.file.read_at(bytes, 0).map_err(|e| unavailable(&Segment::name(segment.id), &e))
 }
 
-/// Sums up a segment whose end frame was synced; `None` when it does not end, or holds no commit.
+/// Sums up a segment whose end frame was synced; `None` when it holds no commit.
 ///
 /// # Errors
-/// Those of [`recover`].
+/// Those of [`recover`]; it is damaged if it does not end.
 pub fn sum_up(segment: &Segment) -> EngineResult<Option<Summary>> {
     let mut bytes = Vec::new();
     read_whole(segment, &mut bytes)?;
     let start = usize::try_from(SEGMENT_HEADER_BYTES).unwrap_or(64);
-    let Some((first, _)) = frame::read_frame(&bytes, start, segment.seed) else { return Ok(None) };
+    let unreadable = |at| damaged(segment, at, "a frame that was synced is unreadable");
+    let first = frame::read_frame(&bytes, start, segment.seed);
+    let (first, _) = first.ok_or_else(|| unreadable(start))?;
     // Marks repeat the LSN of the commit before them.
     let first_lsn = if first.kind == Kind::Commit { first.lsn } else { first.lsn + 1 };
     let mut records = RecordIndex::default();
@@ -216,8 +247,10 @@ pub fn sum_up(segment: &Segment) -> EngineResult<Option<Summary>> {
         payload.shards().into_iter().for_each(|shard| records.add(shard, place));
         Ok(())
     })?;
-    let whole = matches!(walked, Walk::Ended) && next_lsn > first_lsn;
-    Ok(whole.then(|| Summary::of(segment, first_lsn, &records)))
+    if !walked.ended {
+        return Err(unreadable(walked.until));
+    }
+    Ok((walked.last_lsn > 0).then(|| Summary::of(segment, first_lsn, &records)))
 }
 
 /// Follows the frames of a segment.
@@ -226,12 +259,13 @@ fn walk(
     bytes: &[u8],
     next_lsn: &mut u64,
     visit: &mut dyn FnMut(Found<'_>) -> EngineResult<()>,
-) -> EngineResult<Walk> {
-    let mut at = usize::try_from(SEGMENT_HEADER_BYTES).unwrap_or(64);
-    loop {
-        let Some((header, payload)) = frame::read_frame(bytes, at, segment.seed) else {
-            return Ok(Walk::Broken(at));
-        };
+) -> EngineResult<Walked> {
+    let until = usize::try_from(SEGMENT_HEADER_BYTES).unwrap_or(64);
+    let mut walked = Walked { until, ended: false, last_lsn: 0, unproven: VecDeque::new() };
+    while !walked.ended
+        && let Some((header, payload)) = frame::read_frame(bytes, walked.until, segment.seed)
+    {
+        let at = walked.until;
         let expected =
             if header.kind == Kind::Commit { *next_lsn } else { next_lsn.saturating_sub(1) };
         if header.lsn != expected {
@@ -241,17 +275,24 @@ fn walk(
                 &format!("LSN {} where {expected} belongs", header.lsn),
             ));
         }
+        while walked.unproven.pop_front_if(|(lsn, _)| *lsn <= header.synced).is_some() {}
         match header.kind {
             Kind::Commit => {
                 visit(Found { segment: segment.id, offset: at as u64, lsn: header.lsn, payload })?;
-                segment.last_lsn.store(header.lsn, Ordering::Release);
+                walked.last_lsn = header.lsn;
                 *next_lsn += 1;
+                walked.unproven.push_back((header.lsn, at));
             }
             Kind::Mark => {}
-            Kind::End => return Ok(Walk::Ended),
+            Kind::End => {
+                walked.ended = true;
+                // Nothing says of it that it was synced.
+                walked.unproven.push_back((u64::MAX, at));
+            }
         }
-        at += header.frame_bytes();
+        walked.until += header.frame_bytes();
     }
+    Ok(walked)
 }
 
 /// Looks for proof that what is missing behind a break had been synced. Returns the end of the last
@@ -292,20 +333,29 @@ fn frames_from(bytes: &[u8], at: usize, seed: u64) -> impl Iterator<Item = (usiz
     })
 }
 
-fn cut(segment: &Segment, at: usize, torn_end: usize, next_lsn: u64) -> EngineResult<()> {
+/// Makes the end of the log safe: what was perhaps never synced is written again, and what is cut gets an end frame.
+fn write_end(segment: &Segment, end: &End, next_lsn: u64) -> EngineResult<()> {
     let name = Segment::name(segment.id);
-    if torn_end > at {
+    let failed = |e: std::io::Error| unavailable(&name, &e);
+    let &End { unproven_from, until, cut } = end;
+    let mut bytes = vec![0; until - unproven_from];
+    segment.file.read_at(&mut bytes, unproven_from as u64).map_err(failed)?;
+    let torn_bytes = cut.map_or(0, |torn_end| torn_end - until);
+    if torn_bytes > 0 {
         tracing::warn!(
             segment = name,
-            offset = at,
-            bytes = torn_end - at,
+            offset = until,
+            bytes = torn_bytes,
             "the log ends with incomplete commits: after a crash these are such as were never acknowledged; they are cut off"
         );
     }
-    let failed = |e: std::io::Error| unavailable(&name, &e);
-    segment.file.write_at(&vec![0; torn_end - at], at as u64).map_err(failed)?;
+    bytes.resize(bytes.len() + torn_bytes, 0);
+    segment.file.write_at(&bytes, unproven_from as u64).map_err(failed)?;
     segment.file.sync().map_err(failed)?;
-    let mut end = Vec::new();
+    if cut.is_none() {
+        return Ok(());
+    }
+    let mut end_frame = Vec::new();
     let lsn = next_lsn.saturating_sub(1);
     Header {
         kind: Kind::End,
@@ -314,8 +364,8 @@ fn cut(segment: &Segment, at: usize, torn_end: usize, next_lsn: u64) -> EngineRe
         synced: lsn,
         payload_hash: frame::payload_hash(&[]),
     }
-    .encode(segment.seed, &mut end);
-    segment.file.write_at(&end, at as u64).map_err(failed)?;
+    .encode(segment.seed, &mut end_frame);
+    segment.file.write_at(&end_frame, until as u64).map_err(failed)?;
     segment.file.sync().map_err(failed)
 }
 

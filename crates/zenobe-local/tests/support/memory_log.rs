@@ -1,9 +1,10 @@
-//! A log directory in memory that knows what was synced, and fails on command.
+//! A log directory in memory that knows what was synced, and fails on command. A sync that failed drops what was
+//! to be written, as Linux does: it is read until the next power loss, and no later sync writes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use zenobe_local::log::io::{LogDirectory, LogFile};
@@ -27,16 +28,22 @@ struct State {
     moments: Vec<Moment>,
 }
 
+const PAGE_BYTES: usize = 4096;
+
 #[derive(Clone, Default)]
 struct Contents {
     written: Vec<u8>,
     synced: Vec<u8>,
+    /// The pages that the next sync writes.
+    dirty: BTreeSet<usize>,
 }
 
 #[derive(Default)]
 struct Switches {
     fail_syncs: AtomicBool,
     full: AtomicBool,
+    /// 0 is any length.
+    longest_file: AtomicUsize,
     record: AtomicBool,
 }
 
@@ -51,7 +58,8 @@ impl MemoryDirectory {
     pub(crate) fn of(image: &Image) -> Self {
         let directory = Self::default();
         for (name, bytes) in image {
-            let contents = Contents { written: bytes.clone(), synced: bytes.clone() };
+            let (written, synced) = (bytes.clone(), bytes.clone());
+            let contents = Contents { written, synced, dirty: BTreeSet::new() };
             directory.state.lock().files.insert(name.clone(), Arc::new(Mutex::new(contents)));
         }
         directory
@@ -67,6 +75,13 @@ impl MemoryDirectory {
             .collect()
     }
 
+    /// The files as they are after a power loss: with what was synced.
+    pub(crate) fn after_power_loss(&self) -> Self {
+        let state = self.state.lock();
+        let synced = |contents: &Mutex<Contents>| contents.lock().synced.clone();
+        Self::of(&state.files.iter().map(|(name, all)| (name.clone(), synced(all))).collect())
+    }
+
     pub(crate) fn record_moments(&self, on: bool) {
         self.switches.record.store(on, Ordering::SeqCst);
     }
@@ -79,9 +94,21 @@ impl MemoryDirectory {
         self.switches.fail_syncs.store(on, Ordering::SeqCst);
     }
 
+    /// No file can grow beyond this length.
+    pub(crate) fn longest_file(&self, bytes: usize) {
+        self.switches.longest_file.store(bytes, Ordering::SeqCst);
+    }
+
     /// Files cannot grow any more.
     pub(crate) fn set_full(&self, on: bool) {
         self.switches.full.store(on, Ordering::SeqCst);
+    }
+}
+
+impl Switches {
+    fn allow(&self, bytes: usize) -> bool {
+        let longest = self.longest_file.load(Ordering::SeqCst);
+        !self.full.load(Ordering::SeqCst) && (longest == 0 || bytes <= longest)
     }
 }
 
@@ -96,7 +123,7 @@ impl LogFile for MemoryFile {
         let start = usize::try_from(offset).unwrap();
         let end = start + bytes.len();
         if end > contents.written.len() {
-            if self.directory.switches.full.load(Ordering::SeqCst) {
+            if !self.directory.switches.allow(end) {
                 return Err(io::Error::new(
                     io::ErrorKind::StorageFull,
                     "no space left on the test's disk",
@@ -105,6 +132,7 @@ impl LogFile for MemoryFile {
             contents.written.resize(end, 0);
         }
         contents.written[start..end].copy_from_slice(bytes);
+        contents.dirty.extend(start / PAGE_BYTES..end.div_ceil(PAGE_BYTES));
         Ok(())
     }
 
@@ -120,6 +148,7 @@ impl LogFile for MemoryFile {
 
     fn sync(&self) -> io::Result<()> {
         if self.directory.switches.fail_syncs.load(Ordering::SeqCst) {
+            self.contents.lock().dirty.clear();
             return Err(io::Error::other("the test's disk is broken"));
         }
         let mut state = self.directory.state.lock();
@@ -138,7 +167,12 @@ impl LogFile for MemoryFile {
             }
         }
         let mut contents = self.contents.lock();
-        contents.synced = contents.written.clone();
+        let Contents { written, synced, dirty } = &mut *contents;
+        synced.resize(written.len(), 0);
+        for page in std::mem::take(dirty) {
+            let end = written.len().min((page + 1) * PAGE_BYTES);
+            synced[page * PAGE_BYTES..end].copy_from_slice(&written[page * PAGE_BYTES..end]);
+        }
         Ok(())
     }
 
