@@ -88,10 +88,15 @@ impl Memtable {
         if !self.filter.may_have(key) {
             return None;
         }
-        let from = VersionKey::new(key.clone(), lsn);
+        let (found, value) = self.newest(VersionKey::new(key.clone(), lsn))?;
+        Some((found.lsn.0, value))
+    }
+
+    /// The newest version of a row that is not newer than this one.
+    fn newest(&self, from: VersionKey) -> Option<Version> {
         let rows = self.rows.read();
         let (found, value) = rows.range(&from..).next()?;
-        found.is_of_same_row(&from).then(|| (found.lsn.0, value.clone()))
+        found.is_of_same_row(&from).then(|| (found.clone(), value.clone()))
     }
 
     /// Whether there may be rows in an interval; a quick answer for those within one partition.
@@ -118,7 +123,15 @@ impl Memtable {
             Bound::Unbounded => Bound::Unbounded,
         };
         let (stride, taken) = (STRIDE_FIRST, Vec::new().into_iter());
-        Range { memtable: self, bounds: Some((low, high)), backward, stride, taken }
+        Range {
+            memtable: self,
+            bounds: Some((low, high)),
+            backward,
+            stride,
+            taken,
+            #[cfg(test)]
+            read: 0,
+        }
     }
 
     /// All rows, for one who reads them when none is added any more.
@@ -147,9 +160,50 @@ pub(crate) struct Range<'a> {
     backward: bool,
     stride: usize,
     taken: std::vec::IntoIter<Version>,
+    /// How many versions were read.
+    #[cfg(test)]
+    read: usize,
 }
 
 impl Range<'_> {
+    /// The next row's newest version at `lsn`, if it has one. Others are passed over, not read: a row that is
+    /// written all the time has many.
+    pub(crate) fn next_at(&mut self, lsn: u64) -> Option<Version> {
+        loop {
+            let (first, value) = self.next()?;
+            let at = |lsn: u64| VersionKey { lsn: Reverse(lsn), ..first.clone() };
+            if self.backward {
+                // The oldest version comes first.
+                self.pass_over(&at(u64::MAX));
+                if first.lsn.0 <= lsn {
+                    return self.memtable.newest(at(lsn));
+                }
+            } else if first.lsn.0 > lsn {
+                self.pass_over(&at(lsn + 1));
+            } else {
+                self.pass_over(&at(0));
+                return Some((first, value));
+            }
+        }
+    }
+
+    /// Goes on behind a version.
+    fn pass_over(&mut self, version: &VersionKey) {
+        let is_passed = |(next, _): &Version| {
+            if self.backward { next >= version } else { next <= version }
+        };
+        while self.taken.as_slice().first().is_some_and(is_passed) {
+            self.taken.next();
+        }
+        if self.taken.len() > 0 {
+            return;
+        }
+        if let Some((low, high)) = &mut self.bounds {
+            let end = if self.backward { high } else { low };
+            *end = Bound::Excluded(version.clone());
+        }
+    }
+
     fn take_more(&mut self) -> Option<()> {
         let (low, high) = self.bounds.take()?;
         if is_empty(&low, &high) {
@@ -169,6 +223,10 @@ impl Range<'_> {
             let last = Bound::Excluded(taken.last()?.0.clone());
             self.bounds = Some(if self.backward { (low, last) } else { (last, high) });
             self.stride = (self.stride * 2).min(STRIDE_MAX);
+        }
+        #[cfg(test)]
+        {
+            self.read += taken.len();
         }
         self.taken = taken.into_iter();
         Some(())
@@ -293,6 +351,55 @@ mod tests {
         assert_eq!(first.as_deref(), Some(&b"key0000"[..]));
         assert_eq!(rest.len(), 750);
         assert_eq!(rest.last().map(|key| &key[..]), Some(&b"key0499x"[..]));
+    }
+
+    #[test]
+    fn at_an_lsn_each_row_has_its_newest_version_by_then() {
+        let memtable = Memtable::default();
+        // Some rows are written once, some often, one all the time.
+        let row_of = |lsn: u64| if lsn % 3 == 0 { 7 } else { lsn * lsn % 41 };
+        for lsn in 1..=2000 {
+            let value = (lsn % 7 > 0).then(|| bytes(format!("v{lsn}")));
+            memtable.insert(&[(bytes(format!("key{:02}", row_of(lsn))), value)], lsn);
+        }
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let part = (Bound::Excluded(bytes("key07".into())), Bound::Included(bytes("key20".into())));
+        let upto = (Bound::Unbounded, Bound::Excluded(bytes("key08".into())));
+        for interval in [all, part, upto] {
+            for lsn in [0, 1, 2, 50, 999, 1000, 2000, u64::MAX] {
+                let mut expected: BTreeMap<Bytes, (u64, Option<Bytes>)> = BTreeMap::new();
+                for (version, value) in memtable.range(&interval, true) {
+                    if version.lsn.0 <= lsn {
+                        expected.insert(version.key, (version.lsn.0, value));
+                    }
+                }
+                for backward in [false, true] {
+                    let mut range = memtable.range(&interval, backward);
+                    let seen: Vec<_> = std::iter::from_fn(|| range.next_at(lsn)).collect();
+                    let order = |(version, _): &Version| version.key.clone();
+                    assert!(seen.is_sorted_by(|a, b| (order(a) < order(b)) != backward));
+                    let seen: BTreeMap<_, _> = seen
+                        .into_iter()
+                        .map(|(version, value)| (version.key, (version.lsn.0, value)))
+                        .collect();
+                    assert_eq!(seen, expected, "at {lsn}, backward {backward}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_versions_of_a_row_that_is_written_all_the_time_are_not_all_read() {
+        let memtable = Memtable::default();
+        for lsn in 1..=10_000 {
+            memtable.insert(&[(bytes("hot".into()), Some(bytes(format!("v{lsn}"))))], lsn);
+        }
+        memtable.insert(&[(bytes("other".into()), None)], 10_001);
+        for (backward, lsn) in [(false, 10_001), (true, 10_001), (false, 5000), (true, 5000)] {
+            let mut range = memtable.range(&(Bound::Unbounded, Bound::Unbounded), backward);
+            while range.next_at(lsn).is_some() {}
+            assert!(range.read <= 3 * STRIDE_FIRST + STRIDE_MAX, "{} were read", range.read);
+        }
     }
 
     #[test]

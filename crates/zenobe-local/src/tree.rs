@@ -9,13 +9,16 @@
 //! That is why compaction may drop every older version.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs::File;
+use std::io::Read as _;
 use std::ops::Bound;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use lsm_tree::compaction::filter::{CompactionFilter, Context, Factory, ItemAccessor, Verdict};
 use lsm_tree::compaction::{CompactionStrategy, Leveled};
 use lsm_tree::config::{BlockSizePolicy, HashRatioPolicy, PinningPolicy, RestartIntervalPolicy};
@@ -44,6 +47,8 @@ const OPEN_TABLES_MIN: u64 = 64;
 const OPEN_TABLES_MAX: u64 = 4096;
 /// Four rows of 1 KB to a block: small enough for point reads.
 const BLOCK_BYTES: u32 = 4 << 10;
+/// The contents of a table are a few sections with a name each.
+const CONTENTS_BYTES_MAX: u64 = 64 << 10;
 /// About the length of a table, in bytes.
 const TABLE_BYTES: u64 = 32 << 20;
 /// So many flushed tables are compacted at once. The more, the less often is the level below written
@@ -137,6 +142,7 @@ impl DiskTree {
         spaces: Arc<ArcSwap<Spaces>>,
     ) -> EngineResult<Self> {
         check_version(path)?;
+        check_tables(path)?;
         let opened = Config::new(
             path,
             lsm_tree::SequenceNumberCounter::default(),
@@ -419,6 +425,100 @@ fn check_version(path: &Path) -> EngineResult<()> {
             if empty { Ok(()) } else { Err(damaged("missing beside tables")) }
         }
         Err(e) => Err(EngineError::Unavailable(format!("{}: {e}", current.display()))),
+    }
+}
+
+/// Checks that the tables of the list are there, and the part of each whose lengths the library trusts before it
+/// looks at their hash; and that there is nothing that it takes for tables and fails on.
+fn check_tables(path: &Path) -> EngineResult<()> {
+    let tables = path.join(TABLES);
+    let unreadable = |e: std::io::Error| {
+        EngineError::Unavailable(format!("the tables in {}: {e}", tables.display()))
+    };
+    if !path.join(CURRENT).exists() {
+        return Ok(());
+    }
+    let mut missing = listed_tables(path)?;
+    for entry in std::fs::read_dir(&tables).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == ".DS_Store" || name.starts_with("._") {
+            continue;
+        }
+        let is_file = entry.file_type().map_err(unreadable)?.is_file();
+        let Some(id) = name.parse().ok().filter(|_| is_file) else {
+            return Err(EngineError::Unavailable(format!(
+                "{} is no table: move it away",
+                entry.path().display()
+            )));
+        };
+        // What is not in the list was left by a crash, and is removed.
+        if missing.remove(&id) {
+            check_contents(&entry.path())?;
+        }
+    }
+    match missing.first() {
+        None => Ok(()),
+        Some(id) => Err(EngineError::Corrupt(format!(
+            "table {} is missing",
+            tables.join(id.to_string()).display()
+        ))),
+    }
+}
+
+/// The tables in the list, whose hash was checked. Source: `version/recovery.rs` of the library.
+fn listed_tables(path: &Path) -> EngineResult<BTreeSet<u64>> {
+    let read = || -> Option<BTreeSet<u64>> {
+        let (id, _) = persisted_version(&path.join(CURRENT)).ok()??;
+        let list = path.join(format!("v{id}"));
+        let archive = sfa::Reader::new(&list).ok()?;
+        let section = archive.toc().section(b"tables")?;
+        let mut bytes = Vec::new();
+        section.buf_reader(&list).ok()?.read_to_end(&mut bytes).ok()?;
+        let mut bytes = Bytes::from(bytes);
+        let mut tables = BTreeSet::new();
+        for _ in 0..bytes.try_get_u8().ok()? {
+            for _ in 0..bytes.try_get_u8().ok()? {
+                for _ in 0..bytes.try_get_u32_le().ok()? {
+                    tables.insert(bytes.try_get_u64_le().ok()?);
+                    // The kind and the value of a hash, and a sequence number.
+                    bytes.try_get_u8().ok()?;
+                    bytes.try_get_u128_le().ok()?;
+                    bytes.try_get_u64_le().ok()?;
+                }
+            }
+        }
+        Some(tables)
+    };
+    read().ok_or_else(|| {
+        EngineError::Corrupt(format!("{}: the list of tables is unreadable", path.display()))
+    })
+}
+
+/// Checks the table of contents at the end of a table against its hash.
+fn check_contents(table: &Path) -> EngineResult<()> {
+    /// Magic, version and kind of hash; the hash; place and length of the contents.
+    const TRAILER_BYTES: u64 = 6 + 16 + 8 + 8;
+    let read = || -> std::io::Result<bool> {
+        let file = File::open(table)?;
+        let Some(end) = file.metadata()?.len().checked_sub(TRAILER_BYTES) else { return Ok(false) };
+        let mut trailer = [0; TRAILER_BYTES as usize];
+        file.read_exact_at(&mut trailer, end)?;
+        let mut words = trailer.get(6..).unwrap_or_default();
+        let (hash, at) = (words.get_u128_le(), words.get_u64_le());
+        let length = end.checked_sub(at).filter(|length| *length <= CONTENTS_BYTES_MAX);
+        let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else {
+            return Ok(false);
+        };
+        let mut contents = vec![0; length];
+        file.read_exact_at(&mut contents, at)?;
+        Ok(xxh3_128(&contents) == hash)
+    };
+    let what = || format!("table {}", table.display());
+    match read() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(EngineError::Corrupt(format!("{}: its contents are damaged", what()))),
+        Err(e) => Err(EngineError::Unavailable(format!("{}: {e}", what()))),
     }
 }
 

@@ -7,7 +7,7 @@ use zenobe_storage::{EngineResult, Row, Version};
 
 use crate::heads::Head;
 use crate::layout::Interval;
-use crate::memtable::{self, Memtable};
+use crate::memtable::Memtable;
 use crate::tree::TreeView;
 
 /// The memtables, newest first (the first is written to), and the tables.
@@ -61,8 +61,11 @@ impl View {
     pub(crate) fn range<'a>(&'a self, interval: &Interval, lsn: u64, backward: bool) -> Merge<'a> {
         let mut sources: Vec<Entries<'a>> = Vec::with_capacity(self.memtables.len() + 1);
         for memtable in self.memtables.iter().filter(|memtable| memtable.may_overlap(interval)) {
-            let versions = memtable.range(interval, backward).peekable();
-            sources.push(Box::new(Visible { versions, lsn, backward }));
+            let mut versions = memtable.range(interval, backward);
+            sources.push(Box::new(std::iter::from_fn(move || {
+                let (version, value) = versions.next_at(lsn)?;
+                Some(Ok((version.key, Found { lsn: version.lsn.0, value })))
+            })));
         }
         for run in self.tree.runs(interval) {
             sources.push(if backward { Box::new(run.rev()) } else { run });
@@ -73,36 +76,6 @@ impl View {
             _ => sources.iter_mut().map(Iterator::next).collect(),
         };
         Merge { heads, sources, backward }
-    }
-}
-
-/// The newest version at an LSN of every key of one memtable.
-struct Visible<'a> {
-    versions: std::iter::Peekable<memtable::Range<'a>>,
-    lsn: u64,
-    backward: bool,
-}
-
-impl Iterator for Visible<'_> {
-    type Item = EngineResult<Entry>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let (first, value) = self.versions.next()?;
-            if first.lsn.0 > self.lsn {
-                continue;
-            }
-            let mut found = Found { lsn: first.lsn.0, value };
-            // Forward, the first visible version is the newest; backward, the last visible one is.
-            while let Some((version, value)) =
-                self.versions.next_if(|(next, _)| next.key == first.key)
-            {
-                if self.backward && version.lsn.0 <= self.lsn {
-                    found = Found { lsn: version.lsn.0, value };
-                }
-            }
-            return Some(Ok((first.key, found)));
-        }
     }
 }
 

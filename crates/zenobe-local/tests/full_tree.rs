@@ -11,7 +11,9 @@ mod support;
 use std::time::Duration;
 
 use support::{commit, commit_durably, figure, key, open, open_with_space, put, value};
-use zenobe_storage::Engine as _;
+use zenobe_storage::{Engine as _, EngineError, Health};
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn flushing_resumes_when_the_tree_can_be_written_to() {
@@ -41,4 +43,74 @@ async fn flushing_resumes_when_the_tree_can_be_written_to() {
         assert_eq!(value(&engine, key(name)).await.unwrap(), expected);
     }
     assert!(!tables.join("999").exists());
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_flushed_writers_do_not_wait_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open_with_space(directory.path()).await;
+    commit_durably(&engine, put(key("first"), "1")).await;
+    engine.checkpoint().await.unwrap();
+    let tables = directory.path().join("tree/tables");
+    let aside = directory.path().join("tree/aside");
+    std::fs::rename(&tables, &aside).unwrap();
+    let filling = async {
+        for n in 0.. {
+            let row = put(key(format!("{n}")), vec![b'x'; 3000]);
+            if let Err(error) = engine.commit(row).await {
+                return (n, error);
+            }
+        }
+        unreachable!("memory is limited")
+    };
+    let (written, error) = tokio::time::timeout(PATIENCE, filling).await.unwrap();
+    assert!(
+        matches!(&error, EngineError::Unavailable(text) if text.contains("flushed")),
+        "{error}"
+    );
+    assert_eq!(engine.health(), Health::WritesRefused(error));
+    std::fs::rename(&aside, &tables).unwrap();
+    let flushing = async {
+        while engine.health() != Health::Writable {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, flushing).await.unwrap();
+    commit_durably(&engine, put(key("last"), "1")).await;
+    for n in 0..written {
+        assert!(value(&engine, key(format!("{n}"))).await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn segments_that_cannot_be_given_back_are_given_back_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = support::small_options(directory.path());
+    options.memtable_bytes = 64 << 20;
+    let engine = zenobe_local::LocalEngine::open(options).unwrap();
+    engine.create_space(support::SPACE).await.unwrap();
+    for n in 0..60 {
+        commit_durably(&engine, put(key(format!("{n}")), vec![b'x'; 3000])).await;
+    }
+    let prepared = async {
+        while figure(&engine, "log_segments") < 4.0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, prepared).await.unwrap();
+    // The manifest's next state cannot be written.
+    let beside = directory.path().join("MANIFEST.new");
+    std::os::unix::fs::symlink("/dev/full", &beside).unwrap();
+    assert!(matches!(engine.checkpoint().await, Err(EngineError::Full(_))));
+    // The rows are in the tree all the same.
+    assert!(figure(&engine, "memtable_bytes").abs() < 0.5);
+    assert_eq!(engine.health(), Health::Writable);
+    let segments = figure(&engine, "log_segments");
+    std::fs::remove_file(&beside).unwrap();
+    let releasing = async {
+        while figure(&engine, "log_segments") >= segments {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, releasing).await.unwrap();
 }

@@ -10,7 +10,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use support::{commit_durably, key, open, open_with_space, put, recording, records, value};
+use support::{SPACE, commit_durably, key, open, open_with_space, put, recording, records, value};
 use zenobe_local::LocalEngine;
 use zenobe_local::log::Segment;
 use zenobe_local::log::summary::Summary;
@@ -90,6 +90,37 @@ async fn a_damaged_segment_is_reported_when_its_records_are_read() {
     std::fs::remove_file(summary).unwrap();
     let refused = LocalEngine::open(support::small_options(directory.path()));
     assert!(matches!(refused, Err(EngineError::Corrupt(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_segment_that_was_damaged_before_it_was_summed_up_is_given_back_like_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = support::small_options(directory.path());
+    // Nothing is flushed and summed up too early.
+    options.memtable_bytes = 64 << 20;
+    let engine = LocalEngine::open(options).unwrap();
+    engine.create_space(SPACE).await.unwrap();
+    let mut positions = Vec::new();
+    for n in 0..400 {
+        let put = put(key(format!("key {n}")), vec![b'v'; 900]);
+        positions.push(commit_durably(&engine, recording(put, 1, format!("record {n}"))).await);
+    }
+    let (id, segment) = files(directory.path(), Segment::id_of).into_iter().nth_back(3).unwrap();
+    flip(&segment, 30_000);
+    engine.checkpoint().await.unwrap();
+    assert!(files(directory.path(), Summary::id_of).iter().all(|(other, _)| *other != id));
+    // Until it is the last that is given back.
+    for position in positions {
+        if !segment.exists() {
+            break;
+        }
+        engine.log_trim(ShardId(1), position).await.unwrap();
+        engine.checkpoint().await.unwrap();
+    }
+    assert!(!segment.exists());
+    engine.close().await.unwrap();
+    let engine = open(directory.path());
+    assert_eq!(value(&engine, key("key 7")).await, Some(vec![b'v'; 900].into()));
 }
 
 #[tokio::test]

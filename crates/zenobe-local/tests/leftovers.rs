@@ -1,4 +1,4 @@
-//! A segment that a crash left nameless in the manifest is not taken for the one made in its place.
+//! What a crash leaves half done is not taken for something else, and does not stay.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,7 +7,11 @@
 
 mod support;
 
-use support::{commit_durably, key, open, open_with_space, put, value};
+use std::path::Path;
+use std::time::Duration;
+
+use support::{SPACE, commit_durably, figure, key, open, open_with_space, put, value};
+use zenobe_storage::Engine as _;
 
 #[tokio::test]
 async fn a_segment_made_just_before_a_crash_does_not_cost_the_next_one() {
@@ -29,4 +33,43 @@ async fn a_segment_made_just_before_a_crash_does_not_cost_the_next_one() {
             assert_eq!(value(&engine, key(format!("{earlier}"))).await.unwrap(), "kept");
         }
     }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, beside) = entry.map(|e| (e.path(), to.join(e.file_name()))).unwrap();
+        if path.is_dir() {
+            copy(&path, &beside);
+        } else {
+            std::fs::copy(path, beside).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_tables_of_a_space_that_was_dropped_just_before_a_crash_do_not_stay() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open_with_space(directory.path()).await;
+    for n in 0..100 {
+        commit_durably(&engine, put(key(format!("{n}")), vec![b'x'; 3000])).await;
+    }
+    engine.checkpoint().await.unwrap();
+    engine.close().await.unwrap();
+    let crashed = tempfile::tempdir().unwrap();
+    copy(directory.path(), crashed.path());
+    let engine = open(directory.path());
+    engine.drop_space(SPACE).await.unwrap();
+    engine.close().await.unwrap();
+    // The drop is written down, and its tables are still there.
+    std::fs::copy(directory.path().join("MANIFEST"), crashed.path().join("MANIFEST")).unwrap();
+    std::fs::remove_dir_all(crashed.path().join("log")).unwrap();
+    copy(&directory.path().join("log"), &crashed.path().join("log"));
+    let engine = open(crashed.path());
+    let dropped = async {
+        while figure(&engine, "tree_disk_bytes") > 0.5 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), dropped).await.unwrap();
 }

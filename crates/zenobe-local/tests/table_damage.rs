@@ -119,6 +119,59 @@ async fn damage_to_a_table_is_reported_with_the_name_of_its_file() {
 }
 
 #[tokio::test]
+async fn a_damaged_length_at_the_end_of_a_table_is_not_trusted() {
+    let directory = tempfile::tempdir().unwrap();
+    write_all(directory.path()).await;
+    let table = files(&directory.path().join("tree/tables")).remove(0);
+    let original = std::fs::read(&table).unwrap();
+    let words = original.rchunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    let contents = usize::try_from(words.take(2).last().unwrap()).unwrap();
+    for at in contents..original.len() {
+        let mut bytes = original.clone();
+        // The high bit of a length: to make room for it would end the process.
+        bytes[at] ^= 0x80;
+        std::fs::write(&table, bytes).unwrap();
+        match LocalEngine::open(small_options(directory.path())) {
+            Ok(_) => {}
+            Err(EngineError::Corrupt(text)) => {
+                assert!(text.contains(table.to_str().unwrap()), "byte {at}: {text}");
+            }
+            Err(other) => panic!("byte {at}: {other}"),
+        }
+    }
+    std::fs::write(&table, &original[..20]).unwrap();
+    let error = LocalEngine::open(small_options(directory.path())).unwrap_err();
+    assert!(matches!(error, EngineError::Corrupt(_)), "{error}");
+    std::fs::write(&table, original).unwrap();
+    assert!(!read_all(directory.path()).await);
+}
+
+#[tokio::test]
+async fn what_is_missing_or_strange_among_the_tables_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    write_all(directory.path()).await;
+    let tables = directory.path().join("tree/tables");
+    let refused = |name: &str| {
+        let error = LocalEngine::open(small_options(directory.path())).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+        error
+    };
+    let strange = tables.join("lost+found");
+    std::fs::create_dir(&strange).unwrap();
+    assert!(matches!(refused(strange.to_str().unwrap()), EngineError::Unavailable(_)));
+    std::fs::remove_dir(&strange).unwrap();
+    std::fs::write(&strange, "not a table").unwrap();
+    assert!(matches!(refused(strange.to_str().unwrap()), EngineError::Unavailable(_)));
+    std::fs::remove_file(&strange).unwrap();
+    let table = files(&tables).remove(0);
+    let aside = directory.path().join("aside");
+    std::fs::rename(&table, &aside).unwrap();
+    assert!(matches!(refused(table.to_str().unwrap()), EngineError::Corrupt(_)));
+    std::fs::rename(&aside, &table).unwrap();
+    assert!(!read_all(directory.path()).await);
+}
+
+#[tokio::test]
 async fn a_flipped_bit_in_a_table_is_never_absence() {
     let directory = tempfile::tempdir().unwrap();
     write_all(directory.path()).await;

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use zenobe_local::log::io::{LogDirectory, LogFile};
 
 /// The contents of all files.
@@ -45,6 +45,9 @@ struct Switches {
     /// 0 is any length.
     longest_file: AtomicUsize,
     record: AtomicBool,
+    /// How many syncs are let through before others wait; `None` is all.
+    syncs: Mutex<Option<u32>>,
+    let_through: Condvar,
 }
 
 /// The directory.
@@ -94,6 +97,12 @@ impl MemoryDirectory {
         self.switches.fail_syncs.store(on, Ordering::SeqCst);
     }
 
+    /// Lets so many more syncs of files through, or all; others wait.
+    pub(crate) fn let_syncs_through(&self, count: Option<u32>) {
+        *self.switches.syncs.lock() = count;
+        self.switches.let_through.notify_all();
+    }
+
     /// No file can grow beyond this length.
     pub(crate) fn longest_file(&self, bytes: usize) {
         self.switches.longest_file.store(bytes, Ordering::SeqCst);
@@ -109,6 +118,14 @@ impl Switches {
     fn allow(&self, bytes: usize) -> bool {
         let longest = self.longest_file.load(Ordering::SeqCst);
         !self.full.load(Ordering::SeqCst) && (longest == 0 || bytes <= longest)
+    }
+
+    fn await_turn(&self) {
+        let mut syncs = self.syncs.lock();
+        while *syncs == Some(0) {
+            self.let_through.wait(&mut syncs);
+        }
+        *syncs = syncs.map(|left| left - 1);
     }
 }
 
@@ -147,6 +164,7 @@ impl LogFile for MemoryFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.directory.switches.await_turn();
         if self.directory.switches.fail_syncs.load(Ordering::SeqCst) {
             self.contents.lock().dirty.clear();
             return Err(io::Error::other("the test's disk is broken"));
