@@ -39,7 +39,7 @@ use crate::{LocalOptions, background, commit, committer, layout, open};
 /// # }
 /// ```
 pub struct LocalEngine {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 

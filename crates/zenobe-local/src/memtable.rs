@@ -357,7 +357,7 @@ mod tests {
     fn at_an_lsn_each_row_has_its_newest_version_by_then() {
         let memtable = Memtable::default();
         // Some rows are written once, some often, one all the time.
-        let row_of = |lsn: u64| if lsn % 3 == 0 { 7 } else { lsn * lsn % 41 };
+        let row_of = |lsn: u64| if lsn.is_multiple_of(3) { 7 } else { lsn * lsn % 41 };
         for lsn in 1..=2000 {
             let value = (lsn % 7 > 0).then(|| bytes(format!("v{lsn}")));
             memtable.insert(&[(bytes(format!("key{:02}", row_of(lsn))), value)], lsn);

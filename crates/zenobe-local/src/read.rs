@@ -137,13 +137,25 @@ impl Core {
     /// Reads a row that the cache does not have, and puts it there.
     async fn read_row(&self, digest: Digest, key: &Bytes, level: &Level) -> EngineResult<Found> {
         let (found, as_of_lsn) = self.find_row(key, level).await?;
-        if let Some(_latch) = self.latches.try_lock_unwritten(digest, as_of_lsn) {
-            // For an old snapshot's LSN the latch alone does not say that nothing newer exists.
-            if !matches!(level, Level::At(..)) {
-                self.cache.fill(digest, key, &found);
-            }
+        // For an old snapshot's LSN the latch alone does not say that nothing newer exists.
+        if !matches!(level, Level::At(..)) {
+            self.keep_row(digest, key, &found, as_of_lsn);
         }
         Ok(found)
+    }
+
+    /// Keeps a row that was read as of this LSN, unless it may have been written since.
+    fn keep_row(&self, digest: Digest, key: &Bytes, found: &Found, as_of_lsn: u64) {
+        if let Some(_latch) = self.latches.try_lock_unwritten(digest, as_of_lsn) {
+            self.cache.fill(digest, key, found);
+        }
+    }
+
+    /// Keeps a head that was read as of this LSN, unless it may have been written since.
+    fn keep_head(&self, digest: Digest, head: Head, as_of_lsn: u64) {
+        if let Some(_latch) = self.latches.try_lock_unwritten(digest, as_of_lsn) {
+            self.heads.put(digest, head);
+        }
     }
 
     /// Looks a row up in memory and on disk, and says as of which LSN.
@@ -180,9 +192,7 @@ impl Core {
         }
         let (found, as_of_lsn) = self.find_row(key, &Level::Visible).await?;
         let head = found.head();
-        if let Some(_latch) = self.latches.try_lock_unwritten(digest, as_of_lsn) {
-            self.heads.put(digest, head);
-        }
+        self.keep_head(digest, head, as_of_lsn);
         Ok(head)
     }
 
@@ -544,5 +554,49 @@ impl Window {
     /// Forgets what was read, for it may have been written to since.
     fn forget(&mut self) {
         self.length = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zenobe_storage::{Commit, Engine as _, Lane, Mutation, SpaceId};
+
+    use super::*;
+    use crate::{LocalEngine, LocalOptions};
+
+    #[tokio::test]
+    async fn what_was_read_before_a_commit_is_not_kept_after_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = LocalEngine::open(LocalOptions::new(directory.path())).unwrap();
+        let space = SpaceId(1);
+        engine.create_space(space).await.unwrap();
+        let key = Key {
+            space,
+            partition: Bytes::from_static(b"p"),
+            lane: Lane::ITEM,
+            sort: Bytes::new(),
+        };
+        let put = |value: &'static str| {
+            let mutation = Mutation { key: key.clone(), value: Some(value.into()) };
+            engine.commit(Commit { mutations: vec![mutation], ..Commit::default() })
+        };
+        let core = engine.core.clone();
+        put("old").await.unwrap();
+        let physical = layout::physical_key(core.incarnation(space).unwrap(), &key).unwrap();
+        let digest = core.digest(&physical);
+        let (old, as_of_lsn) = core.find_row(&physical, &Level::Visible).await.unwrap();
+        // Unwritten since: kept.
+        core.keep_row(digest, &physical, &old, as_of_lsn);
+        core.keep_head(digest, old.head(), as_of_lsn);
+        put("new").await.unwrap();
+        for as_of_lsn in [as_of_lsn, 0] {
+            core.keep_row(digest, &physical, &old, as_of_lsn);
+            core.keep_head(digest, old.head(), as_of_lsn);
+        }
+        let lsn = core.visible.load(Ordering::Acquire);
+        assert!(lsn > old.lsn);
+        assert_eq!(core.known_head(digest).map(|head| head.lsn), Some(lsn));
+        let kept = core.cache.get(digest, &physical, lsn);
+        assert!(kept.is_none_or(|kept| kept.lsn == lsn));
     }
 }

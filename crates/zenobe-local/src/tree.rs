@@ -497,14 +497,17 @@ fn listed_tables(path: &Path) -> EngineResult<BTreeSet<u64>> {
 
 /// Checks the table of contents at the end of a table against its hash.
 fn check_contents(table: &Path) -> EngineResult<()> {
-    /// Magic, version and kind of hash; the hash; place and length of the contents.
-    const TRAILER_BYTES: u64 = 6 + 16 + 8 + 8;
+    /// Version 1, and the kind of hash.
+    const MAGIC: &[u8] = b"SFA!\x01\x00";
+    /// After that the hash; place and length of the contents.
+    const TRAILER_BYTES: usize = 6 + 16 + 8 + 8;
     let read = || -> std::io::Result<bool> {
         let file = File::open(table)?;
-        let Some(end) = file.metadata()?.len().checked_sub(TRAILER_BYTES) else { return Ok(false) };
-        let mut trailer = [0; TRAILER_BYTES as usize];
+        let end = file.metadata()?.len().checked_sub(TRAILER_BYTES as u64);
+        let Some(end) = end else { return Ok(false) };
+        let mut trailer = [0; TRAILER_BYTES];
         file.read_exact_at(&mut trailer, end)?;
-        let mut words = trailer.get(6..).unwrap_or_default();
+        let Some(mut words) = trailer.strip_prefix(MAGIC) else { return Ok(false) };
         let (hash, at) = (words.get_u128_le(), words.get_u64_le());
         let length = end.checked_sub(at).filter(|length| *length <= CONTENTS_BYTES_MAX);
         let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else {
