@@ -1,5 +1,7 @@
 //! Nobody reads the log, or what a check found: nothing fails for that.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::process::{Command, Stdio};
