@@ -12,10 +12,11 @@ use zenobe_database::check::Checks;
 use zenobe_database::environment::Environment;
 use zenobe_database::{Database, DatabaseConfig};
 use zenobe_local::{LocalEngine, LocalOptions};
-use zenobe_model::ServiceError;
+use zenobe_model::{ErrorCode, ServiceError};
 use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
 use zenobe_storage::{BoxFuture, Engine, EngineError, Figure, Health};
 
+use crate::answers::{self, AnswerBudget, Room};
 use crate::clock;
 use crate::config::{CassandraConfig, Config, DataConfig, Durability, Storage};
 use crate::logging;
@@ -32,11 +33,16 @@ const BACKGROUND_RESTART_DELAY: Duration = Duration::from_secs(1);
 /// The database behind the front door.
 pub(crate) struct DatabaseService {
     database: Database,
+    answers: AnswerBudget,
 }
 
 impl DatabaseService {
     /// Opens the data that the settings name. An error is said for the person who starts the server.
-    pub(crate) async fn open(config: &Config, bound: &[SocketAddr]) -> Result<Self, String> {
+    pub(crate) async fn open(
+        config: &Config,
+        bound: &[SocketAddr],
+        answers: AnswerBudget,
+    ) -> Result<Self, String> {
         let engine = open_engine(config).await?;
         let database_config = DatabaseConfig {
             region: config.region.clone(),
@@ -48,7 +54,7 @@ impl DatabaseService {
         let database = Database::open(engine, Arc::new(Host), database_config)
             .await
             .map_err(|error| format!("cannot open the database: {error}"))?;
-        Ok(Self { database })
+        Ok(Self { database, answers })
     }
 
     /// Reads all data, compares indexes and streams with their tables; says on standard error what is being looked at.
@@ -80,8 +86,9 @@ impl DatabaseService {
         self.database.clone()
     }
 
-    async fn execute(&self, request: &ApiRequest) -> Result<Vec<u8>, ServiceError> {
+    async fn execute(&self, request: &ApiRequest) -> Result<ApiResponse, ServiceError> {
         let decoded = zenobe_wire::decode(request.operation, &request.body)?;
+        let room = self.answers.make_room(answers::most_bytes(&decoded)).await.ok_or_else(busy)?;
         let response = self.database.execute_at(decoded, request.host.as_deref()).await?;
         let mut body = Vec::with_capacity(ANSWER_BYTES);
         zenobe_wire::encode(&response, &mut body);
@@ -90,8 +97,26 @@ impl DatabaseService {
             tracing::error!("stored bytes are corrupt: a text is not UTF-8");
             return Err(ServiceError::internal());
         }
-        Ok(body)
+        let body = self.answers.hold(room, body).ok_or_else(busy)?;
+        Ok(ApiResponse { status: 200, body, error: None })
     }
+
+    fn refuse(&self, error: &ServiceError) -> ApiResponse {
+        let mut body = Vec::with_capacity(ANSWER_BYTES);
+        zenobe_wire::encode_error(error, &mut body);
+        let (status, error) = (error.code.status(), Some(error.code.type_name()));
+        match self.answers.hold(Room::default(), body) {
+            Some(body) => ApiResponse { status, body, error },
+            // Which is short, so there is room for it.
+            None => self.refuse(&busy()),
+        }
+    }
+}
+
+/// The error where others keep the room for the answer.
+fn busy() -> ServiceError {
+    let text = "The service is currently unavailable or busy.";
+    ServiceError::new(ErrorCode::ServiceUnavailable, text)
 }
 
 /// Work that no request waits for, running until it is stopped.
@@ -202,18 +227,8 @@ async fn open_files(data: &DataConfig) -> Result<Arc<dyn Engine>, String> {
 
 impl Service for DatabaseService {
     async fn call(&self, request: ApiRequest) -> ApiResponse {
-        match self.execute(&request).await {
-            Ok(body) => ApiResponse { status: 200, body: body.into(), error: None },
-            Err(error) => {
-                let mut body = Vec::with_capacity(ANSWER_BYTES);
-                zenobe_wire::encode_error(&error, &mut body);
-                ApiResponse {
-                    status: error.code.status(),
-                    body: body.into(),
-                    error: Some(error.code.type_name()),
-                }
-            }
-        }
+        let executed = self.execute(&request).await;
+        executed.unwrap_or_else(|error| self.refuse(&error))
     }
 
     fn is_json(&self, body: &[u8]) -> bool {

@@ -3,6 +3,7 @@
 //! Invariant: no semantics. What an operation means is decided in `zenobe-database`, how it looks as
 //! JSON in `zenobe-wire`. This crate is also the one place that reads clocks and randomness.
 
+mod answers;
 mod cli;
 mod clock;
 mod config;

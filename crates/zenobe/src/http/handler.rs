@@ -19,6 +19,7 @@ use zenobe_auth::{AuthError, Presented, Principal, SignedRequest, Verifier};
 use zenobe_model::operation::Operation;
 use zenobe_storage::Health;
 
+use crate::answers::{AnswerBudget, Room};
 use crate::clock;
 use crate::http::body::{self, BodyBudget, BodyError, Held};
 use crate::http::request_id::RequestId;
@@ -58,6 +59,7 @@ pub(crate) struct Front<S> {
     pub(crate) health_text: Bytes,
     pub(crate) log_budget: LogBudget,
     pub(crate) body_budget: BodyBudget,
+    pub(crate) answer_budget: AnswerBudget,
 }
 
 /// The answer and what the metrics are told about it.
@@ -95,14 +97,20 @@ impl<S: Service> Front<S> {
         let (content_type, body) = match path {
             "/" | "/ping" => (ContentType::Unstated, self.health_text.clone()),
             "/health" => return self.health(id),
-            "/metrics" => {
-                let figures = self.service.figures();
-                let page = self.metrics.render(&figures, &self.service.health());
-                (ContentType::Prometheus, page.into())
-            }
+            "/metrics" => return self.metrics_page(id),
             _ => return not_an_operation(id),
         };
         respond(StatusCode::OK, content_type, id, body)
+    }
+
+    fn metrics_page(&self, id: &RequestId) -> HttpResponse {
+        let mut figures = self.service.figures();
+        figures.push(self.answer_budget.figure());
+        let page = self.metrics.render(&figures, &self.service.health());
+        match self.answer_budget.hold(Room::default(), page.into_bytes()) {
+            Some(page) => respond(StatusCode::OK, ContentType::Prometheus, id, page),
+            None => busy(id, ContentType::Json),
+        }
     }
 
     /// Whether the server does all that it is there for. The reason is for a person.
@@ -318,22 +326,22 @@ fn content_type(headers: &HeaderMap, body: &[u8]) -> Option<ContentType> {
 /// The answer to a body that could not be taken. Except for a malformed one, the connection closes:
 /// the rest of the body is not read.
 fn refused_body(id: &RequestId, parts: &Parts, error: BodyError) -> Answer {
-    let refuse = |status, type_name, message| {
-        let content_type = content_type(&parts.headers, b"").unwrap_or(ContentType::Json);
-        respond(status, content_type, id, error_body(type_name, message))
-    };
+    let content_type = content_type(&parts.headers, b"").unwrap_or(ContentType::Json);
     let (response, error) = match error {
         BodyError::TooLarge => (too_large(id), "RequestEntityTooLarge"),
         BodyError::TimedOut => (body_timed_out(id), "RequestTimeout"),
         BodyError::Broken => (bad_request(id), "BadRequest"),
         BodyError::Malformed => {
-            (refuse(StatusCode::BAD_REQUEST, SERIALIZATION, None), SERIALIZATION)
+            let body = error_body(SERIALIZATION, None);
+            (respond(StatusCode::BAD_REQUEST, content_type, id, body), SERIALIZATION)
         }
-        BodyError::NoRoom => {
-            let message = Some("The service is currently unavailable or busy.");
-            let response = refuse(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE, message);
-            (closing(response), UNAVAILABLE)
-        }
+        BodyError::NoRoom => (closing(busy(id, content_type)), UNAVAILABLE),
     };
     Answer { response, error: Some(error) }
+}
+
+/// The answer where there is no memory for a request, or for its answer.
+fn busy(id: &RequestId, content_type: ContentType) -> HttpResponse {
+    let body = error_body(UNAVAILABLE, Some("The service is currently unavailable or busy."));
+    respond(StatusCode::SERVICE_UNAVAILABLE, content_type, id, body)
 }

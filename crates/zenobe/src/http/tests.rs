@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use zenobe_storage::{EngineError, Figure, Health};
 
+use crate::answers::AnswerBudget;
 use crate::http::body::{self, BodyBudget};
 use crate::http::handler::{Authentication, Front};
 use crate::logging::LogBudget;
@@ -50,6 +51,7 @@ fn front() -> Front<Echo> {
         health_text: Bytes::new(),
         log_budget: LogBudget::default(),
         body_budget: BodyBudget::default(),
+        answer_budget: AnswerBudget::new(),
     }
 }
 

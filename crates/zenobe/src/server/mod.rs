@@ -21,6 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use zenobe_auth::Verifier;
 
+use crate::answers::AnswerBudget;
 use crate::clock;
 use crate::config::{Config, DataConfig, Durability, Limits, Storage};
 use crate::database::{self, Background, DatabaseService};
@@ -122,7 +123,7 @@ pub(crate) fn check(config: &Config) -> Result<(), StartError> {
     }
     let (checks, said) = runtime()?
         .block_on(async {
-            let service = DatabaseService::open(config, &[]).await?;
+            let service = DatabaseService::open(config, &[], AnswerBudget::new()).await?;
             let checks = service.check().await?;
             let said = writeln!(std::io::stdout(), "{checks}");
             service.close().await?;
@@ -175,7 +176,9 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
     };
     let authentication = authentication(&config)?;
     let bound = bound_addresses(&listeners)?;
-    let service = DatabaseService::open(&config, &bound).await.map_err(StartError::Data)?;
+    let answers = AnswerBudget::new();
+    let service = DatabaseService::open(&config, &bound, answers.clone()).await;
+    let service = service.map_err(StartError::Data)?;
     let database = service.database();
     let metrics = Arc::new(Metrics::new(threads, clock::unix_seconds().0));
     // Reading the log took memory that serving does not need.
@@ -190,6 +193,7 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
         health_text: Bytes::from(format!("healthy: dynamodb.{}.amazonaws.com ", config.region)),
         log_budget: LogBudget::default(),
         body_budget: BodyBudget::default(),
+        answer_budget: answers,
     });
     let mut signals = Signals::new()?;
     // Only now: until here the server that the file names may be another one, and go on.
