@@ -8,7 +8,7 @@
 
 mod support;
 
-use support::{commit, commit_durably, delete, key, open, open_with_space, put};
+use support::{commit, commit_durably, delete, key, open_with_space, put};
 use zenobe_local::LocalEngine;
 use zenobe_storage::{Engine as _, Expect, Key, Outcome, Read, Row};
 

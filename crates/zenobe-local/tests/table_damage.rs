@@ -124,8 +124,10 @@ async fn a_damaged_length_at_the_end_of_a_table_is_not_trusted() {
     write_all(directory.path()).await;
     let table = files(&directory.path().join("tree/tables")).remove(0);
     let original = std::fs::read(&table).unwrap();
-    let words = original.rchunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
-    let contents = usize::try_from(words.take(2).last().unwrap()).unwrap();
+    // The word before the last one says where the contents begin.
+    let (at, end) = (original.len() - 16, original.len() - 8);
+    let contents = u64::from_le_bytes(original[at..end].try_into().unwrap());
+    let contents = usize::try_from(contents).unwrap();
     for at in contents..original.len() {
         let mut bytes = original.clone();
         // The high bit of a length: to make room for it would end the process.
