@@ -6,8 +6,8 @@
 //!
 //! An entry is that of the newest version of its key, kept up like an entry of [`crate::cache`]: commits
 //! write it before they become visible, readers under the key's latch if nothing was written since.
-//! Keys are told apart by some eighty bits of their digest's 128. Should two ever be taken for each
-//! other, then a version is compared with that of another row: a needless conflict, no lost update.
+//! Keys are told apart by some eighty bits of their digest's 128, which is seeded: nobody can look for two that are
+//! taken for each other. For those a version would be compared with that of another row.
 
 use bytes::Bytes;
 use parking_lot::Mutex;

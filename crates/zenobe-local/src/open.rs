@@ -43,10 +43,16 @@ fn unavailable(what: &Path, error: &std::io::Error) -> EngineError {
     }
 }
 
-/// Makes the directory, for its owner alone, unless it exists.
+/// Makes the directory, for its owner alone, unless it exists. Then it survives a power loss.
 fn make_directory(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+    let directory = std::path::absolute(directory)?;
+    let made: Vec<_> = directory.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+    for parent in made.into_iter().filter_map(Path::parent) {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn lock(directory: &Path) -> EngineResult<File> {
