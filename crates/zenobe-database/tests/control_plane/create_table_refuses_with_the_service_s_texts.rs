@@ -51,6 +51,49 @@ async fn keys_and_definitions() {
     }
 }
 
+/// As many as fit in a request: a check that takes quadratic time does not end while one waits.
+#[tokio::test]
+async fn many_definitions_and_indexes() {
+    const MANY: usize = 200_000;
+    let db = open(&engine().await).await;
+    let define = |name: String| AttributeDefinition {
+        attribute_name: name,
+        attribute_type: zenobe_model::value::ValueType::S,
+    };
+    let attributes: Vec<_> = (0..MANY).map(|ordinal| define(format!("a{ordinal}"))).collect();
+    let base = || CreateTableRequest {
+        attribute_definitions: Some(attributes.clone()),
+        ..create("Music", "", "H:a0")
+    };
+    let unused = "…Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions";
+    check(&db, base(), unused).await;
+
+    // Each is looked up, the last is unknown: all are printed.
+    let index = |ordinal: usize| gsi("Idx", &format!("H:a{ordinal}"), "ALL");
+    let with_indexes = |indexes: std::ops::RangeInclusive<usize>| CreateTableRequest {
+        global_secondary_indexes: Some(indexes.map(index).collect()),
+        ..base()
+    };
+    let error = message(create_table(&db, with_indexes(1..=MANY)).await);
+    let begin = "…Some index key attributes are not defined in AttributeDefinitions. Keys: [a200000], AttributeDefinitions: [";
+    let names = error.strip_prefix(&begin.replace('…', PREFIX)).unwrap();
+    assert_eq!(names.split(", ").count(), MANY);
+
+    // All but one are used.
+    let error = message(create_table(&db, with_indexes(2..=MANY - 1)).await);
+    let begin = "…Some AttributeDefinitions are not used. AttributeDefinitions: [";
+    let names = error.strip_prefix(&begin.replace('…', PREFIX)).unwrap();
+    assert_eq!(names.split(", ").count(), 2 * MANY - 1);
+
+    // All are used, which leaves their number.
+    let named = |ordinal: usize| gsi(&format!("Idx{ordinal}"), &format!("H:a{ordinal}"), "ALL");
+    let request = CreateTableRequest {
+        global_secondary_indexes: Some((0..MANY).map(named).collect()),
+        ..base()
+    };
+    check(&db, request, "…GlobalSecondaryIndex count exceeds the per-table limit of 20").await;
+}
+
 #[tokio::test]
 async fn local_indexes() {
     let db = open(&engine().await).await;

@@ -4,8 +4,11 @@
 //! Source: API Reference, CreateTable; Developer Guide, "Quotas" and "Multi-attribute keys". The
 //! order: definitions, the table's key, empty lists, definitions of index keys, unused definitions,
 //! each local index, their number, each global index, their number.
+//!
+//! The numbers are checked last, and a request may hold a hundred thousand definitions and indexes: no check
+//! takes longer than about linear time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use zenobe_model::ServiceError;
 use zenobe_model::operation::{
@@ -38,12 +41,61 @@ pub(super) struct Schema {
     pub(super) global_indexes: Vec<GlobalIndex>,
 }
 
+/// `AttributeDefinitions`, each with a name of its own.
+pub(super) struct Definitions {
+    /// In the order in which they were given.
+    given: Vec<KeyAttribute>,
+    /// Where each is, by its name.
+    ordinals: HashMap<String, usize>,
+}
+
+impl Definitions {
+    /// Checks definitions by themselves.
+    ///
+    /// # Errors
+    /// The service's error for a name that is defined twice.
+    pub(super) fn new(given: &[AttributeDefinition]) -> Result<Self, ServiceError> {
+        let mut ordinals = HashMap::with_capacity(given.len());
+        for (ordinal, definition) in given.iter().enumerate() {
+            let name = &definition.attribute_name;
+            if ordinals.insert(name.clone(), ordinal).is_some() {
+                return Err(validation(format!("Attribute Name is duplicated: {name}")));
+            }
+        }
+        let attribute = |definition: &AttributeDefinition| KeyAttribute {
+            name: definition.attribute_name.clone(),
+            ty: definition.attribute_type,
+        };
+        Ok(Self { given: given.iter().map(attribute).collect(), ordinals })
+    }
+
+    fn len(&self) -> usize {
+        self.given.len()
+    }
+
+    fn get(&self, name: &str) -> Option<&KeyAttribute> {
+        self.given.get(*self.ordinals.get(name)?)
+    }
+
+    /// The names as the service prints them.
+    fn listed(&self) -> String {
+        listed(self.given.iter().map(|definition| definition.name.as_str()), self.len())
+    }
+
+    fn into_sorted(self) -> Vec<KeyAttribute> {
+        let mut sorted = self.given;
+        sorted.sort_by(|a, b| a.name.cmp(&b.name));
+        sorted
+    }
+}
+
 /// Checks keys and indexes of a CreateTable.
 pub(super) fn check(
     request: &CreateTableRequest,
     billing: BillingMode,
 ) -> Result<Schema, ServiceError> {
-    let definitions = definitions(request.attribute_definitions.as_deref().unwrap_or_default())?;
+    let given = request.attribute_definitions.as_deref().unwrap_or_default();
+    let definitions = Definitions::new(given)?;
     let elements = request.key_schema.as_deref().unwrap_or_default();
     let key = table_key(elements, &definitions)?;
     let locals = request.local_secondary_indexes.as_deref();
@@ -75,29 +127,7 @@ pub(super) fn check(
     }
     let projections = local_indexes.iter().map(|index| &index.projection);
     check_projected(projections.chain(global_indexes.iter().map(|index| &index.projection)))?;
-    let mut definitions = definitions;
-    definitions.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(Schema { key, definitions, local_indexes, global_indexes })
-}
-
-/// Checks `AttributeDefinitions` by themselves.
-pub(super) fn definitions(
-    given: &[AttributeDefinition],
-) -> Result<Vec<KeyAttribute>, ServiceError> {
-    let mut names = BTreeSet::new();
-    for definition in given {
-        if !names.insert(&definition.attribute_name) {
-            return Err(validation(format!(
-                "Attribute Name is duplicated: {}",
-                definition.attribute_name
-            )));
-        }
-    }
-    let attribute = |definition: &AttributeDefinition| KeyAttribute {
-        name: definition.attribute_name.clone(),
-        ty: definition.attribute_type,
-    };
-    Ok(given.iter().map(attribute).collect())
+    Ok(Schema { key, definitions: definitions.into_sorted(), local_indexes, global_indexes })
 }
 
 fn check_not_empty(length: Option<usize>, list: &str) -> Result<(), ServiceError> {
@@ -109,7 +139,7 @@ fn check_not_empty(length: Option<usize>, list: &str) -> Result<(), ServiceError
 
 fn table_key(
     elements: &[KeySchemaElement],
-    definitions: &[KeyAttribute],
+    definitions: &Definitions,
 ) -> Result<KeySchema, ServiceError> {
     let undefined = || validation("Invalid KeySchema: Some index key attribute have no definition");
     if elements.len() > definitions.len() {
@@ -122,7 +152,7 @@ fn table_key(
 /// A key of a partition key and perhaps a sort key.
 fn simple_key(
     elements: &[KeySchemaElement],
-    definitions: &[KeyAttribute],
+    definitions: &Definitions,
 ) -> Result<KeySchema, ServiceError> {
     if let [first, second] = elements
         && first.attribute_name == second.attribute_name
@@ -154,31 +184,24 @@ fn same_name() -> ServiceError {
 
 fn defined(
     element: &KeySchemaElement,
-    definitions: &[KeyAttribute],
+    definitions: &Definitions,
 ) -> Result<KeyAttribute, ServiceError> {
-    definitions
-        .iter()
-        .find(|definition| definition.name == element.attribute_name)
-        .cloned()
-        .ok_or_else(ServiceError::internal)
+    definitions.get(&element.attribute_name).cloned().ok_or_else(ServiceError::internal)
 }
 
 /// Checks that the attributes of a key are defined.
 pub(super) fn check_defined(
     elements: &[KeySchemaElement],
-    definitions: &[KeyAttribute],
+    definitions: &Definitions,
 ) -> Result<(), ServiceError> {
-    let is_defined = |element: &KeySchemaElement| {
-        definitions.iter().any(|definition| definition.name == element.attribute_name)
-    };
-    if elements.iter().all(is_defined) {
+    if elements.iter().all(|element| definitions.get(&element.attribute_name).is_some()) {
         return Ok(());
     }
     let keys = elements.iter().map(|element| element.attribute_name.as_str());
     Err(invalid(format!(
         "Some index key attributes are not defined in AttributeDefinitions. Keys: {}, AttributeDefinitions: {}",
         listed(keys, 16),
-        listed(definitions.iter().map(|definition| definition.name.as_str()), definitions.len()),
+        definitions.listed(),
     )))
 }
 
@@ -186,16 +209,12 @@ pub(super) fn check_defined(
 fn check_all_used<'a>(
     table_key: &'a [KeySchemaElement],
     index_keys: impl Iterator<Item = &'a [KeySchemaElement]>,
-    definitions: &[KeyAttribute],
+    definitions: &Definitions,
 ) -> Result<(), ServiceError> {
     let mut indexes = 0_usize;
-    let mut used: Vec<&str> = Vec::new();
     let index_keys = index_keys.inspect(|_| indexes += 1);
-    for element in std::iter::once(table_key).chain(index_keys).flatten() {
-        if !used.contains(&element.attribute_name.as_str()) {
-            used.push(&element.attribute_name);
-        }
-    }
+    let elements = std::iter::once(table_key).chain(index_keys).flatten();
+    let used = distinct(elements.map(|element| element.attribute_name.as_str()));
     if used.len() == definitions.len() {
         return Ok(());
     }
@@ -206,20 +225,21 @@ fn check_all_used<'a>(
     }
     Err(invalid(format!(
         "Some AttributeDefinitions are not used. AttributeDefinitions: {}, keys used: {}",
-        listed(definitions.iter().map(|definition| definition.name.as_str()), definitions.len()),
+        definitions.listed(),
         listed(used.into_iter(), 16),
     )))
+}
+
+/// The names without those that came before.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = HashSet::new();
+    names.filter(|name| seen.insert(*name)).collect()
 }
 
 /// A set of names as the service prints it: in the order of a hash table of Java with room for
 /// `capacity` names.
 fn listed<'a>(names: impl Iterator<Item = &'a str>, capacity: usize) -> String {
-    let mut distinct: Vec<&str> = Vec::new();
-    for name in names {
-        if !distinct.contains(&name) {
-            distinct.push(name);
-        }
-    }
+    let mut distinct = distinct(names);
     let mut buckets = u32::try_from(capacity).unwrap_or(u32::MAX >> 1).next_power_of_two();
     while u64::from(buckets) * 3 < distinct.len() as u64 * 4 {
         buckets = buckets.saturating_mul(2);
@@ -230,7 +250,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>, capacity: usize) -> String {
             .fold(0_u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
         (hash ^ (hash >> 16)) & (buckets - 1)
     };
-    distinct.sort_by_key(|name| bucket(name));
+    distinct.sort_by_cached_key(|name| bucket(name));
     format!("[{}]", distinct.join(", "))
 }
 
@@ -244,7 +264,7 @@ fn check_new_name<'a>(name: &'a str, names: &mut BTreeSet<&'a str>) -> Result<()
 fn local_indexes<'a>(
     given: &'a [LocalSecondaryIndex],
     table_key: &KeySchema,
-    definitions: &[KeyAttribute],
+    definitions: &Definitions,
     names: &mut BTreeSet<&'a str>,
 ) -> Result<Vec<LocalIndex>, ServiceError> {
     if !given.is_empty() && table_key.sort.is_none() {
@@ -283,7 +303,7 @@ fn local_indexes<'a>(
 /// Checks a global secondary index; its space is still to be chosen.
 pub(super) fn new_index(
     given: &GlobalSecondaryIndex,
-    definitions: &[KeyAttribute],
+    definitions: &Definitions,
     billing: BillingMode,
 ) -> Result<GlobalIndex, ServiceError> {
     let name = &given.index_name;
@@ -329,7 +349,7 @@ pub(super) fn new_index(
 /// A key of up to four attributes on either side.
 fn composite_key(
     elements: &[KeySchemaElement],
-    definitions: &[KeyAttribute],
+    definitions: &Definitions,
 ) -> Result<(Vec<KeyAttribute>, Vec<KeyAttribute>), ServiceError> {
     let mut names = BTreeSet::new();
     if !elements.iter().all(|element| names.insert(&element.attribute_name)) {

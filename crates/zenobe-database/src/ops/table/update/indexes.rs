@@ -208,7 +208,7 @@ fn create_index(
     else {
         return Err(invalid(format!("AttributeDefinitions is not specified for index: {name}")));
     };
-    let definitions = schema::definitions(given)?;
+    let definitions = schema::Definitions::new(given)?;
     schema::check_defined(&create.key_schema, &definitions)?;
     check_new_throughput(table.billing_mode, create)?;
     let mut index = schema::new_index(create, &definitions, table.billing_mode)?;
