@@ -38,7 +38,8 @@
 //! Item counts and sizes are counters in memory ([`crate::catalog::Counters`]). They are saved every
 //! minute if they changed. After a process that did not end in order, tables are read once, slowly,
 //! to count again; so is an index when its backfill is over, because writes that replace an entry
-//! which the backfill has not made yet count it as replaced.
+//! which the backfill has not made yet count it as replaced. What is written meanwhile is counted once, on whichever
+//! side of the counting it is: `catalog/counters.rs` tells how.
 
 mod backfill;
 mod figures;

@@ -41,6 +41,7 @@
 mod agreement;
 mod arn;
 mod change;
+mod counters;
 mod expiry;
 mod figures;
 mod rows;
@@ -66,6 +67,8 @@ use self::agreement::Agreement;
 pub(crate) use self::agreement::{BEAT, Fence};
 pub(crate) use self::arn::{ArnProblem, parse as parse_arn, table_arn};
 pub(crate) use self::change::{Changed, Changer, Edit};
+pub use self::counters::Counters;
+pub(crate) use self::counters::{CountedPage, Places, ScanPlace, SizeChange, Sum};
 pub use self::expiry::ExpiryIndex;
 pub(crate) use self::expiry::Look;
 pub(crate) use self::figures::Figures;
@@ -74,7 +77,7 @@ pub(crate) use self::stream::{Marks, mix};
 pub use self::stream::{Shard, ShardEnd, ShardName, Stream};
 pub(crate) use self::table::Upkeep;
 pub use self::table::{
-    Counters, Encryption, GlobalIndex, Index, IndexProjection, IndexState, KeyAttribute, KeySchema,
+    Encryption, GlobalIndex, Index, IndexProjection, IndexState, KeyAttribute, KeySchema,
     LocalIndex, Table,
 };
 use crate::environment::Environment;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use zenobe_model::EncodedItem;
 use zenobe_model::capacity::HalfUnits;
-use zenobe_storage::{Commit, Key, Mutation};
+use zenobe_storage::{Commit, Key, Mutation, RowPlace};
 
-use crate::catalog::{Counters, GlobalIndex, IndexProjection, LocalIndex, Table, Upkeep};
+use crate::catalog::{Counters, GlobalIndex, Index, IndexProjection, LocalIndex, Table, Upkeep};
 use crate::key;
 
 /// An entry of a secondary index: where it lives and what it holds.
@@ -96,6 +96,19 @@ pub(crate) fn global_entry(
     let keys = table.key.attributes().chain(&index.partition).chain(&index.sort);
     let value = project(item, &index.projection, keys.map(|attribute| attribute.name.as_str()));
     Some(IndexEntry { key, value })
+}
+
+/// The place of an item's entry in the index that a write changed.
+pub(crate) fn entry_place(
+    table: &Table,
+    change: &IndexChange,
+    item: &EncodedItem,
+) -> Option<RowPlace> {
+    let key = match table.index(&change.name)? {
+        Index::Local(index) => key::local_entry_key(table, index, item)?,
+        Index::Global(index) => key::global_entry_key(table, index, item)?,
+    };
+    Some(RowPlace { partition: key.partition, sort: key.sort })
 }
 
 fn project<'a>(

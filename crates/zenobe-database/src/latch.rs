@@ -1,6 +1,7 @@
 //! Latches: writers of one key queue here, so that a hot key costs no retries.
 //!
-//! A latch is held from reading an item until the commit of its change is ordered. Keys share a
+//! A latch is held from reading an item until the commit of its change is ordered and counted in the table's
+//! figures. Keys share a
 //! fixed number of stripes; several are taken in ascending order, so that nobody waits in a circle.
 //! The compare-and-set of the engine remains what correctness rests on: other processes take no
 //! latch of ours.
@@ -47,6 +48,14 @@ impl Latches {
             guards.push(stripe.lock().await);
         }
         LatchGuard::Many(guards)
+    }
+
+    /// Takes each latch once and drops it, one after the other: whoever held one when this began has dropped it
+    /// when it ends.
+    pub(crate) async fn pass(&self) {
+        for stripe in &self.stripes {
+            drop(stripe.lock().await);
+        }
     }
 
     fn stripe(&self, key: &Key) -> usize {

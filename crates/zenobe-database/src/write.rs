@@ -33,11 +33,12 @@ use zenobe_model::expression::{Condition, Update};
 use zenobe_model::limits::ITEM_SIZE_BYTES_MAX;
 use zenobe_model::{EncodedItem, ErrorCode, Item, ServiceError};
 use zenobe_storage::{
-    Commit, EngineError, Expect, Key, Mutation, Outcome, Precondition, Read, Row, RowPlace,
+    Commit, EngineError, Expect, Key, Mutation, Outcome, Position, Precondition, Read, Row,
+    RowPlace,
 };
 
 use crate::background::make_good;
-use crate::catalog::Table;
+use crate::catalog::{Places, ScanPlace, SizeChange, Table};
 use crate::fault::Fault;
 use crate::index::{self, IndexChange};
 use crate::key::{self, IndexKeyOrigin};
@@ -346,7 +347,7 @@ pub(crate) async fn commit_all(
         if !doubts.is_empty()
             && let Some(written) = settle(db, &keys, &rows, &mut doubts).await?
         {
-            count(writes, &written);
+            count(db, writes, &written, None);
             return Ok(written);
         }
         if let Some(intent) = keys.first_intent(&rows) {
@@ -373,10 +374,12 @@ pub(crate) async fn commit_all(
             outcome => outcome.map_err(|error| engine_failure(&error))?,
         };
         drop(streams);
+        if let Outcome::Committed { position, .. } = outcome {
+            count(db, writes, &plan.written, Some(position));
+        }
         drop(latches);
         match outcome {
             Outcome::Committed { position, .. } => {
-                count(writes, &plan.written);
                 if db.catalog.may_be_late(db, begun_ms) {
                     make_good(db, writes, &plan.written).await?;
                 }
@@ -386,7 +389,7 @@ pub(crate) async fn commit_all(
             Outcome::Conflict { key, .. } if rider.is_some_and(|rider| rider.key == key) => {
                 let ours = find_rider(db, rider, &doubts).await?;
                 let Some(written) = ours else { return Err(Refusal::Rider) };
-                count(writes, &written);
+                count(db, writes, &written, None);
                 return Ok(written);
             }
             Outcome::Conflict { .. } => {}
@@ -413,14 +416,31 @@ pub(crate) fn header(db: &Inner) -> ItemHeader {
 }
 
 /// Counts what was written in the figures of the tables and their indexes, and takes note of when
-/// it expires.
-pub(crate) fn count(writes: &[ItemWrite], written: &[Written]) {
+/// it expires. While the latches are held, so that who counts again can wait for it.
+pub(crate) fn count(
+    db: &Inner,
+    writes: &[ItemWrite],
+    written: &[Written],
+    commit: Option<Position>,
+) {
     let size = |item: &Option<EncodedItem>| item.as_ref().map(EncodedItem::size_bytes);
     for (write, written) in writes.iter().zip(written) {
-        write.table.counters.record(written.old_size_bytes, size(&written.new));
+        let change =
+            SizeChange { old_bytes: written.old_size_bytes, new_bytes: size(&written.new) };
+        write.table.counters.record(change, commit, || {
+            let place = ScanPlace::new(db.engine.as_ref(), write.place.clone());
+            Places { old: Some(place.clone()), new: Some(place) }
+        });
         ttl::note(&write.table, &write.place, written.new.as_ref());
-        for change in &written.indexes {
-            change.counters.record(change.old_bytes, change.new_bytes);
+        for index in &written.indexes {
+            let change = SizeChange { old_bytes: index.old_bytes, new_bytes: index.new_bytes };
+            index.counters.record(change, commit, || {
+                let place = |item: &Option<EncodedItem>| {
+                    let place = index::entry_place(&write.table, index, item.as_ref()?)?;
+                    Some(ScanPlace::new(db.engine.as_ref(), place))
+                };
+                Places { old: place(&written.old), new: place(&written.new) }
+            });
         }
     }
 }

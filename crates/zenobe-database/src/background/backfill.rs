@@ -13,7 +13,9 @@ use zenobe_storage::{
 
 use super::{BackgroundError, change_index, set_state};
 use crate::Inner;
-use crate::catalog::{Catalog, Edit, ExpiryIndex, Fence, GlobalIndex, IndexState, Table};
+use crate::catalog::{
+    Catalog, Edit, ExpiryIndex, Fence, GlobalIndex, IndexState, Places, SizeChange, Table,
+};
 use crate::{index, ttl};
 
 /// How much of the table is read, and committed, at once. Small enough to be a polite neighbour.
@@ -67,7 +69,9 @@ impl<'a> Target<'a> {
 
     fn count(self, entry: &Entry) {
         if let Self::Global(index) = self {
-            index.counters.record(None, entry.bytes);
+            // Nobody counts the index before it is filled.
+            let change = SizeChange { old_bytes: None, new_bytes: entry.bytes };
+            index.counters.record(change, None, || Places { old: None, new: None });
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Item counts and sizes: saving them, and counting again after a crash.
+//! Item counts and sizes: saving them, and counting again after a crash. How that is exact while others write
+//! is told where they note themselves down (`catalog/counters.rs`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,12 +7,16 @@ use std::time::Duration;
 
 use zenobe_model::EncodedItem;
 use zenobe_storage::{
-    EngineError, HashInterval, Lane, PageLimit, Read, RowPlace, ScanRead, SpaceId,
+    EngineError, HashInterval, Lane, Page, PageLimit, Position, Read, RowPlace, ScanRead, SpaceId,
 };
 
 use super::{BackgroundError, State, Step};
 use crate::Inner;
-use crate::catalog::{Counters, Figures, Table};
+use crate::catalog::{CountedPage, Counters, Figures, ScanPlace, Sum, Table};
+use crate::stream;
+
+#[cfg(test)]
+mod tests;
 
 /// How much is read at once when counting again.
 const PAGE: PageLimit = PageLimit { rows: 1000, bytes: 1 << 20 };
@@ -37,16 +42,14 @@ struct Count {
     space: SpaceId,
     lane: Lane,
     after: Option<RowPlace>,
-    /// The counters when counting began.
-    before: Option<(i64, i64)>,
-    items: i64,
-    bytes: i64,
+    /// Whether every writer knows that it is being counted.
+    begun: bool,
 }
 
 impl Count {
     fn new(counters: &Arc<Counters>, space: SpaceId, lane: Lane) -> Self {
         let counters = Arc::clone(counters);
-        Self { counters, space, lane, after: None, before: None, items: 0, bytes: 0 }
+        Self { counters, space, lane, after: None, begun: false }
     }
 }
 
@@ -135,33 +138,65 @@ fn everything(db: &Inner) -> Recount {
     Recount { left }
 }
 
-/// Counts one page; says whether it was the last. The counters then move by the difference, so that
-/// what writers add meanwhile is kept.
-async fn count_page(db: &Inner, count: &mut Count) -> Result<bool, EngineError> {
-    let before = *count.before.get_or_insert_with(|| count.counters.signed());
+/// Counts one page; says whether it was the last.
+async fn count_page(db: &Inner, count: &mut Count) -> Result<bool, BackgroundError> {
+    if !count.begun {
+        begin(db, count).await?;
+    }
+    let (page, read_at) = match read_page(db, count).await {
+        Ok(read) => read,
+        // Deleted meanwhile.
+        Err(EngineError::NoSpace(_)) => {
+            count.counters.give_count_up();
+            return Ok(true);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut rows = Sum::default();
+    let last = page.rows.last().map(|(place, _)| place.clone());
+    for (_, row) in page.rows {
+        let item = EncodedItem::from_stored(row.value)
+            .map_err(|error| EngineError::Corrupt(error.to_string()))?;
+        rows = rows.plus(Sum::there(Some(item.size_bytes())));
+    }
+    let passed = last.clone().filter(|_| !page.end);
+    let passed = passed.map(|place| ScanPlace::new(db.engine.as_ref(), place));
+    // Whoever has committed what the page holds has then said so.
+    db.latches.pass().await;
+    let is_counted = count.counters.end_page(CountedPage { read_at, rows, last: passed });
+    if is_counted {
+        count.after = last;
+    }
+    Ok(is_counted && page.end)
+}
+
+/// Makes the writers say where they write.
+async fn begin(db: &Inner, count: &mut Count) -> Result<(), BackgroundError> {
+    count.counters.begin_count();
+    db.latches.pass().await;
+    // What was written by those who did not know of it is before this.
+    count.counters.begin_after(stream::cut(db, Vec::new(), Vec::new()).await?);
+    count.begun = true;
+    Ok(())
+}
+
+/// Reads the next page, and says at which position.
+async fn read_page(db: &Inner, count: &Count) -> Result<(Page, Position), EngineError> {
+    db.engine.durable(count.counters.begin_page()).await?;
+    let (read, read_at) = if db.engine.capabilities().snapshot_read {
+        let snapshot = db.engine.snapshot().await?;
+        let position = snapshot.position();
+        (Read::Snapshot(snapshot), position)
+    } else {
+        // About right: as if everything were in it that was noted down before.
+        (Read::Eventual, Position(u64::MAX))
+    };
     let scan = ScanRead {
         space: count.space,
         lane: count.lane,
         interval: HashInterval::ALL,
-        after: count.after.take(),
+        after: count.after.clone(),
         limit: PAGE,
     };
-    let page = match db.engine.scan(scan, Read::Eventual).await {
-        Ok(page) => page,
-        // Deleted meanwhile.
-        Err(EngineError::NoSpace(_)) => return Ok(true),
-        Err(error) => return Err(error),
-    };
-    count.after = page.rows.last().map(|(place, _)| place.clone());
-    for (_, row) in page.rows {
-        let item = EncodedItem::from_stored(row.value)
-            .map_err(|error| EngineError::Corrupt(error.to_string()))?;
-        count.items += 1;
-        count.bytes =
-            count.bytes.saturating_add(i64::try_from(item.size_bytes()).unwrap_or(i64::MAX));
-    }
-    if page.end {
-        count.counters.add(count.items - before.0, count.bytes.saturating_sub(before.1));
-    }
-    Ok(page.end)
+    Ok((db.engine.scan(scan, read).await?, read_at))
 }

@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::write::{Change, ItemWrite, Origin, write_all};
 
 #[derive(Default)]
-struct Still(AtomicU64);
+pub(super) struct Still(AtomicU64);
 
 impl Environment for Still {
     fn now_ms(&self) -> u64 {
@@ -36,11 +36,11 @@ impl Environment for Still {
     }
 }
 
-fn definition(name: &str) -> AttributeDefinition {
+pub(super) fn definition(name: &str) -> AttributeDefinition {
     AttributeDefinition { attribute_name: name.to_owned(), attribute_type: ValueType::S }
 }
 
-fn hash(name: &str) -> Vec<KeySchemaElement> {
+pub(super) fn hash(name: &str) -> Vec<KeySchemaElement> {
     vec![KeySchemaElement { attribute_name: name.to_owned(), key_type: KeyType::Hash }]
 }
 
@@ -103,7 +103,7 @@ fn planned_write(table: Arc<Table>) -> ItemWrite {
     }
 }
 
-async fn one_step(db: &Database) -> Step {
+pub(super) async fn one_step(db: &Database) -> Step {
     let mut state = db.inner.background.state.lock().await;
     step(&db.inner, &mut state).await.unwrap()
 }

@@ -6,7 +6,6 @@
 //! that is added later is an `Option` or has `#[cbor(default)]`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use minicbor::{Decode, Encode};
 use zenobe_model::operation::{
@@ -17,7 +16,7 @@ use zenobe_model::value::ValueType;
 use zenobe_storage::{Lane, SpaceId, Version};
 
 use super::expiry::ExpiryIndex;
-use super::{Figures, stored};
+use super::{Counters, Figures, stored};
 use crate::stream::Writer;
 
 /// An attribute that is part of a key.
@@ -354,55 +353,5 @@ impl Table {
             .iter()
             .find(|attribute| attribute.name == name)
             .map(|attribute| attribute.ty)
-    }
-}
-
-/// How many items (or index entries) there are and how large they are together.
-///
-/// The writer adds what a commit changed right after it; nothing is locked and no row becomes hot.
-/// All snapshots of one table share the counters. They are saved now and then, and recounted in the
-/// background after a crash; so they are about right, which is what `ItemCount` and
-/// `TableSizeBytes` promise.
-#[derive(Debug, Default)]
-pub struct Counters {
-    items: AtomicI64,
-    bytes: AtomicI64,
-}
-
-impl Counters {
-    /// Takes note of a committed write: the sizes of the item before and after it, in bytes as
-    /// DynamoDB counts them; `None` where there was or is none.
-    pub fn record(&self, old_bytes: Option<usize>, new_bytes: Option<usize>) {
-        let items = i64::from(new_bytes.is_some()) - i64::from(old_bytes.is_some());
-        let size = |bytes: Option<usize>| i64::try_from(bytes.unwrap_or(0)).unwrap_or(i64::MAX);
-        let bytes = size(new_bytes).saturating_sub(size(old_bytes));
-        self.add(items, bytes);
-    }
-
-    /// Adds (or takes away) items and bytes.
-    pub fn add(&self, items: i64, bytes: i64) {
-        if items != 0 {
-            self.items.fetch_add(items, Ordering::Relaxed);
-        }
-        if bytes != 0 {
-            self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
-    }
-
-    /// The figures as they are, which may be below zero while writers add theirs.
-    pub(crate) fn signed(&self) -> (i64, i64) {
-        (self.items.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
-    }
-
-    /// The number of items.
-    #[must_use]
-    pub fn items(&self) -> u64 {
-        u64::try_from(self.items.load(Ordering::Relaxed)).unwrap_or(0)
-    }
-
-    /// The size of all items, in bytes.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        u64::try_from(self.bytes.load(Ordering::Relaxed)).unwrap_or(0)
     }
 }

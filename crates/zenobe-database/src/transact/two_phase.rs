@@ -126,7 +126,8 @@ async fn attempt(
     };
     match decided {
         Ok(true) => {
-            write::count(writes, &plan.written);
+            // Its commits are still to come, one for each item.
+            write::count(db, writes, &plan.written, None);
             coordinator.roll_forward().await;
             Ok(Attempt::Written(plan.written))
         }
