@@ -56,7 +56,6 @@ use std::time::Duration;
 use zenobe_model::ServiceError;
 use zenobe_storage::{EngineError, Figure, SpaceId};
 
-pub(crate) use self::backfill::can_be_in;
 use self::figures::Recount;
 pub(crate) use self::late::{make_good, make_item_good};
 use crate::catalog::{BEAT, Edit, Fence, Figures, IndexState, Table};

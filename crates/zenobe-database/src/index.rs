@@ -8,8 +8,9 @@
 
 use std::sync::Arc;
 
-use zenobe_model::EncodedItem;
 use zenobe_model::capacity::HalfUnits;
+use zenobe_model::limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX};
+use zenobe_model::{EncodedItem, ValueRef};
 use zenobe_storage::{Commit, Key, Mutation, RowPlace};
 
 use crate::catalog::{Counters, GlobalIndex, Index, IndexProjection, LocalIndex, Table, Upkeep};
@@ -86,16 +87,31 @@ pub(crate) fn local_entry(
     Some(IndexEntry { key, value })
 }
 
-/// The entry of an item in a global secondary index; `None` when the item is not in it.
+/// The entry of an item in a global secondary index; `None` when the item is not in it. An item that is older than the
+/// index may have attributes that cannot be its key.
 pub(crate) fn global_entry(
     table: &Table,
     index: &GlobalIndex,
     item: &EncodedItem,
 ) -> Option<IndexEntry> {
-    let key = key::global_entry_key(table, index, item)?;
+    let key = key::global_entry_key(table, index, item).filter(|_| can_be_in(index, item))?;
     let keys = table.key.attributes().chain(&index.partition).chain(&index.sort);
     let value = project(item, &index.projection, keys.map(|attribute| attribute.name.as_str()));
     Some(IndexEntry { key, value })
+}
+
+/// Whether the key attributes of an item that has them can be a key: neither empty nor too long.
+fn can_be_in(index: &GlobalIndex, item: &EncodedItem) -> bool {
+    let fits = |name: &str, longest: usize| {
+        let Some(raw) = item.get(name) else { return true };
+        match raw.value() {
+            ValueRef::S(text) => !text.is_empty() && text.len() <= longest,
+            ValueRef::B(bytes) => !bytes.is_empty() && bytes.len() <= longest,
+            _ => true,
+        }
+    };
+    index.partition.iter().all(|attribute| fits(&attribute.name, PARTITION_KEY_BYTES_MAX))
+        && index.sort.iter().all(|attribute| fits(&attribute.name, SORT_KEY_BYTES_MAX))
 }
 
 /// The place of an item's entry in the index that a write changed.

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zenobe_model::limits::{PARTITION_KEY_BYTES_MAX, SORT_KEY_BYTES_MAX};
-use zenobe_model::{EncodedItem, ValueRef};
+use zenobe_model::EncodedItem;
 use zenobe_storage::{
     Commit, EngineError, Expect, HashInterval, Key, Lane, Mutation, Outcome, PageLimit,
     Precondition, Read, RowPlace, ScanRead, SpaceId, Version,
@@ -54,7 +53,6 @@ impl<'a> Target<'a> {
     /// The entry of an item; `None` when the item is not in the index.
     fn entry(self, table: &Table, place: &RowPlace, item: &EncodedItem) -> Option<Entry> {
         match self {
-            Self::Global(index) if !can_be_in(index, item) => None,
             Self::Global(index) => {
                 let entry = index::global_entry(table, index, item)?;
                 let bytes = Some(entry.value.size_bytes());
@@ -148,20 +146,6 @@ pub(super) async fn read_page(
         }
     }
     Ok((candidates, last, page.end))
-}
-
-/// Whether the key attributes of an item that has them can be a key: neither empty nor too long.
-pub(crate) fn can_be_in(index: &GlobalIndex, item: &EncodedItem) -> bool {
-    let fits = |name: &str, longest: usize| {
-        let Some(raw) = item.get(name) else { return true };
-        match raw.value() {
-            ValueRef::S(text) => !text.is_empty() && text.len() <= longest,
-            ValueRef::B(bytes) => !bytes.is_empty() && bytes.len() <= longest,
-            _ => true,
-        }
-    };
-    index.partition.iter().all(|attribute| fits(&attribute.name, PARTITION_KEY_BYTES_MAX))
-        && index.sort.iter().all(|attribute| fits(&attribute.name, SORT_KEY_BYTES_MAX))
 }
 
 /// Makes the entries of these items. An item that is no longer as it was read was written by somebody who

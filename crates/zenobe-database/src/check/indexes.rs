@@ -12,7 +12,6 @@ use zenobe_model::{EncodedItem, ServiceError};
 use zenobe_storage::{Key, Lane, Read, Row, RowPlace};
 
 use super::{LOOK_AGAIN, LOOKS_MAX, Progress, each_row, is_damage};
-use crate::background::can_be_in;
 use crate::catalog::{GlobalIndex, IndexState, LocalIndex, Table};
 use crate::index::{self, IndexEntry};
 use crate::{Inner, engine_failure, key, write};
@@ -94,10 +93,7 @@ impl Checked<'_> {
     fn entry(self, table: &Table, item: &EncodedItem) -> Option<IndexEntry> {
         match self {
             Self::Local(index) => index::local_entry(table, index, item),
-            // Older items whose attributes cannot be a key are left out when an index is filled.
-            Self::Global(index) => {
-                can_be_in(index, item).then(|| index::global_entry(table, index, item)).flatten()
-            }
+            Self::Global(index) => index::global_entry(table, index, item),
         }
     }
 

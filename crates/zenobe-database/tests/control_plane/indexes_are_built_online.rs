@@ -71,6 +71,12 @@ async fn older_items_are_added_and_newer_ones_are_kept() {
         .collect();
     assert_eq!(in_index, expected);
     assert_eq!(in_index.len(), usize::try_from(many).unwrap());
+    // What is not in the index does not leave it.
+    for pk in ["none", "number", "empty"] {
+        delete(&db, "Music", &format!("pk={pk}")).await.unwrap();
+    }
+    let table = describe(&db, "Music").await.unwrap();
+    assert_eq!(table.global_secondary_indexes[0].item_count, u64::from(many));
 }
 
 #[tokio::test]
