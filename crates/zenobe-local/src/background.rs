@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use zenobe_storage::{EngineError, EngineResult};
 
 use crate::core::Core;
@@ -35,7 +36,7 @@ pub(crate) const PREPARING: &str = "preparing.tmp";
 const ZEROS_BYTES: usize = 1 << 20;
 
 fn sleep(core: &Core, patience: Duration, is_due: impl Fn(&crate::core::Work) -> bool) -> bool {
-    let deadline = (tokio::time::Instant::now() + patience).into_std();
+    let deadline = (Instant::now() + patience).into_std();
     let mut work = core.background.lock();
     while !core.stopping.load(Ordering::Acquire) && !is_due(&work) {
         if core.wake.wait_until(&mut work, deadline).timed_out() {
@@ -67,18 +68,27 @@ pub(crate) fn run_flushes(core: &Core) {
             if flush_failed || core.stopping.load(Ordering::Acquire) {
                 break;
             }
+            // There may always be one more.
+            release_failed = !release_if_due(core, release_failed);
         }
-        if !std::mem::take(&mut core.background.lock().release) {
-            continue;
-        }
-        let released = release(core);
-        if let Err(error) = &released {
+        release_failed = !release_if_due(core, release_failed);
+    }
+}
+
+/// Gives segments back if some may have become free. Whether nothing is left to be tried again.
+fn release_if_due(core: &Core, has_failed: bool) -> bool {
+    if !std::mem::take(&mut core.background.lock().release) {
+        return true;
+    }
+    match release(core) {
+        Ok(()) | Err(EngineError::Closed) => true,
+        Err(error) => {
             core.background.lock().release = true;
-            if !release_failed {
+            if !has_failed {
                 tracing::warn!(%error, "segments of the log could not be released; this is tried again");
             }
+            false
         }
-        release_failed = released.is_err();
     }
 }
 
@@ -312,7 +322,8 @@ pub(crate) fn run_preparation(core: &Core) {
             }
             let usual =
                 core.options.segment_bytes.min(sequencer.segment.size_bytes.saturating_mul(4));
-            (wanted.max(usual), usual)
+            // Where there is no room for the usual length, there is none for a longer one.
+            (if failed { usual } else { wanted.max(usual) }, usual)
         };
         let result = prepare(core, size_bytes);
         let mut sequencer = core.sequencer.lock();
@@ -330,10 +341,10 @@ pub(crate) fn run_preparation(core: &Core) {
                 let is_unusual = size_bytes > usual_bytes;
                 let from_bytes = if is_unusual { size_bytes } else { 0 };
                 let why = format!("the log cannot grow: {error}");
-                sequencer.full = Some(Full { from_bytes, why });
-                sequencer.wanted_bytes = 0;
+                sequencer.full = Some(Full { from_bytes, why, since: Instant::now() });
                 if is_unusual {
                     tracing::warn!(%error, bytes = size_bytes, "the log has no room for a large commit");
+                    sequencer.wanted_bytes = 0;
                     core.background.lock().prepare = true;
                 } else if !failed {
                     tracing::error!(%error, "the log cannot grow; this is tried again");

@@ -187,9 +187,7 @@ impl Core {
                 return Ok(());
             }
             self.figures.slowed_writes.fetch_add(1, Ordering::Relaxed);
-            if let Some(error) = self.flush_failure()
-                && (bytes >= hard || matches!(error, EngineError::Full(_)))
-            {
+            if let Some(error) = self.flush_failure() {
                 return Err(error);
             }
             let part = (bytes - soft).saturating_mul(1000) / (hard - soft).max(1);
@@ -242,13 +240,10 @@ impl Core {
             Ok(()) => {}
             Err(NoRoom::Segment) => {
                 let needed = segment_bytes_for(prepared.payload_bytes);
-                let Some(full) = sequencer.full.as_ref().filter(|full| needed >= full.from_bytes)
-                else {
-                    return Ok(Tried::Wait(NoRoom::Segment));
+                return match sequencer.full.as_ref().filter(|full| full.holds(needed)) {
+                    Some(full) => Err(EngineError::Full(full.why.clone())),
+                    None => Ok(Tried::Wait(NoRoom::Segment)),
                 };
-                // The next one that asks for so much may find it.
-                self.wake_background(|work| work.prepare = true);
-                return Err(EngineError::Full(full.why.clone()));
             }
             Err(why) => return Ok(Tried::Wait(why)),
         }

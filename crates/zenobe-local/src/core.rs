@@ -210,10 +210,12 @@ impl Core {
     pub(crate) fn flush_failure(&self) -> Option<EngineError> {
         match self.background.lock().flush_error.as_ref()? {
             EngineError::Closed => None,
+            refused @ EngineError::WritesRefused(_) => Some(refused.clone()),
             EngineError::Full(text) => {
                 Some(EngineError::Full(format!("rows cannot be flushed: {text}")))
             }
-            other => Some(EngineError::Unavailable(format!("rows cannot be flushed: {other}"))),
+            // Then it is memory that there is no more of.
+            other => Some(EngineError::Full(format!("rows cannot be flushed: {other}"))),
         }
     }
 

@@ -173,7 +173,14 @@ impl Range<'_> {
             let (first, value) = self.next()?;
             let at = |lsn: u64| VersionKey { lsn: Reverse(lsn), ..first.clone() };
             if self.backward {
-                // The oldest version comes first.
+                // The oldest version comes first, and mostly it is the only one.
+                let next = self.taken.as_slice().first();
+                if next.is_some_and(|(next, _)| !next.is_of_same_row(&first)) {
+                    if first.lsn.0 <= lsn {
+                        return Some((first, value));
+                    }
+                    continue;
+                }
                 self.pass_over(&at(u64::MAX));
                 if first.lsn.0 <= lsn {
                     return self.memtable.newest(at(lsn));

@@ -50,7 +50,12 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
     let made: Vec<_> = directory.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
     for parent in made.into_iter().filter_map(Path::parent) {
-        File::open(parent)?.sync_all()?;
+        match File::open(parent) {
+            Ok(parent) => parent.sync_all()?,
+            // One may make a directory where one may not look.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

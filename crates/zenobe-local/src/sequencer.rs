@@ -6,7 +6,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use zenobe_storage::EngineError;
 
 use crate::log::Segment;
@@ -37,12 +39,23 @@ pub(crate) enum NoRoom {
     Segment,
 }
 
+/// How long it counts that there was no room for a segment that is longer than others.
+const FULL_FOR: Duration = Duration::from_secs(1);
+
 /// No segment can be prepared.
 #[derive(Debug)]
 pub(crate) struct Full {
-    /// Of this length or a longer one; 0 is none at all.
+    /// Of this length or a longer one; 0 is none at all, which is tried again until it can.
     pub(crate) from_bytes: u64,
     pub(crate) why: String,
+    pub(crate) since: Instant,
+}
+
+impl Full {
+    /// Whether it is so for one who needs a segment of this length.
+    pub(crate) fn holds(&self, needed_bytes: u64) -> bool {
+        self.from_bytes == 0 || (needed_bytes >= self.from_bytes && self.since.elapsed() < FULL_FOR)
+    }
 }
 
 /// What the lock protects.
@@ -80,7 +93,10 @@ impl Sequencer {
         }
         let needed = segment_bytes_for(payload_bytes);
         if !self.ready.iter().any(|segment| segment.size_bytes >= needed) {
-            self.wanted_bytes = self.wanted_bytes.max(needed);
+            // Nobody waits where there is no room.
+            if !self.full.as_ref().is_some_and(|full| full.holds(needed)) {
+                self.wanted_bytes = self.wanted_bytes.max(needed);
+            }
             return Err(NoRoom::Segment);
         }
         while self.offset + frame + END_BYTES > self.segment.size_bytes {

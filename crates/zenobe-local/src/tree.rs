@@ -250,14 +250,15 @@ impl DiskTree {
         self.check_list()?;
         let _writing = self.writing.read();
         let _serial = self.tree.get_flush_lock();
-        let flushed = self.tree.flush_to_tables(stream).and_then(|flushed| {
-            let tables = flushed.map(|(tables, _)| tables).unwrap_or_default();
-            if !tables.is_empty() {
-                self.tree.register_tables(&tables, None, None, &[], ANY_LSN)?;
-            }
-            Ok(tables)
-        });
-        let tables = self.note_failure(flushed)?;
+        let flushed = self.note_failure(self.tree.flush_to_tables(stream))?;
+        let tables = flushed.map(|(tables, _)| tables).unwrap_or_default();
+        // A compaction may have failed since.
+        if self.doubtful.load(Ordering::Acquire) {
+            return Err(EngineError::Unavailable("a compaction failed meanwhile".into()));
+        }
+        if !tables.is_empty() {
+            self.note_failure(self.tree.register_tables(&tables, None, None, &[], ANY_LSN))?;
+        }
         let filter = memtable.filter();
         self.filters.lock().extend(tables.iter().map(|table| (table.id(), filter.clone())));
         Ok(())
@@ -452,7 +453,7 @@ fn check_tables(path: &Path) -> EngineResult<()> {
                 entry.path().display()
             )));
         };
-        // What is not in the list was left by a crash, and is removed.
+        // What is not in the list was left by a crash; the library removes it.
         if missing.remove(&id) {
             check_contents(&entry.path())?;
         }

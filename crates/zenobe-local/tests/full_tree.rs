@@ -64,10 +64,7 @@ async fn where_nothing_can_be_flushed_writers_do_not_wait_for_ever() {
         unreachable!("memory is limited")
     };
     let (written, error) = tokio::time::timeout(PATIENCE, filling).await.unwrap();
-    assert!(
-        matches!(&error, EngineError::Unavailable(text) if text.contains("flushed")),
-        "{error}"
-    );
+    assert!(matches!(&error, EngineError::Full(text) if text.contains("flushed")), "{error}");
     assert_eq!(engine.health(), Health::WritesRefused(error));
     std::fs::rename(&aside, &tables).unwrap();
     let flushing = async {

@@ -46,6 +46,7 @@ async fn what_is_flushed_is_durable() {
     let directory = tempfile::tempdir().unwrap();
     let log = MemoryDirectory::default();
     let engine = Arc::new(open_on(&log, directory.path()).await);
+    let _opened = log.opened_at_the_end();
     // More than half of a segment, so that the next one is there.
     for n in 0..15 {
         commit_durably(&engine, put(key(format!("{n}")), vec![b'x'; 3000])).await;
@@ -85,6 +86,7 @@ async fn nobody_is_shown_what_is_not_durable() {
     let directory = tempfile::tempdir().unwrap();
     let log = MemoryDirectory::default();
     let engine = Arc::new(open_on(&log, directory.path()).await);
+    let _opened = log.opened_at_the_end();
     commit_durably(&engine, put(key("a"), "old")).await;
     log.let_syncs_through(Some(0));
     commit(&engine, put(key("a"), "new")).await;

@@ -2,11 +2,12 @@
 //!
 //! A client may ask for megabytes and take none of them. They wait here until the write timeout, for each request that may
 //! be under way on each connection; so what all of them take together is counted, and who asks for more waits a while
-//! and is then refused. There are two budgets, so that single items are answered while pages and batches wait:
+//! and is then refused. There are several budgets, so that some are answered while others wait:
 //!
-//! - of what pages and batches may read, which is set aside before they do;
+//! - of what pages may read, and of what batches may, each of which is set aside before they do;
 //! - of the rest, which is taken when the answer is there, so that nobody waits for it: answers to operations on one
-//!   item, and what JSON is longer than the items are, or a page than its megabyte.
+//!   item, and what JSON is longer than the items are, or a page than its megabyte;
+//! - a small one of the metrics page, which tells of the others.
 //!
 //! Short answers are not counted. On all streams of a connection of HTTP/2 those are a megabyte, as much as its
 //! requests may have there.
@@ -22,8 +23,10 @@ use zenobe_model::limits::{
 use zenobe_model::operation::{Request, Select};
 use zenobe_storage::Figure;
 
-/// Each of the two budgets, in bytes.
+/// Each of the budgets for answers, in bytes.
 const BUDGET_BYTES: usize = 256 << 20;
+/// That of the metrics page.
+const METRICS_BYTES: usize = 16 << 20;
 /// Answers up to this length, in bytes, are not counted.
 const UNCOUNTED_BYTES: usize = 4 << 10;
 /// How long an operation waits for room.
@@ -32,15 +35,30 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The memory that answers take together.
 #[derive(Clone, Debug)]
 pub(crate) struct AnswerBudget {
-    /// For what pages and batches may read.
-    foreseen: Pool,
+    /// For what pages may read.
+    pages: Pool,
+    /// For what batches may read, which is much more each time.
+    batches: Pool,
     /// For the rest.
     unforeseen: Pool,
+    metrics: Pool,
 }
 
-/// The bytes of a budget that are free.
+/// A budget: as many permits as bytes are free.
 #[derive(Clone, Debug)]
-struct Pool(Arc<Semaphore>);
+struct Pool {
+    free: Arc<Semaphore>,
+    bytes: usize,
+}
+
+/// What an operation may read for its answer, as items count, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// One item at most: it should not wait for those that read many, and seldom reads much.
+    Little,
+    Page(usize),
+    Batch(usize),
+}
 
 /// What is set aside for an answer, given back when dropped.
 #[derive(Debug, Default)]
@@ -59,37 +77,40 @@ impl AsRef<[u8]> for Held {
 }
 
 impl Pool {
-    fn new() -> Self {
-        Self(Arc::new(Semaphore::new(BUDGET_BYTES)))
+    fn new(bytes: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(bytes)), bytes }
     }
 
     fn try_take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.0.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+        self.free.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
     }
 
     async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        self.0.clone().acquire_many_owned(u32::try_from(bytes).ok()?).await.ok()
+        self.free.clone().acquire_many_owned(u32::try_from(bytes).ok()?).await.ok()
     }
 
     fn used_bytes(&self) -> usize {
-        BUDGET_BYTES.saturating_sub(self.0.available_permits())
+        self.bytes.saturating_sub(self.free.available_permits())
     }
 }
 
 impl AnswerBudget {
     /// A budget of which nothing is used.
     pub(crate) fn new() -> Self {
-        Self { foreseen: Pool::new(), unforeseen: Pool::new() }
+        let [pages, batches, unforeseen] = [BUDGET_BYTES; 3].map(Pool::new);
+        Self { pages, batches, unforeseen, metrics: Pool::new(METRICS_BYTES) }
     }
 
-    /// Sets so much aside. `None` when others keep it for too long.
-    pub(crate) async fn make_room(&self, bytes: usize) -> Option<Room> {
-        if bytes == 0 {
-            return Some(Room::default());
-        }
-        let taken = match self.foreseen.try_take(bytes) {
+    /// Sets aside what is needed. `None` when others keep it for too long.
+    pub(crate) async fn make_room(&self, need: Need) -> Option<Room> {
+        let (pool, bytes) = match need {
+            Need::Little => return Some(Room::default()),
+            Need::Page(bytes) => (&self.pages, bytes),
+            Need::Batch(bytes) => (&self.batches, bytes),
+        };
+        let taken = match pool.try_take(bytes) {
             Some(taken) => Some(taken),
-            None => tokio::time::timeout(PATIENCE, self.foreseen.take(bytes)).await.ok().flatten(),
+            None => tokio::time::timeout(PATIENCE, pool.take(bytes)).await.ok().flatten(),
         };
         Some(Room(Some(taken?)))
     }
@@ -112,35 +133,41 @@ impl AnswerBudget {
         Some(Bytes::from_owner(Held { answer, _room: [foreseen, unforeseen] }))
     }
 
+    /// Keeps the metrics page until it is dropped. `None` when there are too many of them.
+    pub(crate) fn hold_metrics(&self, page: Vec<u8>) -> Option<Bytes> {
+        let room = self.metrics.try_take(page.len())?;
+        Some(Bytes::from_owner(Held { answer: page, _room: [Some(room), None] }))
+    }
+
     /// What is used, for the metrics page.
     pub(crate) fn figure(&self) -> Figure {
+        let pools = [&self.pages, &self.batches, &self.unforeseen];
         Figure {
             name: "answer_bytes_held",
             help: "Memory for answers under way or not yet taken by their clients, short ones apart, in bytes.",
-            value: (self.foreseen.used_bytes() + self.unforeseen.used_bytes()) as f64,
+            value: pools.map(Pool::used_bytes).iter().sum::<usize>() as f64,
         }
     }
 }
 
-/// How much to set aside for the answer: what the operation may read for it, as items count.
+/// What to set aside for the answer.
 ///
-/// Nothing for operations on one item: they should not wait for those on many, and few answer with much. Where there is
-/// no room for the answer of a write, its client does not learn that it is done; that is answered as any outcome is that
-/// is unknown.
-pub(crate) fn most_bytes(request: &Request) -> usize {
+/// Where there is no room for the answer of a write, its client does not learn that it is done; that is answered as any
+/// outcome is that is unknown.
+pub(crate) fn need(request: &Request) -> Need {
     match request {
         Request::BatchExecuteStatement(request) => {
-            items(request.statements.len()).min(BATCH_GET_BYTES_MAX)
+            batch(request.statements.len(), BATCH_GET_BYTES_MAX)
         }
         Request::BatchGetItem(request) => {
             let keys = request.request_items.values().map(|table| table.keys.len());
-            items(keys.sum()).min(BATCH_GET_BYTES_MAX)
+            batch(keys.sum(), BATCH_GET_BYTES_MAX)
         }
         Request::ExecuteTransaction(request) => {
-            items(request.statements.len()).min(TRANSACTION_BYTES_MAX)
+            batch(request.statements.len(), TRANSACTION_BYTES_MAX)
         }
         Request::TransactGetItems(request) => {
-            items(request.transact_items.len()).min(TRANSACTION_BYTES_MAX)
+            batch(request.transact_items.len(), TRANSACTION_BYTES_MAX)
         }
         Request::ExecuteStatement(request) => page(request.limit),
         Request::GetRecords(request) => page(request.limit),
@@ -172,7 +199,7 @@ pub(crate) fn most_bytes(request: &Request) -> usize {
         | Request::UntagResource(_)
         | Request::UpdateItem(_)
         | Request::UpdateTable(_)
-        | Request::UpdateTimeToLive(_) => 0,
+        | Request::UpdateTimeToLive(_) => Need::Little,
     }
 }
 
@@ -180,8 +207,12 @@ const fn items(count: usize) -> usize {
     count.saturating_mul(ITEM_SIZE_BYTES_MAX)
 }
 
-fn page(limit: Option<u32>) -> usize {
-    limit.map_or(PAGE_BYTES, |limit| items(limit as usize).min(PAGE_BYTES))
+fn batch(count: usize, most_bytes: usize) -> Need {
+    Need::Batch(items(count).min(most_bytes))
+}
+
+fn page(limit: Option<u32>) -> Need {
+    Need::Page(limit.map_or(PAGE_BYTES, |limit| items(limit as usize).min(PAGE_BYTES)))
 }
 
 #[cfg(test)]
@@ -191,14 +222,14 @@ mod tests {
     use super::*;
 
     fn used(budget: &AnswerBudget) -> [usize; 2] {
-        [&budget.foreseen, &budget.unforeseen].map(Pool::used_bytes)
+        [&budget.pages, &budget.unforeseen].map(Pool::used_bytes)
     }
 
     #[tokio::test]
     async fn an_answer_keeps_what_it_needs_until_it_is_dropped() {
         let budget = AnswerBudget::new();
         let check = async |set_aside, length, expected| {
-            let room = budget.make_room(set_aside).await.unwrap();
+            let room = budget.make_room(Need::Page(set_aside)).await.unwrap();
             assert_eq!(used(&budget), [set_aside, 0]);
             let answer = budget.hold(room, vec![7; length]).unwrap();
             assert_eq!(used(&budget), expected, "{set_aside} {length}");
@@ -220,7 +251,7 @@ mod tests {
     async fn an_answer_without_room_is_none_and_keeps_nothing() {
         let budget = AnswerBudget::new();
         let others = budget.unforeseen.try_take(BUDGET_BYTES - UNCOUNTED_BYTES).unwrap();
-        let room = budget.make_room(PAGE_BYTES).await.unwrap();
+        let room = budget.make_room(Need::Page(PAGE_BYTES)).await.unwrap();
         assert!(budget.hold(room, vec![0; PAGE_BYTES + UNCOUNTED_BYTES + 1]).is_none());
         assert!(budget.hold(Room::default(), vec![0; UNCOUNTED_BYTES + 1]).is_none());
         assert!(budget.hold(Room::default(), vec![0; UNCOUNTED_BYTES]).is_some());
@@ -228,26 +259,38 @@ mod tests {
         assert_eq!(used(&budget), [0, 0]);
     }
 
+    #[tokio::test]
+    async fn pages_and_metrics_do_not_wait_for_batches() {
+        let budget = AnswerBudget::new();
+        let _batches = budget.make_room(Need::Batch(BUDGET_BYTES)).await.unwrap();
+        let _rest = budget.unforeseen.try_take(BUDGET_BYTES).unwrap();
+        assert!(budget.make_room(Need::Page(PAGE_BYTES)).await.is_some());
+        let page = budget.hold_metrics(vec![0; METRICS_BYTES]);
+        assert!(page.is_some() && budget.hold_metrics(vec![0]).is_none());
+        drop(page);
+        assert!(budget.hold_metrics(vec![0]).is_some());
+    }
+
     #[test]
     fn nothing_is_set_aside_for_more_than_an_operation_answers_with() {
         let check = |operation, body: &str, expected| {
             let request = zenobe_wire::decode(operation, body.as_bytes()).unwrap();
-            assert_eq!(most_bytes(&request), expected, "{body}");
+            assert_eq!(need(&request), expected, "{body}");
         };
         let query =
             |more| format!(r#"{{"TableName":"Table","KeyConditionExpression":"a = :a"{more}}}"#);
-        check(Operation::Query, &query(""), PAGE_BYTES);
-        check(Operation::Query, &query(r#","Limit":1000"#), PAGE_BYTES);
-        check(Operation::Query, &query(r#","Limit":2"#), 2 * ITEM_SIZE_BYTES_MAX);
-        check(Operation::Query, &query(r#","Select":"COUNT""#), 0);
+        check(Operation::Query, &query(""), Need::Page(PAGE_BYTES));
+        check(Operation::Query, &query(r#","Limit":1000"#), Need::Page(PAGE_BYTES));
+        check(Operation::Query, &query(r#","Limit":2"#), Need::Page(2 * ITEM_SIZE_BYTES_MAX));
+        check(Operation::Query, &query(r#","Select":"COUNT""#), Need::Little);
         let key = r#"{"a":{"S":"b"}}"#;
         let batch = |count| {
             let keys = vec![key; count].join(",");
             format!(r#"{{"RequestItems":{{"Table":{{"Keys":[{keys}]}}}}}}"#)
         };
-        check(Operation::BatchGetItem, &batch(2), 2 * ITEM_SIZE_BYTES_MAX);
-        check(Operation::BatchGetItem, &batch(100), BATCH_GET_BYTES_MAX);
+        check(Operation::BatchGetItem, &batch(2), Need::Batch(2 * ITEM_SIZE_BYTES_MAX));
+        check(Operation::BatchGetItem, &batch(100), Need::Batch(BATCH_GET_BYTES_MAX));
         let get = format!(r#"{{"TableName":"Table","Key":{key}}}"#);
-        check(Operation::GetItem, &get, 0);
+        check(Operation::GetItem, &get, Need::Little);
     }
 }

@@ -88,7 +88,7 @@ impl DatabaseService {
 
     async fn execute(&self, request: &ApiRequest) -> Result<ApiResponse, ServiceError> {
         let decoded = zenobe_wire::decode(request.operation, &request.body)?;
-        let room = self.answers.make_room(answers::most_bytes(&decoded)).await.ok_or_else(busy)?;
+        let room = self.answers.make_room(answers::need(&decoded)).await.ok_or_else(busy)?;
         let response = self.database.execute_at(decoded, request.host.as_deref()).await?;
         let mut body = Vec::with_capacity(ANSWER_BYTES);
         zenobe_wire::encode(&response, &mut body);

@@ -24,8 +24,8 @@
 //! `d` at 51 before the page ends: on the list and later, so it is taken off. A third deletes `m` at 52: ahead. The second
 //! page is read at 52 or later and does not find it. Then `b` is put at 60: passed, so it is one more.
 //!
-//! It is exact where a write knows its position and notes itself down under its latch. An engine on which
-//! outcomes can be unknown or transactions take two phases is shared, and nothing is counted again there.
+//! It is exact where a write knows its position and notes itself down under its latch. Where outcomes can be unknown,
+//! transactions take two phases or others write too, as on a shared engine, it is about right.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 

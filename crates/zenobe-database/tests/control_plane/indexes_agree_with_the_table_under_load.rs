@@ -68,7 +68,7 @@ async fn whatever_the_threads_do() {
         assert_eq!(scan(&db, "Music", Some("ByG")).await.unwrap(), expected);
         let figures = describe(&db, "Music").await.unwrap();
         assert_eq!(figures.item_count, table.len() as u64);
-        // Where others may write, nobody counts again.
+        // Where others may write, too, it is about right.
         if !engine.capabilities().shared {
             let index = figures.global_secondary_indexes.first().unwrap();
             assert_eq!(index.item_count, expected.len() as u64);

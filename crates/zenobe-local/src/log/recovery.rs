@@ -11,7 +11,7 @@
 //! break in one and any frame in a later one is damage too. So are a segment's header that cannot be read and a
 //! file that is shorter than its segment was made: both are synced before the segment gets its name.
 //!
-//! What is cut is wiped, or frames of the lost group could come back to life behind new ones. Then
+//! What is cut is wiped, or frames of the lost group could come back to life behind new ones. With that
 //! an end frame is written there, and the log goes on in the next segment.
 //!
 //! What was read may be in the system's memory only: after a sync that failed, pages count as clean there, and
@@ -87,10 +87,11 @@ struct Walked {
 }
 
 impl Walked {
-    /// Where the frames begin that were perhaps never synced, if LSNs up to this one were.
-    fn unproven_from(&self, synced_lsn: u64) -> usize {
+    /// The LSN and the place of the first frame that was perhaps never synced, if LSNs up to this one were; of what
+    /// follows, if there is none.
+    fn first_unproven(&self, synced_lsn: u64, next_lsn: u64) -> (u64, usize) {
         let first = self.unproven.iter().find(|(lsn, _)| *lsn > synced_lsn);
-        first.map_or(self.until, |&(_, at)| at)
+        first.map_or((next_lsn, self.until), |&(lsn, at)| (lsn.min(next_lsn), at))
     }
 }
 
@@ -98,6 +99,8 @@ impl Walked {
 struct End {
     /// Where frames begin that were perhaps never synced.
     unproven_from: usize,
+    /// The last LSN before them.
+    proven_lsn: u64,
     /// Where the last whole frame ends.
     until: usize,
     /// Where the log is cut: up to which place there are remains of later frames.
@@ -169,7 +172,8 @@ pub fn recover_unless_known(
         }
         let walked = walk(&segment, &bytes, &mut out.next_lsn, visit)?;
         segment.last_lsn.store(walked.last_lsn, Ordering::Release);
-        let (unproven_from, until) = (walked.unproven_from(synced_lsn), walked.until);
+        let (lsn, unproven_from) = walked.first_unproven(synced_lsn, out.next_lsn);
+        let (proven_lsn, until) = (lsn.saturating_sub(1), walked.until);
         let mut cut = None;
         if !walked.ended {
             let torn_end = torn_end(&segment, &bytes, until, (out.next_lsn, synced_lsn))?;
@@ -181,7 +185,7 @@ pub fn recover_unless_known(
             cut = Some(torn_end);
         }
         out.used.push(segment);
-        end = Some(End { unproven_from, until, cut });
+        end = Some(End { unproven_from, proven_lsn, until, cut });
     }
     if out.next_lsn <= synced_lsn {
         let last = Segment::name(out.used.last().map_or(extent.first_segment, |last| last.id));
@@ -333,39 +337,34 @@ fn frames_from(bytes: &[u8], at: usize, seed: u64) -> impl Iterator<Item = (usiz
     })
 }
 
-/// Makes the end of the log safe: what was perhaps never synced is written again, and what is cut gets an end frame.
+/// Makes the end of the log safe: what was perhaps never synced is written again, what is cut is wiped and gets an end
+/// frame. All at once: should the sync fail, the end frame is read with the rest, and says of nothing that it is synced.
 fn write_end(segment: &Segment, end: &End, next_lsn: u64) -> EngineResult<()> {
     let name = Segment::name(segment.id);
     let failed = |e: std::io::Error| unavailable(&name, &e);
-    let &End { unproven_from, until, cut } = end;
+    let &End { unproven_from, proven_lsn, until, cut } = end;
     let mut bytes = vec![0; until - unproven_from];
     segment.file.read_at(&mut bytes, unproven_from as u64).map_err(failed)?;
-    let torn_bytes = cut.map_or(0, |torn_end| torn_end - until);
-    if torn_bytes > 0 {
-        tracing::warn!(
-            segment = name,
-            offset = until,
-            bytes = torn_bytes,
-            "the log ends with incomplete commits: after a crash these are such as were never acknowledged; they are cut off"
-        );
+    if let Some(torn_end) = cut {
+        if torn_end > until {
+            tracing::warn!(
+                segment = name,
+                offset = until,
+                bytes = torn_end - until,
+                "the log ends with incomplete commits: after a crash these are such as were never acknowledged; they are cut off"
+            );
+        }
+        Header {
+            kind: Kind::End,
+            payload_bytes: 0,
+            lsn: next_lsn.saturating_sub(1),
+            synced: proven_lsn,
+            payload_hash: frame::payload_hash(&[]),
+        }
+        .encode(segment.seed, &mut bytes);
+        bytes.resize(bytes.len().max(torn_end - unproven_from), 0);
     }
-    bytes.resize(bytes.len() + torn_bytes, 0);
     segment.file.write_at(&bytes, unproven_from as u64).map_err(failed)?;
-    segment.file.sync().map_err(failed)?;
-    if cut.is_none() {
-        return Ok(());
-    }
-    let mut end_frame = Vec::new();
-    let lsn = next_lsn.saturating_sub(1);
-    Header {
-        kind: Kind::End,
-        payload_bytes: 0,
-        lsn,
-        synced: lsn,
-        payload_hash: frame::payload_hash(&[]),
-    }
-    .encode(segment.seed, &mut end_frame);
-    segment.file.write_at(&end_frame, until as u64).map_err(failed)?;
     segment.file.sync().map_err(failed)
 }
 

@@ -97,6 +97,17 @@ impl MemoryDirectory {
         self.switches.fail_syncs.store(on, Ordering::SeqCst);
     }
 
+    /// Lets all syncs through when dropped: a test that fails must not leave them waiting.
+    pub(crate) fn opened_at_the_end(&self) -> impl Drop + use<> {
+        struct Opened(MemoryDirectory);
+        impl Drop for Opened {
+            fn drop(&mut self) {
+                self.0.let_syncs_through(None);
+            }
+        }
+        Opened(self.clone())
+    }
+
     /// Lets so many more syncs of files through, or all; others wait.
     pub(crate) fn let_syncs_through(&self, count: Option<u32>) {
         *self.switches.syncs.lock() = count;

@@ -19,7 +19,7 @@ use zenobe_auth::{AuthError, Presented, Principal, SignedRequest, Verifier};
 use zenobe_model::operation::Operation;
 use zenobe_storage::Health;
 
-use crate::answers::{AnswerBudget, Room};
+use crate::answers::AnswerBudget;
 use crate::clock;
 use crate::http::body::{self, BodyBudget, BodyError, Held};
 use crate::http::request_id::RequestId;
@@ -107,7 +107,7 @@ impl<S: Service> Front<S> {
         let mut figures = self.service.figures();
         figures.push(self.answer_budget.figure());
         let page = self.metrics.render(&figures, &self.service.health());
-        match self.answer_budget.hold(Room::default(), page.into_bytes()) {
+        match self.answer_budget.hold_metrics(page.into_bytes()) {
             Some(page) => respond(StatusCode::OK, ContentType::Prometheus, id, page),
             None => busy(id, ContentType::Json),
         }
