@@ -29,7 +29,7 @@ use parking_lot::Mutex;
 use zenobe_model::capacity::HalfUnits;
 use zenobe_model::codec::ItemHeader;
 use zenobe_model::error::Detail;
-use zenobe_model::expression::{Condition, Update};
+use zenobe_model::expression::{Condition, Update, too_large};
 use zenobe_model::limits::ITEM_SIZE_BYTES_MAX;
 use zenobe_model::{EncodedItem, ErrorCode, Item, ServiceError};
 use zenobe_storage::{
@@ -240,12 +240,10 @@ impl ItemWrite {
             (Change::Update { update: None, .. }, Some(old)) => old.with_header(header),
         };
         if new.size_bytes() > ITEM_SIZE_BYTES_MAX {
-            return Err(ServiceError::validation(match self.change {
-                Change::Update { .. } => {
-                    "Item size to update has exceeded the maximum allowed size"
-                }
-                _ => "Item size has exceeded the maximum allowed size",
-            })
+            return Err(match self.change {
+                Change::Update { .. } => too_large(),
+                _ => ServiceError::validation("Item size has exceeded the maximum allowed size"),
+            }
             .into());
         }
         if let Change::Update { .. } = self.change {
@@ -301,7 +299,7 @@ impl ItemWrite {
     }
 }
 
-/// Makes all writes or none. No two of them may name the same item.
+/// Makes all writes, in one commit where the engine can. No two of them may name the same item.
 ///
 /// # Errors
 /// The first error of a write, or of the engine.
@@ -309,7 +307,11 @@ pub(crate) async fn write_all(
     db: &Inner,
     writes: &[ItemWrite],
 ) -> Result<Vec<Written>, ServiceError> {
-    commit_all(db, writes, None).await.map_err(Refusal::into_first)
+    match commit_all(db, writes, None).await {
+        // Nobody counts on it that this is one commit.
+        Err(Refusal::TooLarge) => write_each(db, writes).await.into_iter().collect(),
+        made => made.map_err(Refusal::into_first),
+    }
 }
 
 /// Makes each write by itself, all at once; each has its own result.
@@ -325,7 +327,8 @@ pub(crate) async fn write_each(
 }
 
 async fn write_one(db: &Inner, write: &ItemWrite) -> Result<Written, ServiceError> {
-    let written = write_all(db, std::slice::from_ref(write)).await?;
+    let written = commit_all(db, std::slice::from_ref(write), None).await;
+    let written = written.map_err(Refusal::into_first)?;
     written.into_iter().next().ok_or_else(ServiceError::internal)
 }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use zenobe_model::operation::{GetRecordsResponse, ShardIteratorType, StreamRecord};
 use zenobe_model::{EncodedItem, ErrorCode, ServiceError};
-use zenobe_storage::{EngineError, LogCursor, LogPage, LoggedRecord, PageLimit, Position};
+use zenobe_storage::{EngineError, LogCursor, LogPage, LoggedRecord, PageLimit};
 
 use super::position::{self, Iterator};
 use super::{is_by_time_to_live, record};
@@ -74,8 +74,8 @@ async fn cursor(db: &Inner, shard: &Shard, start: &Start<'_>) -> Result<LogCurso
             let end = end.map_err(|error| engine_failure(&error))?;
             Ok(position::end_of(end.0.max(shard.start)))
         }
-        Kind::AtSequenceNumber => Ok(position::before(place(db, shard, start)?)),
-        Kind::AfterSequenceNumber => place(db, shard, start),
+        Kind::AtSequenceNumber => place(db, shard, start, position::before),
+        Kind::AfterSequenceNumber => place(db, shard, start, |at| at),
         Kind::AtTimestamp => {
             let given = start.timestamp_ms.ok_or_else(|| invalid("Invalid Timestamp"))?;
             let wanted_ms = u64::try_from(given).unwrap_or(0);
@@ -92,8 +92,13 @@ fn oldest(db: &Inner, shard: &Shard) -> LogCursor {
     position::end_of(shard.start.max(db.catalog.streams.horizon()))
 }
 
-/// The place that a sequence number tells, if the shard has it.
-fn place(db: &Inner, shard: &Shard, start: &Start<'_>) -> Result<LogCursor, ServiceError> {
+/// What a sequence number's reader leaves behind, if the shard has that number.
+fn place(
+    db: &Inner,
+    shard: &Shard,
+    start: &Start<'_>,
+    left_behind: impl FnOnce(LogCursor) -> LogCursor,
+) -> Result<LogCursor, ServiceError> {
     let place = start
         .sequence_number
         .and_then(position::parse_sequence_number)
@@ -102,12 +107,11 @@ fn place(db: &Inner, shard: &Shard, start: &Start<'_>) -> Result<LogCursor, Serv
     if place.position.0 <= shard.start || ended {
         return Err(ServiceError::validation("Invalid SequenceNumber for the shard"));
     }
-    let horizon = db.catalog.streams.horizon();
-    // A shard's first number can be named for as long as the shard has records.
-    if place.position.0 <= horizon && place.position.0 != shard.start + 1 {
-        return Err(trimmed());
+    if place.position.0 > db.catalog.streams.horizon() {
+        return Ok(left_behind(place));
     }
-    Ok(place.max(LogCursor { position: Position(horizon), ordinal: 0 }))
+    // A shard's first number can be named for as long as the shard has records.
+    if place.position.0 == shard.start + 1 { Ok(oldest(db, shard)) } else { Err(trimmed()) }
 }
 
 /// The place before the first record that is as young as this.

@@ -75,6 +75,21 @@ async fn a_reader_who_comes_too_late_is_told() {
         let error = iterator(&db, request).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::TrimmedDataAccess);
     }
+    // A shard that is open has its first number as long as it lives.
+    let mut firsts = Vec::new();
+    for shard in shards(&db, &arn).await {
+        let number = shard.starting_sequence_number.clone();
+        for kind in [AtSequenceNumber, AfterSequenceNumber] {
+            let request = GetShardIteratorRequest {
+                sequence_number: Some(number.clone()),
+                ..start(&arn, &shard.shard_id, kind)
+            };
+            firsts.push(iterator(&db, request).await.unwrap());
+        }
+    }
+    for first in &firsts {
+        assert_eq!(records(&db, first, None).await.unwrap().records.len(), 0);
+    }
     // New records are read as ever, and one who waits for them is not too late.
     put(&db, "Music", "pk=1 sk=3").await.unwrap();
     assert_eq!(read_all(&db, &arn).await.len(), 1);

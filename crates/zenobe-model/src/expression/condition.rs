@@ -2,6 +2,8 @@
 //!
 //! Source: Developer Guide, "Condition and filter expressions, operators, and functions".
 
+use memchr::memmem;
+
 use crate::codec::{EncodedItem, RawValueBuf, ValueRef};
 use crate::error::ServiceError;
 use crate::number::Number;
@@ -221,17 +223,13 @@ fn begins_with(value: ValueRef<'_>, prefix: ValueRef<'_>) -> bool {
 fn contains(value: ValueRef<'_>, element: ValueRef<'_>) -> bool {
     match (value, element) {
         (ValueRef::S(value), ValueRef::S(part)) => value.contains(part),
-        (ValueRef::B(value), ValueRef::B(part)) => contains_bytes(value, part),
+        (ValueRef::B(value), ValueRef::B(part)) => memmem::find(value, part).is_some(),
         (ValueRef::Ss(set), ValueRef::S(element)) => set.contains(element),
         (ValueRef::Ns(set), ValueRef::N(element)) => set.contains(element),
         (ValueRef::Bs(set), ValueRef::B(element)) => set.contains(element),
         (ValueRef::L(list), element) => list.iter().any(|mine| mine.value() == element),
         _ => false,
     }
-}
-
-fn contains_bytes(value: &[u8], part: &[u8]) -> bool {
-    part.is_empty() || value.windows(part.len()).any(|window| window == part)
 }
 
 impl Condition {

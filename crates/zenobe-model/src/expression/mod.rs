@@ -37,4 +37,4 @@ pub use key_condition::{
 };
 pub use path::{Path, PathElement};
 pub use projection::Projection;
-pub use update::{Action, Update, UpdateOperand, UpdateValue};
+pub use update::{Action, Update, UpdateOperand, UpdateValue, too_large};

@@ -6,6 +6,7 @@
 //!
 //! Source: Developer Guide, "Using update expressions in DynamoDB".
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
@@ -14,10 +15,10 @@ use super::path::{Path, PathElement};
 use super::projection::project_paths;
 use crate::codec::{EncodedItem, ItemBuilder, ItemHeader};
 use crate::error::ServiceError;
-use crate::limits::NESTING_DEPTH_MAX;
+use crate::limits::{ITEM_SIZE_BYTES_MAX, NESTING_DEPTH_MAX};
 use crate::number::Number;
-use crate::size::depth;
-use crate::value::{AttributeValue, Item};
+use crate::size::{depth, value_size};
+use crate::value::{AttributeValue, Item, ValueType};
 
 /// Compiled changes to one item. All operands are read from the item as it was.
 #[derive(Clone, Debug, Default)]
@@ -236,9 +237,11 @@ impl Update {
     fn change(&self, old: &Item, new: &mut Item) -> Result<(), ServiceError> {
         let mut changes = Vec::with_capacity(self.actions.len());
         let mut is_missing = false;
+        // No two paths overlap, so each value is in the new item. A short text can name a long one often.
+        let mut bytes = 0;
         for action in self.actions.iter().rev() {
             let change = match action {
-                Action::Set { value, .. } => match value.evaluate(old) {
+                Action::Set { value, .. } => match value.within(old, &mut bytes) {
                     Ok(value) => Some(Change::Put(value)),
                     Err(Failure::Missing) => {
                         is_missing = true;
@@ -260,6 +263,9 @@ impl Update {
         }
         if is_missing {
             return Err(missing());
+        }
+        if bytes > ITEM_SIZE_BYTES_MAX {
+            return Err(too_large());
         }
         let mut list_changes = Vec::new();
         for (action, change) in changes {
@@ -344,11 +350,34 @@ impl UpdateValue {
         }
     }
 
-    fn evaluate(&self, old: &Item) -> Result<AttributeValue, Failure> {
+    /// The value, whose size is added to `bytes`. Once those are more than an item can have, another value of its type
+    /// is as good.
+    fn within(&self, old: &Item, bytes: &mut usize) -> Result<AttributeValue, Failure> {
+        if *bytes <= ITEM_SIZE_BYTES_MAX {
+            let value = self.evaluate(old)?;
+            *bytes = bytes.saturating_add(value_size(&value));
+            if *bytes <= ITEM_SIZE_BYTES_MAX {
+                return Ok(value.into_owned());
+            }
+        } else {
+            self.value_type(old)?;
+        }
+        Ok(AttributeValue::Null)
+    }
+
+    fn evaluate<'a>(&'a self, old: &'a Item) -> Result<Cow<'a, AttributeValue>, Failure> {
         match self {
             Self::Operand(operand) => operand.evaluate(old),
             Self::Plus(left, right) => sum(left, right, old, Number::checked_add),
             Self::Minus(left, right) => sum(left, right, old, Number::checked_sub),
+        }
+    }
+
+    /// The type of the value. Fails where [`Self::evaluate`] does.
+    fn value_type(&self, old: &Item) -> Result<ValueType, Failure> {
+        match self {
+            Self::Operand(operand) => operand.value_type(old),
+            Self::Plus(..) | Self::Minus(..) => self.evaluate(old).map(|value| value.value_type()),
         }
     }
 }
@@ -370,28 +399,57 @@ impl UpdateOperand {
         }
     }
 
-    fn evaluate(&self, old: &Item) -> Result<AttributeValue, Failure> {
+    fn evaluate<'a>(&'a self, old: &'a Item) -> Result<Cow<'a, AttributeValue>, Failure> {
         match self {
-            Self::Path(path) => find(old, path).cloned().ok_or(Failure::Missing),
-            Self::Literal(literal) => Ok(literal.to_value()),
-            Self::IfNotExists(path, otherwise) => {
-                // What stands in must be there even where it is not needed.
-                let stand_in = otherwise.evaluate(old)?;
-                Ok(find(old, path).cloned().unwrap_or(stand_in))
-            }
-            Self::ListAppend(first, second) => {
-                let AttributeValue::L(mut list) = first.evaluate(old)? else {
-                    return Err(wrong_type().into());
-                };
-                let AttributeValue::L(more) = second.evaluate(old)? else {
-                    return Err(wrong_type().into());
-                };
-                list.extend(more);
-                Ok(AttributeValue::L(list))
-            }
+            Self::Path(path) => find(old, path).map(Cow::Borrowed).ok_or(Failure::Missing),
+            Self::Literal(literal) => Ok(Cow::Owned(literal.to_value())),
+            // What stands in must be there even where it is not needed.
+            Self::IfNotExists(path, otherwise) => otherwise
+                .evaluate(old)
+                .map(|stand_in| find(old, path).map_or(stand_in, Cow::Borrowed)),
+            Self::ListAppend(first, second) => join_lists(first, second, old),
             Self::Computed(value) => value.evaluate(old),
         }
     }
+
+    /// The type of the value. Fails where [`Self::evaluate`] does.
+    fn value_type(&self, old: &Item) -> Result<ValueType, Failure> {
+        match self {
+            Self::Path(path) => {
+                find(old, path).map(AttributeValue::value_type).ok_or(Failure::Missing)
+            }
+            Self::Literal(literal) => Ok(literal.value().value_type()),
+            Self::IfNotExists(path, otherwise) => {
+                let stand_in = otherwise.value_type(old)?;
+                Ok(find(old, path).map_or(stand_in, AttributeValue::value_type))
+            }
+            Self::ListAppend(first, second) => {
+                for operand in [first, second] {
+                    if operand.value_type(old)? != ValueType::L {
+                        return Err(wrong_type().into());
+                    }
+                }
+                Ok(ValueType::L)
+            }
+            Self::Computed(value) => value.value_type(old),
+        }
+    }
+}
+
+fn join_lists(
+    first: &UpdateOperand,
+    second: &UpdateOperand,
+    old: &Item,
+) -> Result<Cow<'static, AttributeValue>, Failure> {
+    let first = first.evaluate(old)?;
+    let AttributeValue::L(list) = &*first else { return Err(wrong_type().into()) };
+    let second = second.evaluate(old)?;
+    let AttributeValue::L(more) = &*second else { return Err(wrong_type().into()) };
+    // An element is at least a byte long.
+    if list.len() + more.len() > ITEM_SIZE_BYTES_MAX {
+        return Err(too_large().into());
+    }
+    Ok(Cow::Owned(AttributeValue::L(list.iter().chain(more).cloned().collect())))
 }
 
 fn sum(
@@ -399,11 +457,14 @@ fn sum(
     right: &UpdateOperand,
     old: &Item,
     operation: fn(Number, Number) -> Result<Number, crate::number::NumberError>,
-) -> Result<AttributeValue, Failure> {
-    let AttributeValue::N(left) = left.evaluate(old)? else { return Err(wrong_type().into()) };
-    let AttributeValue::N(right) = right.evaluate(old)? else { return Err(wrong_type().into()) };
+) -> Result<Cow<'static, AttributeValue>, Failure> {
+    let number = |operand: &UpdateOperand| match *operand.evaluate(old)? {
+        AttributeValue::N(number) => Ok(number),
+        _ => Err(Failure::from(wrong_type())),
+    };
+    let (left, right) = (number(left)?, number(right)?);
     operation(left, right)
-        .map(AttributeValue::N)
+        .map(|number| Cow::Owned(AttributeValue::N(number)))
         .map_err(|error| Failure::Other(error.into_service_error("")))
 }
 
@@ -579,6 +640,12 @@ fn compare_paths(left: &Path, right: &Path) -> Ordering {
                 .unwrap_or(Ordering::Equal)
         })
         .then_with(|| left.elements.len().cmp(&right.elements.len()))
+}
+
+/// What an update answers whose item would be larger than items may be.
+#[must_use]
+pub fn too_large() -> ServiceError {
+    ServiceError::validation("Item size to update has exceeded the maximum allowed size")
 }
 
 fn missing() -> ServiceError {

@@ -27,7 +27,9 @@ use crate::read::{self, Extent, ItemsPage, PageRead, Source};
 use crate::{Inner, key};
 
 /// A page ends after the read with which this much was consumed: what a megabyte costs.
-const PAGE_UNITS: HalfUnits = HalfUnits::read(zenobe_model::limits::PAGE_BYTES, true);
+const fn page_units(consistent: bool) -> HalfUnits {
+    HalfUnits::read(zenobe_model::limits::PAGE_BYTES, consistent)
+}
 
 /// Which page of a SELECT is asked for, and how.
 pub(super) struct PageRequest<'a> {
@@ -128,7 +130,8 @@ impl Pages<'_> {
             if let Some(key) = page.last_evaluated_key.filter(|_| !read.single) {
                 return Ok((all, Some(Position { read: position, after: Some(key) })));
             }
-            let full = left == Some(0) || all.source_units + all.fetch_units >= PAGE_UNITS;
+            let units = all.source_units + all.fetch_units;
+            let full = left == Some(0) || units >= page_units(self.request.consistent);
             if full && ordinal + 1 < reads.len() {
                 return Ok((all, Some(Position { read: position + 1, after: None })));
             }
