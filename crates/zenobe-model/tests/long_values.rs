@@ -4,9 +4,10 @@
 
 use zenobe_model::codec::ItemHeader;
 use zenobe_model::expression::{
-    Action, Condition, Literal, Operand, Path, Update, UpdateOperand, UpdateValue,
+    Action, Comparison, Condition, Literal, Operand, Path, Update, UpdateOperand, UpdateValue,
 };
-use zenobe_model::{AttributeValue, EncodedItem, Item};
+use zenobe_model::partiql::keys::{KeyNames, Reads};
+use zenobe_model::{AttributeValue, EncodedItem, Item, Number};
 
 fn path(name: &str) -> Path {
     Path { root: name.to_owned(), elements: Vec::new() }
@@ -76,4 +77,28 @@ fn a_binary_is_searched_in_one_walk() {
     part.pop();
     assert!(contains(part));
     assert!(contains(Vec::new()));
+}
+
+#[test]
+fn filters_beside_many_alternatives_are_not_copied_for_each() {
+    let equal = |name: &str, value: AttributeValue| Condition::Compare {
+        operator: Comparison::Equal,
+        left: Operand::Path(path(name)),
+        right: Operand::Literal(Literal::from(value)),
+    };
+    let one_of = |name: &str, count: u32| {
+        let number = |n: u32| AttributeValue::N(Number::from(n));
+        Condition::Or((0..count).map(|n| equal(name, number(n))).collect())
+    };
+    // A thousand alternatives, each with a filter of a hundred megabytes.
+    let long = AttributeValue::S("x".repeat(1 << 20));
+    let mut all = vec![one_of("p", 50), one_of("s", 20)];
+    all.extend((0..100).map(|_| equal("d", long.clone())));
+    let names = KeyNames { partition: "p", sort: Some("s") };
+    assert!(matches!(names.reads(&Condition::And(all.clone())), Reads::TooMany));
+    all.truncate(3);
+    all[1] = one_of("s", 1);
+    let Reads::Keyed(reads) = names.reads(&Condition::And(all)) else { panic!("not by key") };
+    assert_eq!(reads.len(), 50);
+    assert!(reads.iter().all(|read| read.sort.len() == 1 && read.filter.len() == 1));
 }

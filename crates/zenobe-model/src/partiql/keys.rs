@@ -12,6 +12,8 @@
 //! Source: Developer Guide, "PartiQL select statements for DynamoDB", and the texts that the
 //! service answers: it refuses more than 50 such reads, and reads that overlap.
 
+use std::rc::Rc;
+
 use crate::expression::{Comparison, Condition, KeyPredicate, Literal, Operand, Path};
 use crate::value::AttributeValue;
 
@@ -84,12 +86,30 @@ pub struct NamedItem {
     pub rest: Vec<Condition>,
 }
 
-/// One alternative of a condition.
+/// One alternative of a condition. There may be very many on the way, so they share what they hold.
 #[derive(Clone, Default)]
-struct Alternative {
-    partition: Option<AttributeValue>,
-    sort: Vec<KeyPredicate>,
-    filter: Vec<Condition>,
+struct Alternative<'c> {
+    partition: Option<Rc<AttributeValue>>,
+    sort: Vec<Rc<KeyPredicate>>,
+    filter: Vec<&'c Condition>,
+}
+
+/// An alternative with its partition.
+struct Keyed<'c> {
+    partition: Rc<AttributeValue>,
+    sort: Vec<Rc<KeyPredicate>>,
+    filter: Vec<&'c Condition>,
+}
+
+impl Keyed<'_> {
+    /// The read of it, with what must hold in each.
+    fn read(&self, common: &[&Condition]) -> KeyedRead {
+        KeyedRead {
+            partition: AttributeValue::clone(&self.partition),
+            sort: self.sort.iter().map(|one| KeyPredicate::clone(one)).collect(),
+            filter: self.filter.iter().chain(common).map(|&one| one.clone()).collect(),
+        }
+    }
 }
 
 /// A condition on one key attribute.
@@ -107,38 +127,59 @@ impl KeyNames<'_> {
         if !self.is_keyed(condition) {
             return Reads::Scan;
         }
-        let Some(alternatives) = self.alternatives(condition) else { return Reads::TooMany };
-        let reads: Vec<KeyedRead> = alternatives
-            .into_iter()
-            .filter_map(|Alternative { partition, sort, filter }| {
-                Some(KeyedRead { partition: partition?, sort, filter })
-            })
-            .collect();
-        let reads = self.joined(reads);
-        if reads.len() > READS_MAX { Reads::TooMany } else { Reads::Keyed(reads) }
+        // What says nothing of a key is the same for all alternatives.
+        let all = match condition {
+            Condition::And(all) => all.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        let (of_keys, common): (Vec<_>, Vec<_>) =
+            all.iter().partition(|condition| self.mentions_key(condition));
+        let Some(alternatives) = self.product(of_keys) else { return Reads::TooMany };
+        let keyed =
+            alternatives.into_iter().filter_map(|Alternative { partition, sort, filter }| {
+                Some(Keyed { partition: partition?, sort, filter })
+            });
+        let reads = self.joined(keyed.collect(), &common);
+        reads.map_or(Reads::TooMany, Reads::Keyed)
     }
 
     /// Reads of one partition may overlap if one of them excludes sort keys, with NOT or `<>`: they
-    /// become one read of the partition, with all of them as filter.
-    fn joined(self, reads: Vec<KeyedRead>) -> Vec<KeyedRead> {
-        let Some(sort) = self.sort else { return reads };
-        let excludes = |read: &KeyedRead| read.filter.iter().any(|one| one.mentions(sort));
-        let mut joined: Vec<KeyedRead> = Vec::with_capacity(reads.len());
-        let mut left = reads;
+    /// become one read of the partition, with all of them as filter. `None` if there are more than [`READS_MAX`].
+    fn joined(self, keyed: Vec<Keyed<'_>>, common: &[&Condition]) -> Option<Vec<KeyedRead>> {
+        let excludes = |filter: &[&Condition]| {
+            self.sort.is_some_and(|sort| filter.iter().any(|one| one.mentions(sort)))
+        };
+        let all_exclude = excludes(common);
+        let (mut groups, mut count) = (Vec::new(), 0);
+        let mut left = keyed;
         while let Some(first) = left.first() {
-            let partition = first.partition.clone();
+            let partition = Rc::clone(&first.partition);
             let (same, others): (Vec<_>, Vec<_>) =
                 left.into_iter().partition(|read| read.partition == partition);
-            if same.len() > 1 && same.iter().any(excludes) {
-                let alternatives = same.into_iter().map(|read| read.whole_filter(sort)).collect();
-                let filter = vec![Condition::Or(alternatives)];
-                joined.push(KeyedRead { partition, sort: Vec::new(), filter });
-            } else {
-                joined.extend(same);
+            let excluding = all_exclude || same.iter().any(|read| excludes(&read.filter));
+            let joined_by = self.sort.filter(|_| same.len() > 1 && excluding);
+            count += if joined_by.is_some() { 1 } else { same.len() };
+            if count > READS_MAX {
+                return None;
             }
+            groups.push((partition, same, joined_by));
             left = others;
         }
-        joined
+        let mut reads = Vec::with_capacity(count);
+        for (partition, same, joined_by) in groups {
+            let Some(sort) = joined_by else {
+                reads.extend(same.iter().map(|read| read.read(common)));
+                continue;
+            };
+            let whole = same.iter().map(|read| read.read(&[]).whole_filter(sort)).collect();
+            let common = common.iter().map(|&one| one.clone());
+            reads.push(KeyedRead {
+                partition: AttributeValue::clone(&partition),
+                sort: Vec::new(),
+                filter: std::iter::once(Condition::Or(whole)).chain(common).collect(),
+            });
+        }
+        Some(reads)
     }
 
     /// Whether each alternative has an equality on the partition key.
@@ -159,17 +200,22 @@ impl KeyNames<'_> {
         }
     }
 
+    /// The alternatives of conditions that must all hold; `None` if they are too many.
+    fn product<'c>(
+        self,
+        all: impl IntoIterator<Item = &'c Condition>,
+    ) -> Option<Vec<Alternative<'c>>> {
+        let mut product = vec![Alternative::default()];
+        for one in all {
+            product = combine(&product, &self.alternatives(one)?)?;
+        }
+        Some(product)
+    }
+
     /// The alternatives of a condition; `None` if they are too many.
-    fn alternatives(self, condition: &Condition) -> Option<Vec<Alternative>> {
-        let filter = || Alternative { filter: vec![condition.clone()], ..Alternative::default() };
+    fn alternatives(self, condition: &Condition) -> Option<Vec<Alternative<'_>>> {
         match condition {
-            Condition::And(all) => {
-                let mut product = vec![Alternative::default()];
-                for one in all {
-                    product = combine(&product, &self.alternatives(one)?)?;
-                }
-                Some(product)
-            }
+            Condition::And(all) => self.product(all),
             Condition::Or(all) if self.mentions_key(condition) => {
                 let mut sum = Vec::new();
                 for one in all {
@@ -181,14 +227,17 @@ impl KeyNames<'_> {
                 Some(sum)
             }
             other => Some(match self.atom(other) {
-                None => vec![filter()],
+                None => vec![Alternative { filter: vec![other], ..Alternative::default() }],
                 Some(KeyAtom::Partition(values)) => values
                     .into_iter()
-                    .map(|value| Alternative { partition: Some(value), ..Alternative::default() })
+                    .map(|value| Alternative {
+                        partition: Some(value.into()),
+                        ..Alternative::default()
+                    })
                     .collect(),
                 Some(KeyAtom::Sort(predicates)) => predicates
                     .into_iter()
-                    .map(|one| Alternative { sort: vec![one], ..Alternative::default() })
+                    .map(|one| Alternative { sort: vec![one.into()], ..Alternative::default() })
                     .collect(),
             }),
         }
@@ -255,7 +304,10 @@ impl KeyNames<'_> {
 
 /// Every alternative of one condition together with every one of another, but for those that
 /// contradict each other; `None` if they are too many.
-fn combine(left: &[Alternative], right: &[Alternative]) -> Option<Vec<Alternative>> {
+fn combine<'c>(
+    left: &[Alternative<'c>],
+    right: &[Alternative<'c>],
+) -> Option<Vec<Alternative<'c>>> {
     if left.len().saturating_mul(right.len()) > ALTERNATIVES_MAX {
         return None;
     }
@@ -266,13 +318,10 @@ fn combine(left: &[Alternative], right: &[Alternative]) -> Option<Vec<Alternativ
                 (Some(one), Some(other)) if one != other => continue,
                 (one, other) => one.as_ref().or(other.as_ref()).cloned(),
             };
-            let both = |one: &[KeyPredicate], other: &[KeyPredicate]| {
-                one.iter().chain(other).cloned().collect()
-            };
             product.push(Alternative {
                 partition,
-                sort: both(&one.sort, &other.sort),
-                filter: one.filter.iter().chain(&other.filter).cloned().collect(),
+                sort: one.sort.iter().chain(&other.sort).cloned().collect(),
+                filter: one.filter.iter().chain(&other.filter).copied().collect(),
             });
         }
     }
