@@ -55,6 +55,12 @@ class Consumer:
     def __init__(self, streams, arn):
         self.streams, self.arn = streams, arn
         self.iterators, self.done, self.records = {}, set(), []
+        self.prepared = {}
+
+    def prepare(self, shards):
+        """Takes the iterators before anything is read. Who takes that of a child after its parent was read may find that
+        records between them were trimmed meanwhile, and nobody would say so; an iterator from before is refused then."""
+        self.prepared = {shard["ShardId"]: iterator(self.streams, self.arn, shard["ShardId"]) for shard in shards}
 
     def discover(self, shards):
         known = {shard["ShardId"] for shard in shards}
@@ -63,7 +69,8 @@ class Consumer:
             parent = shard.get("ParentShardId")
             ready = parent not in known or parent in self.done
             if ready and shard["ShardId"] not in self.iterators and shard["ShardId"] not in self.done:
-                self.iterators[shard["ShardId"]] = iterator(self.streams, self.arn, shard["ShardId"])
+                prepared = self.prepared.pop(shard["ShardId"], None)
+                self.iterators[shard["ShardId"]] = prepared or iterator(self.streams, self.arn, shard["ShardId"])
 
     def poll(self, shards=None):
         """Reads a page of each shard; says which of them have no more for now."""
@@ -84,6 +91,7 @@ class Consumer:
     def drain(self):
         """Reads what was written before. Shards that roll over meanwhile have nothing of it."""
         shards = all_shards(self.streams, self.arn)
+        self.prepare(shards)
         while not {shard["ShardId"] for shard in shards} <= self.poll(shards):
             pass
         return self.records
