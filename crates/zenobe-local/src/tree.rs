@@ -252,9 +252,9 @@ impl DiskTree {
         let _serial = self.tree.get_flush_lock();
         let flushed = self.note_failure(self.tree.flush_to_tables(stream))?;
         let tables = flushed.map(|(tables, _)| tables).unwrap_or_default();
-        // A compaction may have failed since.
-        if self.doubtful.load(Ordering::Acquire) {
-            return Err(EngineError::Unavailable("a compaction failed meanwhile".into()));
+        // A compaction may have failed since. If it is being done again and names its list just now, so be it later.
+        if self.doubtful.load(Ordering::Acquire) && !self.list_is_current()? {
+            return Err(EngineError::Unavailable("the list of tables is changing".into()));
         }
         if !tables.is_empty() {
             self.note_failure(self.tree.register_tables(&tables, None, None, &[], ANY_LSN))?;
@@ -278,13 +278,17 @@ impl DiskTree {
             return Ok(());
         }
         let _alone = self.writing.write();
-        if !self.is_current().map_err(|e| EngineError::Unavailable(format!("{CURRENT}: {e}")))? {
+        if !self.list_is_current()? {
             return Err(EngineError::WritesRefused(
                 "after a failure the list of tables on disk is newer than the one in memory".into(),
             ));
         }
         self.doubtful.store(false, Ordering::Release);
         Ok(())
+    }
+
+    fn list_is_current(&self) -> EngineResult<bool> {
+        self.is_current().map_err(|e| EngineError::Unavailable(format!("{CURRENT}: {e}")))
     }
 
     /// Whether the list of tables on disk is the one in memory.
