@@ -14,7 +14,7 @@ use crate::heads::Head;
 use crate::latches::Latches;
 use crate::layout::{self, RowWriter};
 use crate::log::frame::Payload;
-use crate::sequencer::{NoRoom, segment_bytes_for};
+use crate::sequencer::NoRoom;
 use crate::spaces::{Incarnation, Spaces};
 use crate::view::Found;
 
@@ -238,12 +238,9 @@ impl Core {
         let room = sequencer.make_room(prepared.payload_bytes);
         match room {
             Ok(()) => {}
-            Err(NoRoom::Segment) => {
-                let needed = segment_bytes_for(prepared.payload_bytes);
-                return match sequencer.full.as_ref().filter(|full| full.holds(needed)) {
-                    Some(full) => Err(EngineError::Full(full.why.clone())),
-                    None => Ok(Tried::Wait(NoRoom::Segment)),
-                };
+            Err(NoRoom::Full) => {
+                let why = sequencer.full.as_ref().map(|full| full.why.clone());
+                return Err(EngineError::Full(why.unwrap_or_default()));
             }
             Err(why) => return Ok(Tried::Wait(why)),
         }

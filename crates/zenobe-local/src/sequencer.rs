@@ -37,6 +37,8 @@ pub(crate) enum NoRoom {
     Buffer,
     /// No prepared segment can take the frame.
     Segment,
+    /// Nor can one be prepared: `Sequencer::full` says why.
+    Full,
 }
 
 /// How long it counts that there was no room for a segment that is longer than others.
@@ -93,10 +95,10 @@ impl Sequencer {
         }
         let needed = segment_bytes_for(payload_bytes);
         if !self.ready.iter().any(|segment| segment.size_bytes >= needed) {
-            // Nobody waits where there is no room.
-            if !self.full.as_ref().is_some_and(|full| full.holds(needed)) {
-                self.wanted_bytes = self.wanted_bytes.max(needed);
+            if self.full.as_ref().is_some_and(|full| full.holds(needed)) {
+                return Err(NoRoom::Full);
             }
+            self.wanted_bytes = self.wanted_bytes.max(needed);
             return Err(NoRoom::Segment);
         }
         while self.offset + frame + END_BYTES > self.segment.size_bytes {

@@ -7,18 +7,15 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use support::memory_log::MemoryDirectory;
-use support::{SPACE, commit, commit_durably, key, put, small_options, value};
+use support::{SPACE, commit, commit_durably, key, options_with_log, put, value};
 use zenobe_local::{Durability, LocalEngine};
 use zenobe_storage::{Engine as _, EngineError, Health, Read};
 
 fn open(disk: &std::path::Path, log: &MemoryDirectory) -> LocalEngine {
-    let mut options = small_options(disk);
-    options.log_directory = Some(Arc::new(log.clone()));
-    LocalEngine::open(options).unwrap()
+    LocalEngine::open(options_with_log(disk, log)).unwrap()
 }
 
 #[tokio::test]
@@ -64,9 +61,7 @@ async fn what_a_failed_sync_left_unwritten_is_written_by_recovery() {
         let _ = engine.close().await;
         // Recovery itself may fail so, and more than once.
         for _ in 0..2 {
-            let mut options = small_options(disk.path());
-            options.log_directory = Some(Arc::new(log.clone()));
-            let error = LocalEngine::open(options).unwrap_err();
+            let error = LocalEngine::open(options_with_log(disk.path(), &log)).unwrap_err();
             assert!(matches!(&error, EngineError::Unavailable(text) if text.contains("broken")));
         }
         log.fail_syncs(false);
@@ -85,8 +80,7 @@ async fn what_a_failed_sync_left_unwritten_is_written_by_recovery() {
 async fn a_commit_that_does_not_fit_leaves_the_disk_to_others() {
     let disk = tempfile::tempdir().unwrap();
     let log = MemoryDirectory::default();
-    let mut options = small_options(disk.path());
-    options.log_directory = Some(Arc::new(log.clone()));
+    let mut options = options_with_log(disk.path(), &log);
     options.memtable_bytes = 64 << 20;
     let engine = LocalEngine::open(options).unwrap();
     engine.create_space(SPACE).await.unwrap();
@@ -109,8 +103,7 @@ async fn closing_says_that_the_last_sync_failed() {
     for durability in [Durability::Interval(Duration::from_secs(3600)), Durability::Fsync] {
         let disk = tempfile::tempdir().unwrap();
         let log = MemoryDirectory::default();
-        let mut options = small_options(disk.path());
-        options.log_directory = Some(Arc::new(log.clone()));
+        let mut options = options_with_log(disk.path(), &log);
         options.durability = durability;
         let engine = LocalEngine::open(options).unwrap();
         engine.create_space(SPACE).await.unwrap();

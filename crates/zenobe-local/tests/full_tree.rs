@@ -8,23 +8,30 @@
 
 mod support;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use support::{commit, commit_durably, figure, key, open, open_with_space, put, value};
+use zenobe_local::LocalEngine;
 use zenobe_storage::{Engine as _, EngineError, Health};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// An engine that has flushed a row and can make no table any more, where its tables belong, and where they are.
+async fn without_tables(directory: &Path) -> (LocalEngine, PathBuf, PathBuf) {
+    let engine = open_with_space(directory).await;
+    commit_durably(&engine, put(key("first"), "1")).await;
+    engine.checkpoint().await.unwrap();
+    let (tables, aside) = (directory.join("tree/tables"), directory.join("tree/aside"));
+    // Without its directory no table can be made, for root neither.
+    std::fs::rename(&tables, &aside).unwrap();
+    (engine, tables, aside)
+}
+
 #[tokio::test]
 async fn flushing_resumes_when_the_tree_can_be_written_to() {
     let directory = tempfile::tempdir().unwrap();
-    let engine = open_with_space(directory.path()).await;
-    commit_durably(&engine, put(key("first"), "1")).await;
-    engine.checkpoint().await.unwrap();
-    let tables = directory.path().join("tree/tables");
-    let aside = directory.path().join("tree/aside");
-    // Without its directory no table can be made, for root neither.
-    std::fs::rename(&tables, &aside).unwrap();
+    let (engine, tables, aside) = without_tables(directory.path()).await;
     commit_durably(&engine, put(key("second"), "2")).await;
     assert!(engine.checkpoint().await.is_err());
     assert_eq!(value(&engine, key("second")).await.unwrap(), "2");
@@ -48,12 +55,7 @@ async fn flushing_resumes_when_the_tree_can_be_written_to() {
 #[tokio::test]
 async fn where_nothing_can_be_flushed_writers_do_not_wait_for_ever() {
     let directory = tempfile::tempdir().unwrap();
-    let engine = open_with_space(directory.path()).await;
-    commit_durably(&engine, put(key("first"), "1")).await;
-    engine.checkpoint().await.unwrap();
-    let tables = directory.path().join("tree/tables");
-    let aside = directory.path().join("tree/aside");
-    std::fs::rename(&tables, &aside).unwrap();
+    let (engine, tables, aside) = without_tables(directory.path()).await;
     let filling = async {
         for n in 0.. {
             let row = put(key(format!("{n}")), vec![b'x'; 3000]);
@@ -84,7 +86,7 @@ async fn segments_that_cannot_be_given_back_are_given_back_later() {
     let directory = tempfile::tempdir().unwrap();
     let mut options = support::small_options(directory.path());
     options.memtable_bytes = 64 << 20;
-    let engine = zenobe_local::LocalEngine::open(options).unwrap();
+    let engine = LocalEngine::open(options).unwrap();
     engine.create_space(support::SPACE).await.unwrap();
     for n in 0..60 {
         commit_durably(&engine, put(key(format!("{n}")), vec![b'x'; 3000])).await;

@@ -9,11 +9,9 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use support::memory_log::{Image, MemoryDirectory};
-use support::{SPACE, commit, key, put, small_options};
+use support::{SPACE, commit, key, put};
 use zenobe_local::LocalEngine;
 use zenobe_local::log::Segment;
 use zenobe_local::log::recovery::{Extent, recover};
@@ -40,10 +38,9 @@ struct Log {
 async fn written_log(groups: usize) -> Log {
     let disk = tempfile::tempdir().unwrap();
     let directory = MemoryDirectory::default();
-    let mut options = small_options(disk.path());
+    let mut options = support::options_with_log(disk.path(), &directory);
     // Nothing is flushed, so every segment is kept.
     options.memtable_bytes = 256 << 20;
-    options.log_directory = Some(Arc::new(directory.clone()));
     let engine = LocalEngine::open(options).unwrap();
     engine.create_space(SPACE).await.unwrap();
     directory.record_moments(true);

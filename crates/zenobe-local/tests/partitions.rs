@@ -165,9 +165,8 @@ async fn who_has_written_never_reads_what_was_before() {
 async fn what_is_not_durable_is_shown_to_nobody_who_must_not_see_it() {
     let directory = tempfile::tempdir().unwrap();
     let log = MemoryDirectory::default();
-    let mut options = small_options(directory.path());
+    let mut options = support::options_with_log(directory.path(), &log);
     options.item_cache_bytes = 8 << 20;
-    options.log_directory = Some(Arc::new(log.clone()));
     let engine = LocalEngine::open(options).unwrap();
     engine.create_space(SPACE).await.unwrap();
     commit_durably(&engine, put(0, "old")).await;

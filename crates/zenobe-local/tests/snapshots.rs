@@ -12,15 +12,13 @@ use std::time::Duration;
 
 use support::memory_log::MemoryDirectory;
 use support::{
-    SPACE, commit, commit_durably, delete, figure, key, open_with_space, put, small_options,
+    SPACE, commit, commit_durably, delete, figure, key, open_with_space, options_with_log, put,
 };
 use zenobe_local::LocalEngine;
 use zenobe_storage::{Commit, Engine as _, Expect, Outcome, Read};
 
 async fn open_on(log: &MemoryDirectory, directory: &std::path::Path) -> LocalEngine {
-    let mut options = small_options(directory);
-    options.log_directory = Some(Arc::new(log.clone()));
-    let engine = LocalEngine::open(options).unwrap();
+    let engine = LocalEngine::open(options_with_log(directory, log)).unwrap();
     engine.create_space(SPACE).await.unwrap();
     engine
 }

@@ -9,8 +9,10 @@
 pub(crate) mod memory_log;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use memory_log::MemoryDirectory;
 use zenobe_local::{LocalEngine, LocalOptions};
 use zenobe_storage::{
     Commit, Engine as _, Expect, Key, Lane, LogRecord, Mutation, Outcome, PageLimit, Position,
@@ -26,6 +28,13 @@ pub(crate) fn small_options(directory: &Path) -> LocalOptions {
     options.segment_bytes = 64 << 10;
     options.item_cache_bytes = 64 << 10;
     options.block_cache_bytes = 256 << 10;
+    options
+}
+
+/// The same, with the log in memory.
+pub(crate) fn options_with_log(directory: &Path, log: &MemoryDirectory) -> LocalOptions {
+    let mut options = small_options(directory);
+    options.log_directory = Some(Arc::new(log.clone()));
     options
 }
 

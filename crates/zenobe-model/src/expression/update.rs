@@ -350,8 +350,8 @@ impl UpdateValue {
         }
     }
 
-    /// The value, whose size is added to `bytes`. Once those are more than an item can have, another value of its type
-    /// is as good.
+    /// The value, whose size is added to `bytes`. Once those are more than an item can have, whether there is one is
+    /// all that matters, and null stands for it.
     fn within(&self, old: &Item, bytes: &mut usize) -> Result<AttributeValue, Failure> {
         if *bytes <= ITEM_SIZE_BYTES_MAX {
             let value = self.evaluate(old)?;
