@@ -22,6 +22,8 @@ use crate::{Inner, engine_failure, key, transact, write};
 
 /// The most rows that one call of the engine returns.
 const CHUNK_ROWS: usize = 512;
+/// After so many items that a filter looked at, others get a turn: a filter may have thousands of conditions.
+const FILTERED_AT_ONCE: usize = 16;
 /// The most items that are fetched from the table at a time: each may be as long as an item can be.
 const FETCH_ROWS: usize = 32;
 
@@ -186,6 +188,9 @@ pub(crate) async fn page(db: &Inner, mut request: PageRead<'_>) -> Result<ItemsP
                 page.last_evaluated_key =
                     (!request.is_whole_item()).then(|| start_key(&request, &entry));
                 break 'pages;
+            }
+            if request.filter.is_some() && scanned.is_multiple_of(FILTERED_AT_ONCE) {
+                tokio::task::yield_now().await;
             }
         }
         if end {

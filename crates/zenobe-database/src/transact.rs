@@ -31,6 +31,7 @@ mod two_phase;
 use std::collections::HashSet;
 
 use parking_lot::Mutex;
+use zenobe_model::limits::TRANSACTION_BYTES_MAX;
 use zenobe_model::{ErrorCode, ServiceError};
 use zenobe_storage::{Key, Read, Row, SpaceId};
 
@@ -126,7 +127,7 @@ pub(crate) async fn write(
                 before: begin.before,
                 value: begin.record.committed(expiry(db)).encode(),
             };
-            write::commit_all(db, writes, Some(&rider)).await
+            write::commit_all(db, writes, Some(&rider), TRANSACTION_BYTES_MAX).await
         } else {
             two_phase::write(db, writes, begin).await
         };
@@ -145,7 +146,7 @@ pub(crate) async fn write(
 async fn write_once(db: &Inner, writes: &[ItemWrite]) -> Result<Vec<Written>, Refusal> {
     let global = db.engine.capabilities().global_commit;
     if global || are_in_one_partition(writes) {
-        let made = write::commit_all(db, writes, None).await;
+        let made = write::commit_all(db, writes, None, TRANSACTION_BYTES_MAX).await;
         if global || !matches!(made, Err(Refusal::TooLarge)) {
             return made;
         }

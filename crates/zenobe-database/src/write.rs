@@ -28,6 +28,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use zenobe_model::capacity::HalfUnits;
 use zenobe_model::codec::ItemHeader;
+use zenobe_model::compile;
 use zenobe_model::error::Detail;
 use zenobe_model::expression::{Condition, Update, too_large};
 use zenobe_model::limits::ITEM_SIZE_BYTES_MAX;
@@ -307,7 +308,7 @@ pub(crate) async fn write_all(
     db: &Inner,
     writes: &[ItemWrite],
 ) -> Result<Vec<Written>, ServiceError> {
-    match commit_all(db, writes, None).await {
+    match commit_all(db, writes, None, usize::MAX).await {
         // Nobody counts on it that this is one commit.
         Err(Refusal::TooLarge) => write_each(db, writes).await.into_iter().collect(),
         made => made.map_err(Refusal::into_first),
@@ -327,13 +328,13 @@ pub(crate) async fn write_each(
 }
 
 async fn write_one(db: &Inner, write: &ItemWrite) -> Result<Written, ServiceError> {
-    let written = commit_all(db, std::slice::from_ref(write), None).await;
+    let written = commit_all(db, std::slice::from_ref(write), None, usize::MAX).await;
     let written = written.map_err(Refusal::into_first)?;
     written.into_iter().next().ok_or_else(ServiceError::internal)
 }
 
 /// Makes all writes or none in one commit, with the rider, if there is one. No two of the writes may
-/// name the same item.
+/// name the same item, and the new items be of more than `bytes_max` bytes together.
 ///
 /// # Errors
 /// [`Refusal`]: every action is looked at, and all that is wrong with them is said.
@@ -341,6 +342,7 @@ pub(crate) async fn commit_all(
     db: &Inner,
     writes: &[ItemWrite],
     rider: Option<&Rider>,
+    bytes_max: usize,
 ) -> Result<Vec<Written>, Refusal> {
     let mut keys = Keys::of(db, writes);
     let mut doubts: Vec<Doubt> = Vec::new();
@@ -359,7 +361,7 @@ pub(crate) async fn commit_all(
             continue;
         }
         let header = header(db);
-        let mut plan = match Plan::make(writes, &keys, &rows, header) {
+        let mut plan = match Plan::make(writes, &keys, &rows, header, bytes_max) {
             Ok(plan) => plan,
             Err(refusal) => {
                 drop(latches);
@@ -402,8 +404,8 @@ pub(crate) async fn commit_all(
             }
             Outcome::Unknown => {
                 // The plan is the same whenever it is made of the same rows and header.
-                let intended =
-                    Plan::make(writes, &keys, &rows, header)?.take_commit(&keys, &rows, rider);
+                let mut again = Plan::make(writes, &keys, &rows, header, bytes_max)?;
+                let intended = again.take_commit(&keys, &rows, rider);
                 doubts.push(Doubt::new(rows, intended.mutations, plan.written, writes));
                 keys.depth = Depth::Items;
             }
@@ -561,19 +563,27 @@ impl Plan {
         keys: &Keys,
         rows: &[Option<Row>],
         header: ItemHeader,
+        bytes_max: usize,
     ) -> Result<Self, Refusal> {
         let mut plan =
             Self { commit: Commit::default(), written: Vec::with_capacity(writes.len()) };
         let mut sizes = CollectionSizes::of(keys, rows, writes.len())?;
         // Empty as long as nothing is wrong; then one for each write.
         let mut errors: Vec<Option<ServiceError>> = Vec::new();
+        let mut bytes = 0;
         for (ordinal, (write, row)) in writes.iter().zip(rows).enumerate() {
             let old = row.as_ref().map(|row| keys.depth.decode(write, row)).transpose()?;
             let collection = keys.collections.get(ordinal).copied().flatten();
             match plan.add(write, old, collection, &mut sizes, header) {
-                // Of what is only a head nobody shall read more.
-                Ok(written) if keys.depth == Depth::Heads => written.old = None,
-                Ok(_) => {}
+                Ok(written) => {
+                    if !write.is_check() {
+                        bytes += written.new.as_ref().map_or(0, EncodedItem::size_bytes);
+                    }
+                    // Of what is only a head nobody shall read more.
+                    if keys.depth == Depth::Heads {
+                        written.old = None;
+                    }
+                }
                 Err(Fault::Request(error)) => return Err(Refusal::Request(error)),
                 Err(Fault::Action(error)) => {
                     errors.resize(ordinal, None);
@@ -584,6 +594,9 @@ impl Plan {
         if !errors.is_empty() {
             errors.resize(writes.len(), None);
             return Err(Refusal::Actions(errors));
+        }
+        if bytes > bytes_max {
+            return Err(Refusal::Request(compile::transaction_too_large(bytes)));
         }
         sizes.mutations(keys, &mut plan.commit.mutations);
         Ok(plan)

@@ -37,7 +37,7 @@ mod transact;
 
 pub use transact::{
     CompiledTransactAction, CompiledTransactGet, CompiledTransactGetItem, CompiledTransactWrite,
-    transact_get_items, transact_write_items,
+    transact_get_items, transact_write_items, transaction_too_large,
 };
 
 use parameters::{Parameters, check_distinct, raise, starting_key};

@@ -40,6 +40,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use zenobe_model::limits::TRANSACTION_BYTES_MAX;
 use zenobe_model::{EncodedItem, ErrorCode, ServiceError};
 use zenobe_storage::{
     Commit, Direction, HashInterval, Key, Lane, Mutation, Outcome, PageLimit, RangeRead, Read, Row,
@@ -107,7 +108,8 @@ async fn attempt(
         meet_for(db, writes, (intent, row)).await?;
         return Ok(Attempt::Again(begin));
     }
-    let plan = match Plan::make(writes, keys, &rows, write::header(db)) {
+    let header = write::header(db);
+    let plan = match Plan::make(writes, keys, &rows, header, TRANSACTION_BYTES_MAX) {
         Ok(plan) => plan,
         Err(refusal) => {
             drop(latches);

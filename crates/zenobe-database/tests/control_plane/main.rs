@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failing test panics")]
 
 mod a_check_finds_what_does_not_fit;
+mod a_filter_gives_others_a_turn;
 mod create_table_refuses_with_the_service_s_texts;
 mod derived_entries_follow_their_items;
 mod every_fault_is_survived;

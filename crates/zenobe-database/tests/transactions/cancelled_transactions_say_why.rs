@@ -64,3 +64,39 @@ async fn keys_that_do_not_fit_cancel_before_conditions_are_looked_at() {
     let error = transact(&db, vec![check("a", 0), unknown]).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::ResourceNotFound);
 }
+
+#[tokio::test]
+async fn items_of_more_than_four_megabytes_together_are_not_written() {
+    for &global in reaches() {
+        let engine = engine(global).await;
+        let db = open(&engine, &process(1)).await;
+        create_tables(&db).await;
+        let names: Vec<String> = (0..11).map(|number| format!("long {number}")).collect();
+        for name in &names {
+            let (table, mut item) = place(name);
+            item.insert("n".to_owned(), n(1));
+            item.insert("text".to_owned(), s(&"x".repeat(390 << 10)));
+            let request = PutItemRequest {
+                table_name: table.to_owned(),
+                item: Ok(item.into()),
+                options: WriteOptions::default(),
+            };
+            db.execute(Request::PutItem(Box::new(request))).await.unwrap();
+        }
+        let error = transact(&db, names.iter().map(|name| add(name, 1)).collect()).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Validation);
+        assert_eq!(
+            error.message,
+            "Transaction payload size cannot exceed 4MB. Payload Size: 4393126"
+        );
+        // What is only checked is not written.
+        let mut actions: Vec<_> = names.iter().take(10).map(|name| add(name, 1)).collect();
+        actions.push(check("long 10", 1));
+        transact(&db, actions).await.unwrap();
+        for name in &names {
+            let wanted = if name == "long 10" { 1 } else { 2 };
+            assert_eq!(read(&db, name).await.unwrap(), Some(wanted));
+        }
+    }
+}

@@ -80,9 +80,7 @@ pub fn transact_write_items(
         actions.push(compile_action(raise(item)?, &mut bytes)?);
     }
     if bytes > TRANSACTION_BYTES_MAX {
-        return Err(ServiceError::validation(format!(
-            "Transaction payload size cannot exceed 4MB. Payload Size: {bytes}"
-        )));
+        return Err(transaction_too_large(bytes));
     }
     Ok(CompiledTransactWrite {
         actions,
@@ -90,6 +88,14 @@ pub fn transact_write_items(
         return_item_collection_metrics: request.return_item_collection_metrics,
         client_request_token: request.client_request_token,
     })
+}
+
+/// The error of a transaction that is asked to write, or would write, this many bytes.
+#[must_use]
+pub fn transaction_too_large(bytes: usize) -> ServiceError {
+    ServiceError::validation(format!(
+        "Transaction payload size cannot exceed 4MB. Payload Size: {bytes}"
+    ))
 }
 
 /// Checks an action and adds its size to that of the transaction: the item or the key, the texts of
