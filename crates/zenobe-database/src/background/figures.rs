@@ -1,7 +1,7 @@
 //! Item counts and sizes: saving them, and counting again after a crash. How that is exact while others write
 //! is told where they note themselves down (`catalog/counters.rs`).
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,8 +58,15 @@ pub(super) async fn save(db: &Inner, state: &mut State, open: bool) -> Result<()
     if db.catalog.is_shared() {
         return merge(db, state).await;
     }
+    // A table that is deleted meanwhile would leave its figures behind.
+    let _alone = db.catalog.change(db).await;
+    let tables = db.catalog.tables();
+    if state.saved.len() > tables.len() {
+        let ids: HashSet<&str> = tables.iter().map(|table| table.id.as_str()).collect();
+        state.saved.retain(|id, _| ids.contains(id.as_str()));
+    }
     let mut changed = Vec::new();
-    for table in db.catalog.tables() {
+    for table in tables {
         let figures = Figures::of(&table);
         if state.saved.get(&table.id) != Some(&figures) {
             changed.push((table.id.clone(), figures));
