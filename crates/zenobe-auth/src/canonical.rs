@@ -73,7 +73,7 @@ fn payload_is_unsigned(headers: &HeaderMap, signed_headers: &str) -> bool {
 }
 
 /// Writes `name:values\n`: the values in order, separated by commas, each without outer spaces and
-/// with runs of spaces as one.
+/// with runs of spaces and tabs as one space.
 fn push_header(request: &SignedRequest<'_>, name: &str, out: &mut Vec<u8>) {
     out.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
     out.push(b':');
@@ -99,16 +99,16 @@ fn push_header(request: &SignedRequest<'_>, name: &str, out: &mut Vec<u8>) {
 
 fn push_collapsed(value: &[u8], out: &mut Vec<u8>) {
     let value = value.trim_ascii();
-    if !value.windows(2).any(|pair| pair == b"  ") {
+    if !value.contains(&b'\t') && !value.windows(2).any(|pair| pair == b"  ") {
         out.extend_from_slice(value);
         return;
     }
-    let mut last = 0;
-    for &byte in value {
-        if byte != b' ' || last != b' ' {
-            out.push(byte);
+    let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    for (place, word) in words.enumerate() {
+        if place > 0 {
+            out.push(b' ');
         }
-        last = byte;
+        out.extend_from_slice(word);
     }
 }
 

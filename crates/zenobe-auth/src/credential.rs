@@ -49,6 +49,9 @@ pub enum CredentialError {
     /// The secret is empty.
     #[error("the secret access key of {0:?} must not be empty")]
     EmptySecret(String),
+    /// The session token is empty, which no request can present.
+    #[error("the session token of {0:?} must not be empty; leave it out for a key without one")]
+    EmptySessionToken(String),
     /// Two credentials have the same access key id.
     #[error("the access key id {0:?} is given twice")]
     Duplicate(String),
@@ -79,6 +82,9 @@ impl Credential {
         }
         if self.secret_access_key.expose().is_empty() {
             return Err(CredentialError::EmptySecret(self.access_key_id.to_string()));
+        }
+        if self.session_token.as_ref().is_some_and(|token| token.expose().is_empty()) {
+            return Err(CredentialError::EmptySessionToken(self.access_key_id.to_string()));
         }
         Ok(())
     }

@@ -164,4 +164,7 @@ fn spaces_around_and_within_header_values_do_not_count() {
     golden.headers.insert("my-header1", HeaderValue::from_static("value1"));
     golden.headers.insert("my-header2", HeaderValue::from_static("   \"a b      c\" "));
     golden.verifier().verify(&golden.request(), NOW).unwrap();
+    // Clients take a tab for a space.
+    golden.headers.insert("my-header2", HeaderValue::from_static("\"a\tb \t c\"\t"));
+    golden.verifier().verify(&golden.request(), NOW).unwrap();
 }

@@ -188,7 +188,7 @@ impl std::fmt::Display for Path<'_> {
         match self.step {
             Step::Member(name) => f.write_str(&lower_first(name)),
             Step::Element(index) => write!(f, "{index}.member"),
-            Step::Value(key) => write!(f, "{key}.member"),
+            Step::Value(key) => write!(f, "{}.member", echo::cut(key)),
         }
     }
 }
@@ -313,7 +313,7 @@ impl Errors {
             Step::Member(name) | Step::Value(name) => name,
             Step::Element(_) => "",
         });
-        let table = table.unwrap_or_default();
+        let table = echo::cut(table.unwrap_or_default());
         if keys.iter().any(is_null) {
             self.null_text.get_or_insert_with(|| {
                 format!(
@@ -387,6 +387,7 @@ impl Errors {
                     self.add(path, &map.value, value, NOT_NULL);
                 }
                 (Node::Null, Some(NullValue::Saying(before, after))) => {
+                    let key = echo::cut(key);
                     self.null_text.get_or_insert_with(|| format!("{before}{key}{after}"));
                 }
                 _ => self.value(path, &map.value, value),

@@ -1,7 +1,7 @@
 //! How error texts repeat the value that they are about.
 //!
 //! Most are printed as the service's own types print themselves, some as JSON. What is longer than
-//! a limit is cut, because these prints are many times longer than what was sent.
+//! a limit is cut, because these prints are many times longer than what was sent, and one answer may have ten.
 
 use std::fmt::Write as _;
 
@@ -11,8 +11,13 @@ use crate::node::Node;
 use crate::shape::{Shape, lower_first};
 use crate::write::{self, Object};
 
-/// How much of a value an error text shows, about.
-const ECHO_BYTES_MAX: usize = 1 << 20;
+/// How much of a value, and of each text in it, an error text shows, about.
+const ECHO_BYTES_MAX: usize = 128 << 10;
+
+/// As much of a client's text as an error text shows.
+pub(crate) fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(ECHO_BYTES_MAX)).unwrap_or_default()
+}
 
 /// Appends a value as JSON.
 pub(crate) fn json(out: &mut String, shape: &Shape, node: &Node<'_>) {
@@ -23,10 +28,13 @@ pub(crate) fn json(out: &mut String, shape: &Shape, node: &Node<'_>) {
 }
 
 fn write_json(out: &mut Vec<u8>, shape: &Shape, node: &Node<'_>) {
+    if out.len() > ECHO_BYTES_MAX {
+        return;
+    }
     match (shape, node) {
         (_, Node::Boolean(value)) => write::boolean(out, *value),
         (_, Node::Integer(value)) => write::integer(out, *value),
-        (_, Node::Text(text)) => write::string(out, text),
+        (_, Node::Text(text)) => write::string(out, cut(text)),
         (Shape::List(element, ..), Node::List(values)) => {
             write::array(out, values, |out, value| write_json(out, element, value));
         }
@@ -36,7 +44,7 @@ fn write_json(out: &mut Vec<u8>, shape: &Shape, node: &Node<'_>) {
         (Shape::Map(map), Node::Map(entries)) => {
             let mut object = Object::open(out);
             for (key, value) in entries {
-                write_json(object.key(key), &map.value, value);
+                write_json(object.key(cut(key)), &map.value, value);
             }
             object.close();
         }
@@ -66,7 +74,7 @@ pub(crate) fn describe(out: &mut String, shape: &Shape, node: &Node<'_>) {
         (_, Node::Integer(value)) => {
             let _ = write!(out, "{value}");
         }
-        (_, Node::Text(text)) => out.push_str(text),
+        (_, Node::Text(text)) => out.push_str(cut(text)),
         (Shape::List(element, ..), Node::List(values)) => {
             out.push('[');
             for (index, value) in values.iter().enumerate() {
@@ -79,7 +87,7 @@ pub(crate) fn describe(out: &mut String, shape: &Shape, node: &Node<'_>) {
             out.push('{');
             for (index, (key, value)) in entries.iter().enumerate() {
                 separate(out, index);
-                out.push_str(key);
+                out.push_str(cut(key));
                 out.push('=');
                 describe(out, &map.value, value);
             }
@@ -103,16 +111,35 @@ pub(crate) fn describe(out: &mut String, shape: &Shape, node: &Node<'_>) {
 }
 
 fn separate(out: &mut String, index: usize) {
-    if index > 0 {
+    if index > 0 && out.len() <= ECHO_BYTES_MAX {
         out.push_str(", ");
     }
+}
+
+/// The elements of a set, printed and separated, as far as an error text shows them.
+pub(crate) fn list<'v, T: 'v>(
+    values: impl IntoIterator<Item = &'v T>,
+    separator: &str,
+    print: impl Fn(&T) -> String,
+) -> String {
+    let mut out = String::new();
+    for (index, value) in values.into_iter().enumerate() {
+        if out.len() > ECHO_BYTES_MAX {
+            break;
+        }
+        if index > 0 {
+            out.push_str(separator);
+        }
+        out.push_str(cut(&print(value)));
+    }
+    out
 }
 
 fn describe_item(out: &mut String, item: &Item) {
     out.push('{');
     for (index, (name, value)) in item.iter().enumerate() {
         separate(out, index);
-        out.push_str(name);
+        out.push_str(cut(name));
         out.push('=');
         describe_value(out, value);
     }
@@ -159,15 +186,14 @@ fn describe_value(out: &mut String, value: &AttributeValue) {
 
 fn describe_content(out: &mut String, value: &AttributeValue) {
     let _ = match value {
-        AttributeValue::S(text) => write!(out, "{text}"),
+        AttributeValue::S(text) => write!(out, "{}", cut(text)),
         AttributeValue::N(number) => write!(out, "{number}"),
         AttributeValue::B(bytes) => describe_bytes(out, bytes),
         AttributeValue::Bool(value) => write!(out, "{value}"),
         AttributeValue::Null => write!(out, "true"),
-        AttributeValue::Ss(values) => write!(out, "[{}]", values.join(", ")),
+        AttributeValue::Ss(values) => write!(out, "[{}]", list(values, ", ", Clone::clone)),
         AttributeValue::Ns(values) => {
-            let digits: Vec<String> = values.iter().map(ToString::to_string).collect();
-            write!(out, "[{}]", digits.join(", "))
+            write!(out, "[{}]", list(values, ", ", ToString::to_string))
         }
         AttributeValue::Bs(values) => {
             out.push('[');

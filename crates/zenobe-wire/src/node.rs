@@ -16,6 +16,10 @@ use crate::json::{Reader, Token, malformed};
 use crate::shape::{MapShape, Shape, StructureShape};
 use crate::value::{ValueFaults, ValueReader};
 
+/// The most elements of lists and entries of maps in a request, those inside items and values left out. No
+/// request that the service takes comes near; without a limit sixteen megabytes of `{}` would take a gigabyte.
+const ELEMENTS_MAX: usize = 64 << 10;
+
 /// What a member of a request holds, by its shape.
 #[derive(Debug)]
 pub(crate) enum Node<'a> {
@@ -125,15 +129,32 @@ pub(crate) fn read<'a>(
         // The service gives no text for a body that is not an object.
         return Err(malformed());
     }
-    let mut values = ValueReader::new(faults, body.len());
-    let members = structure(&mut reader, shape, &mut values)?;
+    let mut context =
+        Context { values: ValueReader::new(faults, body.len()), elements_left: ELEMENTS_MAX };
+    let members = structure(&mut reader, shape, &mut context)?;
     if reader.at_end() { Ok(members) } else { Err(malformed()) }
+}
+
+/// What is kept while a request is read.
+struct Context {
+    values: ValueReader,
+    elements_left: usize,
+}
+
+impl Context {
+    /// Counts an element of a list or an entry of a map.
+    fn count_element(&mut self) -> Result<(), Box<ServiceError>> {
+        let left = self.elements_left.checked_sub(1);
+        let too_many = || wrong_type(format!("More than {ELEMENTS_MAX} elements in one request"));
+        self.elements_left = left.ok_or_else(too_many)?;
+        Ok(())
+    }
 }
 
 fn structure<'a>(
     reader: &mut Reader<'a>,
     shape: &StructureShape,
-    values: &mut ValueReader,
+    context: &mut Context,
 ) -> Result<Vec<Node<'a>>, Box<ServiceError>> {
     reader.open();
     let mut nodes: Vec<Node<'a>> = Vec::with_capacity(shape.members.len());
@@ -144,7 +165,7 @@ fn structure<'a>(
         let known = shape.members.iter().zip(&mut nodes).find(|(member, _)| member.name == key);
         match known {
             // Of a key that is given twice, the last counts.
-            Some((member, node)) => *node = self::node(reader, &member.shape, true, values)?,
+            Some((member, node)) => *node = self::node(reader, &member.shape, true, context)?,
             None => reader.skip()?,
         }
     }
@@ -157,7 +178,7 @@ fn node<'a>(
     reader: &mut Reader<'a>,
     shape: &Shape,
     member: bool,
-    values: &mut ValueReader,
+    context: &mut Context,
 ) -> Result<Node<'a>, Box<ServiceError>> {
     let token = reader.peek()?;
     if token == Token::Null {
@@ -178,27 +199,27 @@ fn node<'a>(
             _ => Err(not_a_scalar(token, "String")),
         },
         Shape::List(element, ..) => match token {
-            Token::Array => list(reader, element, values).map(Node::List),
+            Token::Array => list(reader, element, context).map(Node::List),
             _ => Err(not_a_list(token, member)),
         },
         Shape::Keys => match token {
-            Token::Array => list(reader, &Shape::Item, values).map(Node::List),
+            Token::Array => list(reader, &Shape::Item, context).map(Node::List),
             _ => Err(not_a_list(token, member)),
         },
         Shape::Map(map_shape) => match token {
-            Token::Object => map(reader, map_shape, values).map(Node::Map),
+            Token::Object => map(reader, map_shape, context).map(Node::Map),
             _ => Err(not_a_map(token, member)),
         },
         Shape::Structure(structure_shape) => match token {
-            Token::Object => structure(reader, structure_shape, values).map(Node::Structure),
+            Token::Object => structure(reader, structure_shape, context).map(Node::Structure),
             _ => Err(not_a_structure(token, member)),
         },
         Shape::Value => match token {
-            Token::Object => values.attribute_value(reader).map(Node::Value),
+            Token::Object => context.values.attribute_value(reader).map(Node::Value),
             _ => Err(not_a_structure(token, member)),
         },
         Shape::Item => match token {
-            Token::Object => values.item(reader).map(Node::Item),
+            Token::Object => context.values.item(reader).map(Node::Item),
             _ => Err(not_a_map(token, member)),
         },
         Shape::Presence => reader.skip().map(|()| Node::Present),
@@ -215,12 +236,13 @@ fn integer(reader: &mut Reader<'_>, token: Token, wanted: &str) -> Result<i64, B
 fn list<'a>(
     reader: &mut Reader<'a>,
     element: &Shape,
-    values: &mut ValueReader,
+    context: &mut Context,
 ) -> Result<Vec<Node<'a>>, Box<ServiceError>> {
     reader.open();
     let mut nodes = Vec::new();
     while reader.element(nodes.is_empty())? {
-        nodes.push(node(reader, element, false, values)?);
+        context.count_element()?;
+        nodes.push(node(reader, element, false, context)?);
     }
     Ok(nodes)
 }
@@ -228,14 +250,15 @@ fn list<'a>(
 fn map<'a>(
     reader: &mut Reader<'a>,
     shape: &MapShape,
-    values: &mut ValueReader,
+    context: &mut Context,
 ) -> Result<Vec<(Cow<'a, str>, Node<'a>)>, Box<ServiceError>> {
     reader.open();
     let mut entries: Vec<(Cow<'a, str>, Node<'a>)> = Vec::new();
     let mut first = true;
     while let Some(key) = reader.key(first)? {
         first = false;
-        let value = node(reader, &shape.value, false, values)?;
+        context.count_element()?;
+        let value = node(reader, &shape.value, false, context)?;
         entries.push((key, value));
     }
     Ok(keep_last(entries))

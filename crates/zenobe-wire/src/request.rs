@@ -11,6 +11,7 @@ use zenobe_model::operation::*;
 use zenobe_model::value::{AttributeValue, Item, ValueType};
 use zenobe_model::{EncodedItem, ServiceError};
 
+use crate::echo;
 use crate::node::Node;
 use crate::shape::StructureShape;
 
@@ -314,8 +315,9 @@ fn expression_values(members: &mut Members<'_>) -> Option<ExpressionAttributeVal
     // The older of the service's two layers names the placeholder of a wrong value.
     let named = NAMING_VALUES.contains(&members.shape.name);
     let name = |text: &str, key: Cow<'_, str>| {
+        let shown = echo::cut(&key);
         let message =
-            format!("ExpressionAttributeValues contains invalid value: {text} for key {key}");
+            format!("ExpressionAttributeValues contains invalid value: {text} for key {shown}");
         Some((key.into_owned(), Err(Box::new(ServiceError::validation(message)))))
     };
     let entry = |(key, node): (Cow<'_, str>, Node<'_>)| match node {

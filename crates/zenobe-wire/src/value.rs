@@ -21,7 +21,7 @@ use zenobe_model::value::{AttributeValue, ValueType};
 use zenobe_model::{Number, ServiceError};
 
 use crate::json::{Reader, Token, malformed};
-use crate::node;
+use crate::{echo, node};
 
 /// Standard base64 with padding; bits behind the last byte must be zero.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -391,13 +391,12 @@ impl<'a> Values<'_, 'a> {
         print: impl Fn(&T) -> String,
     ) -> String {
         if self.faults == ValueFaults::Older {
-            return values.iter().map(print).collect::<Vec<_>>().join(separator);
+            return echo::list(values, separator, print);
         }
         let mut seen = BTreeSet::new();
         let distinct = values.iter().take_while(|value| seen.insert(*value)).count();
         let rest = values.iter().skip(distinct);
-        let quoted = |value| format!("\"{}\"", print(value));
-        seen.into_iter().chain(rest).map(quoted).collect::<Vec<_>>().join(separator)
+        echo::list(seen.into_iter().chain(rest), separator, |value| format!("\"{}\"", print(value)))
     }
 }
 
@@ -424,11 +423,13 @@ fn has_duplicates<T: Ord>(values: &[T]) -> bool {
 /// The service's text for a number that is none. An empty one is repeated by the newer layer only.
 fn number_fault(error: NumberError, digits: &str, faults: ValueFaults) -> String {
     match (error, faults) {
-        (NumberError::Malformed, ValueFaults::Newer) => format!("{NOT_NUMERIC}: {digits}"),
-        (NumberError::Overflow | NumberError::Underflow, ValueFaults::Older) => {
-            older_range_fault(digits).unwrap_or(error).message(digits)
+        (NumberError::Malformed, ValueFaults::Newer) => {
+            format!("{NOT_NUMERIC}: {}", echo::cut(digits))
         }
-        _ => error.message(digits),
+        (NumberError::Overflow | NumberError::Underflow, ValueFaults::Older) => {
+            older_range_fault(digits).unwrap_or(error).message(echo::cut(digits))
+        }
+        _ => error.message(echo::cut(digits)),
     }
 }
 

@@ -50,6 +50,54 @@ fn deep_brackets_are_refused() {
 }
 
 #[test]
+fn a_request_has_not_more_elements_than_any_needs() {
+    let body = |begin: &str, elements: usize, end: &str| {
+        format!("{begin}{}{end}", vec!["{}"; elements].join(","))
+    };
+    let lists = [
+        (Operation::TransactWriteItems, r#"{"TransactItems":["#, "]}"),
+        (Operation::CreateTable, r#"{"GlobalSecondaryIndexes":["#, "]}"),
+        (Operation::Query, r#"{"QueryFilter":{"a":{"AttributeValueList":["#, "]}}}"),
+        (Operation::BatchGetItem, r#"{"RequestItems":{"abc":{"Keys":["#, "]}}}"),
+    ];
+    for (operation, begin, end) in lists {
+        let error = |elements| {
+            let error = zenobe_wire::decode(operation, body(begin, elements, end).as_bytes());
+            error.err().filter(|error| error.code == ErrorCode::Serialization)
+        };
+        assert!(error(60_000).is_none(), "{operation:?}");
+        let error = error(70_000).unwrap();
+        assert_eq!(error.message, "More than 65536 elements in one request");
+    }
+}
+
+#[test]
+fn what_an_error_repeats_is_cut() {
+    let long = "a".repeat(4 << 20);
+    let puts = vec![r#"{"PutRequest":{}}"#; 12].join(",");
+    let duplicates = format!(r#""{long}","{long}""#);
+    let bodies = [
+        (Operation::BatchWriteItem, format!(r#"{{"RequestItems":{{"{long}":[{puts}]}}}}"#)),
+        (Operation::BatchGetItem, format!(r#"{{"RequestItems":{{"{long}":{{"Keys":[]}}}}}}"#)),
+        (Operation::DescribeTable, format!(r#"{{"TableName":"{long}"}}"#)),
+        (
+            Operation::BatchWriteItem,
+            format!(
+                r#"{{"RequestItems":{{"abc":[{{"PutRequest":{{"Item":{{"a":{{"SS":[{duplicates}]}}}}}}}}]}}}}"#
+            ),
+        ),
+    ];
+    for (operation, body) in bodies {
+        let message = match zenobe_wire::decode(operation, body.as_bytes()) {
+            Err(error) => error.message,
+            Ok(Request::BatchWriteItem(request)) => format!("{request:?}"),
+            Ok(other) => panic!("{other:?}"),
+        };
+        assert!(message.len() < 4 << 20, "{operation:?}: {} bytes", message.len());
+    }
+}
+
+#[test]
 fn bytes_that_are_not_text_are_refused() {
     for body in [
         &b"{\"TableName\":\"a\xff\"}"[..],
