@@ -287,6 +287,8 @@ def reason(operation, request, ours, peer):
         if re.search(r"(\[\d+\]|\['\w'\]|\.\w)\.?\w*", text.split(" FROM ")[0]):
             return "DynamoDB Local names columns after the name before the last list index"
     mine, theirs = texts(ours), texts(peer)
+    if any(text.startswith("Must have hash key in ORDER BY clause when") for text in mine) and not theirs:
+        return SERVICE
     if any(re.search(r"^Overlapping|^Too many decomposed", text) for text in mine) and not theirs:
         return SERVICE
     if any(re.search(r"does not project one or more filter", text) for text in mine) and not theirs:

@@ -80,7 +80,9 @@ def test_conditions(sql, where, expected):
 @pytest.mark.parametrize("statement, expected", [
     ("SELECT year FROM T WHERE artist = 'Ada' ORDER BY year DESC", [2003, 2002, 2001, 2000]),
     ("SELECT year FROM T WHERE artist IN ['Ada', 'Bob'] ORDER BY artist DESC, year", [2004, 2005, 2000, 2001, 2002, 2003]),
-    ("SELECT year FROM T WHERE artist IN ['Ada', 'Bob'] ORDER BY year DESC", [2003, 2002, 2001, 2000, 2005, 2004]),
+    # Once there is an order, the sort key's is descending unless it says otherwise.
+    ("SELECT year FROM T WHERE artist = 'Ada' ORDER BY artist ASC", [2003, 2002, 2001, 2000]),
+    ("SELECT year FROM T WHERE artist IN ['Ada', 'Bob'] ORDER BY artist DESC", [2005, 2004, 2003, 2002, 2001, 2000]),
     ("SELECT year FROM T.\"by-genre\" WHERE genre = 'g0' ORDER BY title", [2004, 2002, 2000]),
     ("SELECT year FROM T.\"by-genre\" WHERE genre = 'g1' AND title > 't5'", [2003, 2001]),
     ("SELECT year FROM T.\"by-title\" WHERE artist = 'Ada'", [2003, 2002, 2001, 2000]),
@@ -136,12 +138,12 @@ def test_pages_add_up_to_the_whole(sql, where, limit):
 
 def test_a_token_belongs_to_its_statement(sql):
     token = sql("SELECT year FROM T WHERE artist = 'Ada'", Limit=1)["NextToken"]
-    for statement, wrong in [
-        ("SELECT title FROM T WHERE artist = 'Ada'", token),
-        ("SELECT year FROM T WHERE artist = 'Ada'", token[:-8] + "AAAAAAA="),
-        ("SELECT year FROM T WHERE artist = 'Ada'", "abc"),
+    for statement, wrong, message in [
+        ("SELECT title FROM T WHERE artist = 'Ada'", token, "NextToken does not match request"),
+        ("SELECT year FROM T WHERE artist = 'Ada'", token[:-8] + "AAAAAAA=", "Invalid NextToken"),
+        ("SELECT year FROM T WHERE artist = 'Ada'", "abc", "Invalid NextToken"),
     ]:
-        refused(sql, statement, "ValidationException", "Invalid NextToken", NextToken=wrong)
+        refused(sql, statement, "ValidationException", message, NextToken=wrong)
 
 
 def refused(sql, statement, code, message, *parameters, **options):
@@ -163,7 +165,8 @@ MANDATORY = "Where clause does not contain a mandatory equality on all key attri
     ("SELECT COUNT(*) FROM T", "Unexpected path component at 1:8:5"),
     ("SELECT * FROM T ORDER BY year", "Must have WHERE clause in the statement when using ORDER BY clause."),
     ("SELECT * FROM T WHERE year = 1 ORDER BY year", "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause."),
-    ("SELECT * FROM T WHERE artist = 'Ada' ORDER BY title", "Variable reference title in ORDER BY clause must be part of the primary key"),
+    ("SELECT * FROM T WHERE artist = 'Ada' ORDER BY title", "Attribute title in ORDER BY clause must be part of the primary key"),
+    ("SELECT * FROM T WHERE artist IN ['Ada', 'Bob'] ORDER BY year DESC", "Must have hash key in ORDER BY clause when more than one hash key condition specified in WHERE clause."),
     ("SELECT * FROM T WHERE artist = 1", "Key attribute's data type should match its data type in table's schema: Key artist"),
     ("SELECT * FROM T WHERE artist = 'Ada' AND year IN [1, 'x']", "Key attribute's data type should match its data type in table's schema: Key year"),
     ("SELECT * FROM T WHERE artist IN ['Ada', 'Ada']", "Overlapping conditions with range keys are not supported in where clause"),
@@ -261,18 +264,31 @@ def test_a_batch_answers_for_each_statement(songs):
         {"Error": {"Code": "ResourceNotFound", "Message": "Requested resource not found"}},
         {"TableName": name, "Item": {"title": {"S": "t8"}}},
     ]
-    assert [entry["CapacityUnits"] for entry in read["ConsumedCapacity"]] == [0.5, 0.5, 1.0]
-    written = batch(
+    assert [entry["CapacityUnits"] for entry in read["ConsumedCapacity"]] == [2.0]
+    answer = batch(
         "INSERT INTO T VALUE {'artist': 'batch', 'year': 1}",
         "INSERT INTO T VALUE {'artist': 'Ada', 'year': 2000}",
         "UPDATE T SET x = 1 WHERE artist = 'batch' AND year = 2",
         {"Statement": f"UPDATE \"{name}\" SET x = 1 WHERE artist = 'Ada' AND year = 2001 AND x = 5", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"},
         "UPDATE T SET x = 1 WHERE artist = 'Bob' AND year = 2004 RETURNING MODIFIED NEW *",
-        "DELETE FROM T WHERE artist = 'batch' AND year = 3")["Responses"]
+        "DELETE FROM T WHERE artist = 'batch' AND year = 3",
+        ReturnConsumedCapacity="INDEXES")
+    written = answer["Responses"]
     assert [response.get("Error", {}).get("Code") for response in written] == [None, "DuplicateItem", "ConditionalCheckFailed", "ConditionalCheckFailed", None, None]
     assert all(response["TableName"] == name for response in written)
     assert written[3]["Error"]["Item"]["title"] == {"S": "t8"}
     assert written[4]["Item"] == {"x": {"N": "1"}}
+    # A write that fails beside one that does not is in the total alone.
+    [consumed] = answer["ConsumedCapacity"]
+    indexes = [index for kind in ("Local", "Global") for index in consumed.get(f"{kind}SecondaryIndexes", {}).values()]
+    assert consumed["CapacityUnits"] == consumed["Table"]["CapacityUnits"] + sum(index["CapacityUnits"] for index in indexes) + 3
+    long = "x" * 3000
+    small = "INSERT INTO T VALUE {'artist': 'batch', 'year': 4}"
+    large = "INSERT INTO T VALUE {'artist': 'batch', 'year': 1, 'note': '" + long + "'}"
+    assert batch(small, large, ReturnConsumedCapacity="TOTAL")["ConsumedCapacity"] == [{"TableName": name, "CapacityUnits": 4.0}]
+    failed = batch("INSERT INTO T VALUE {'artist': 'batch', 'year': 4}", ReturnConsumedCapacity="TOTAL")
+    assert "ConsumedCapacity" not in failed and failed["Responses"][0]["Error"]["Code"] == "DuplicateItem"
+    batch("DELETE FROM T WHERE artist = 'batch' AND year = 4")
     batch("DELETE FROM T WHERE artist = 'batch' AND year = 1", "UPDATE T REMOVE x WHERE artist = 'Bob' AND year = 2004")
 
 
@@ -372,6 +388,7 @@ IN_FIRST = "Validation failed in TransactStatements[0]: "
     (["SELECT * FROM T WHERE artist = 'Ada'"], IN_FIRST + "Select statements within ExecuteTransaction must specify the primary key in the where clause."),
     (["SELECT * FROM T WHERE artist = 'Ada' AND year = 2000 AND genre = 'g0'"], IN_FIRST + "Select statements within ExecuteTransaction must specify the primary key in the where clause."),
     (["SELECT * FROM T.\"by-genre\" WHERE genre = 'g0'"], IN_FIRST + "Reads on indices are not supported within transactions."),
+    (["EXISTS(SELECT * FROM T.\"by-genre\" WHERE genre = 'g0' AND year = 1)"], IN_FIRST + "Operations on indices are not supported in transactions"),
     (["SELECT * FROM T WHERE artist IN ['Ada', 'Ada'] AND year = 2000"], IN_FIRST + "Overlapping conditions with range keys are not supported in where clause"),
     (["EXISTS(SELECT * FROM T WHERE artist = 'Ada' AND year = 2000)"], IN_FIRST + "EXISTS() must contain a single item read with additional condition"),
     (["UPDATE T SET n = 1 WHERE artist = 'Ada' AND year = 2000 RETURNING ALL NEW *"], IN_FIRST + "RETURNING clause is not supported in ExecuteTransaction."),

@@ -74,7 +74,7 @@ fn a_request_has_not_more_elements_than_any_needs() {
 #[test]
 fn what_an_error_repeats_is_cut() {
     let long = "a".repeat(4 << 20);
-    let puts = vec![r#"{"PutRequest":{}}"#; 12].join(",");
+    let puts = [r#"{"PutRequest":{}}"#; 12].join(",");
     let duplicates = format!(r#""{long}","{long}""#);
     let bodies = [
         (Operation::BatchWriteItem, format!(r#"{{"RequestItems":{{"{long}":[{puts}]}}}}"#)),

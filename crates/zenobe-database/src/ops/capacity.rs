@@ -20,6 +20,23 @@ pub(crate) fn of_read(
     fetch_units: HalfUnits,
     wanted: ReturnConsumedCapacity,
 ) -> Option<ConsumedCapacity> {
+    report(table, detail_of_read(source, units, fetch_units), wanted, None)
+}
+
+/// The capacity of the statements of a batch that name one table. What failed ones consumed is in the total
+/// alone.
+pub(crate) fn of_statements(
+    table: &Table,
+    detail: CapacityDetail,
+    failed: HalfUnits,
+    wanted: ReturnConsumedCapacity,
+) -> Option<ConsumedCapacity> {
+    let mut consumed = report(table, detail, wanted, None)?;
+    consumed.total += failed;
+    Some(consumed)
+}
+
+fn detail_of_read(source: Source<'_>, units: HalfUnits, fetch_units: HalfUnits) -> CapacityDetail {
     let mut detail = CapacityDetail { table: fetch_units, ..CapacityDetail::default() };
     match source {
         Source::Table => detail.table += units,
@@ -30,7 +47,7 @@ pub(crate) fn of_read(
             detail.global_secondary_indexes.insert(index.name.clone(), units);
         }
     }
-    report(table, detail, wanted, None)
+    detail
 }
 
 /// The capacity of writes to one table.
@@ -67,6 +84,15 @@ pub(crate) fn of_transactional_reads(
 
 fn detail_of_writes<'a>(writes: impl Iterator<Item = &'a Written>) -> CapacityDetail {
     let mut detail = CapacityDetail::default();
+    add_writes(&mut detail, writes);
+    detail
+}
+
+/// Adds what writes consumed.
+pub(crate) fn add_writes<'a>(
+    detail: &mut CapacityDetail,
+    writes: impl Iterator<Item = &'a Written>,
+) {
     for written in writes {
         detail.table += written.table_units;
         for change in &written.indexes {
@@ -78,7 +104,6 @@ fn detail_of_writes<'a>(writes: impl Iterator<Item = &'a Written>) -> CapacityDe
             *indexes.entry(change.name.clone()).or_default() += change.units;
         }
     }
-    detail
 }
 
 fn report(

@@ -192,7 +192,12 @@ fn condition_is(
         "struct" | "tuple" => ValueType::M,
         "list" => ValueType::L,
         other => {
-            let name = if other == "int" { "INTEGER".to_owned() } else { other.to_uppercase() };
+            let name = match other {
+                "int" => "INTEGER".to_owned(),
+                "char" => "CHARACTER".to_owned(),
+                "varchar" => "CHARACTER_VARYING".to_owned(),
+                _ => other.to_uppercase(),
+            };
             return Err(Refusal::unsupported(format!(
                 "Unsupported data type for IS operator: {name}. Supported data types are [MISSING, \
                  NULL, BOOLEAN, BLOB, STRING, NUMERIC, STRUCT, TUPLE, LIST]{}",
@@ -274,7 +279,10 @@ fn function(
         "list_append" | "if_not_exists" => Err(Refusal::unsupported(format!(
             "The function is not allowed in a condition expression; function: {name}"
         ))),
-        _ => Err(unknown_function(expr, name)),
+        _ => {
+            operands(all, parameters)?;
+            Err(unknown_function(expr, name))
+        }
     }
 }
 

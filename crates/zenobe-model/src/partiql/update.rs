@@ -117,7 +117,9 @@ fn operand(expr: &Expr, parameters: Parameters<'_>) -> Result<UpdateOperand, Ref
         ExprKind::Not(_) => "not",
         ExprKind::Between(_) => "between",
         ExprKind::In(..) => "in",
-        ExprKind::Is(..) => "is",
+        ExprKind::Is(..) => {
+            return Err(Refusal::unsupported("IS operator is not supported in update expressions"));
+        }
         _ => return Err(Refusal::unsupported(MISSING)),
     };
     Err(Refusal::unsupported(format!(

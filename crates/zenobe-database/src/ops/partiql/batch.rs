@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use zenobe_model::capacity::{ConsumedCapacity, HalfUnits};
+use zenobe_model::capacity::{CapacityDetail, ConsumedCapacity, HalfUnits};
 use zenobe_model::operation::{
     BatchExecuteStatementRequest, BatchExecuteStatementResponse, BatchStatementResponse,
     ReturnConsumedCapacity, Statement,
@@ -17,6 +17,7 @@ use super::write::PlannedWrite;
 use super::{parameters, select, write};
 use crate::catalog::Table;
 use crate::read::{self, Source};
+use crate::write::Written;
 use crate::{Inner, join, key};
 
 /// A statement of a batch, ready to run.
@@ -36,7 +37,16 @@ struct ItemRead {
 /// What a statement of a batch came to.
 struct Outcome {
     response: BatchStatementResponse,
-    capacity: Option<ConsumedCapacity>,
+    /// The table that it got as far as, and what it consumed of it.
+    used: Option<(Arc<Table>, Used)>,
+}
+
+/// What a statement consumed.
+enum Used {
+    Read(HalfUnits),
+    Written(Box<Written>),
+    /// It was refused.
+    InVain(HalfUnits),
 }
 
 /// BatchExecuteStatement.
@@ -58,17 +68,45 @@ pub(crate) async fn batch_execute_statement(
         request.statements.into_iter().map(|statement| plan(db, statement)).collect();
     check_distinct(&planned)?;
     let wanted = request.return_consumed_capacity;
-    let runs = planned.into_iter().map(|planned| run(db, planned, wanted)).collect();
+    let runs = planned.into_iter().map(|planned| run(db, planned)).collect();
     let mut responses = Vec::new();
-    let mut consumed = Vec::new();
+    let mut used = Vec::new();
     for outcome in join::all(runs).await {
         responses.push(outcome.response);
-        consumed.extend(outcome.capacity);
+        used.extend(outcome.used);
     }
+    let consumed = consumed(used, wanted);
     Ok(BatchExecuteStatementResponse {
         responses,
-        consumed_capacity: (wanted != ReturnConsumedCapacity::None).then_some(consumed),
+        consumed_capacity: (!consumed.is_empty()).then_some(consumed),
     })
+}
+
+/// What statements consumed of each table, in the order in which they name them first. Tables of which none
+/// succeeded are left out.
+fn consumed(
+    used: Vec<(Arc<Table>, Used)>,
+    wanted: ReturnConsumedCapacity,
+) -> Vec<ConsumedCapacity> {
+    let mut tables: Vec<(Arc<Table>, Option<CapacityDetail>, HalfUnits)> = Vec::new();
+    for (table, used) in used {
+        let place = tables.iter().position(|(known, ..)| known.id == table.id);
+        let (_, detail, in_vain) = match place.and_then(|place| tables.get_mut(place)) {
+            Some(known) => known,
+            None => tables.push_mut((table, None, HalfUnits::default())),
+        };
+        match used {
+            Used::Read(units) => detail.get_or_insert_default().table += units,
+            Used::Written(written) => {
+                capacity::add_writes(detail.get_or_insert_default(), std::iter::once(&*written));
+            }
+            Used::InVain(units) => *in_vain += units,
+        }
+    }
+    let of_table = |(table, detail, in_vain): (Arc<Table>, Option<CapacityDetail>, HalfUnits)| {
+        capacity::of_statements(&table, detail?, in_vain, wanted)
+    };
+    tables.into_iter().filter_map(of_table).collect()
 }
 
 fn plan(db: &Inner, statement: Statement) -> Result<Planned, ServiceError> {
@@ -123,46 +161,31 @@ fn check_distinct(planned: &[Result<Planned, ServiceError>]) -> Result<(), Servi
     Ok(())
 }
 
-async fn run(
-    db: &Inner,
-    planned: Result<Planned, ServiceError>,
-    wanted: ReturnConsumedCapacity,
-) -> Outcome {
-    let planned = match planned {
-        Ok(planned) => planned,
+async fn run(db: &Inner, planned: Result<Planned, ServiceError>) -> Outcome {
+    let (table, result) = match planned {
         // It did not get as far as its table.
         Err(error) => {
             let response =
                 BatchStatementResponse { error: Some(error), ..BatchStatementResponse::default() };
-            return Outcome { response, capacity: None };
+            return Outcome { response, used: None };
         }
-    };
-    let (table, result) = match &planned {
-        Planned::Read(read) => {
-            let result = read.run(db).await.map(|(item, units)| {
-                let none = HalfUnits(0);
-                (item, capacity::of_read(&read.table, Source::Table, units, none, wanted))
-            });
-            (&read.table, result)
+        Ok(Planned::Read(read)) => {
+            let result = read.run(db).await.map(|(item, units)| (item, Used::Read(units)));
+            (read.table, result.map_err(|error| (error, HalfUnits::default())))
         }
-        Planned::Write(write) => {
-            let table = &write.write.table;
-            let result = write.run(db).await.map(|(item, written)| {
-                (item, capacity::of_writes(table, std::iter::once(&written), wanted))
-            });
-            (table, result)
+        Ok(Planned::Write(write)) => {
+            let table = Arc::clone(&write.write.table);
+            let result = write.run_in_batch(db).await;
+            (table, result.map(|(item, written)| (item, Used::Written(Box::new(written)))))
         }
     };
     let table_name = Some(table.name.clone());
-    match result {
-        Ok((item, capacity)) => {
-            Outcome { response: BatchStatementResponse { table_name, item, error: None }, capacity }
-        }
-        Err(error) => Outcome {
-            response: BatchStatementResponse { table_name, item: None, error: Some(error) },
-            capacity: None,
-        },
-    }
+    let (item, error, used) = match result {
+        Ok((item, used)) => (item, None, used),
+        Err((error, units)) => (None, Some(error), Used::InVain(units)),
+    };
+    let response = BatchStatementResponse { table_name, item, error };
+    Outcome { response, used: Some((table, used)) }
 }
 
 impl ItemRead {

@@ -278,23 +278,37 @@ fn order(
     };
     if let Some((name, _)) = order_by.iter().find(|(name, _)| !is_key(name)) {
         return Err(ServiceError::validation(format!(
-            "Variable reference {name} in ORDER BY clause must be part of the primary key"
+            "Attribute {name} in ORDER BY clause must be part of the primary key"
         )));
     }
     let keys = key_names(table, source).ok_or_else(ServiceError::internal)?;
-    if matches!(keys.reads(condition), Reads::Scan) {
-        return Err(ServiceError::validation(
-            "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause.",
-        ));
-    }
     let descending = |wanted: Option<&str>| {
         let found = order_by.iter().find(|(name, _)| Some(name.as_str()) == wanted);
-        found.is_some_and(|(_, descending)| *descending)
+        found.map(|(_, descending)| *descending)
     };
+    let partition_descending = descending(Some(keys.partition));
+    match keys.reads(condition) {
+        Reads::Scan => {
+            return Err(ServiceError::validation(
+                "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause.",
+            ));
+        }
+        Reads::Keyed(reads) if partition_descending.is_none() && !are_of_one_partition(&reads) => {
+            return Err(ServiceError::validation(
+                "Must have hash key in ORDER BY clause when more than one hash key condition specified in WHERE clause.",
+            ));
+        }
+        Reads::Keyed(_) | Reads::TooMany => {}
+    }
     Ok(Order {
-        partition_descending: descending(Some(keys.partition)),
-        sort_descending: descending(keys.sort),
+        partition_descending: partition_descending.unwrap_or(false),
+        // The service's default, once there is an order.
+        sort_descending: descending(keys.sort).unwrap_or(true),
     })
+}
+
+fn are_of_one_partition(reads: &[KeyedRead]) -> bool {
+    reads.windows(2).all(|pair| matches!(pair, [a, b] if a.partition == b.partition))
 }
 
 /// Checks that a condition comes down to reads that can be made, whatever the types of their keys.

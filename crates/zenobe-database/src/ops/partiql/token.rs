@@ -1,18 +1,18 @@
 //! `NextToken`: where the next page of a SELECT begins.
 //!
-//! A token is Base64 of a version, an XXH3 hash of 128 bits and the position. The hash is over the
-//! position, the table's id, the statement and its parameters: a token that was changed, or that
-//! belongs to another statement or table, does not decode. It is no secret: what a token can say is
-//! no more than what `ExclusiveStartKey` of a Query can.
+//! A token is Base64 of a version, two XXH3 hashes of 128 bits and the position. The first hash is over
+//! the rest: a token that was changed does not decode. The second is over the table's id, the statement
+//! and its parameters: a token of another statement or table does not match. It is no secret: what a
+//! token can say is no more than what `ExclusiveStartKey` of a Query can.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use zenobe_model::codec::ItemHeader;
 use zenobe_model::{AttributeValue, EncodedItem, Item, ServiceError};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HASH_BYTES: usize = 16;
 const ORDINAL_BYTES: usize = 4;
 
@@ -34,13 +34,13 @@ pub(super) struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn hash(self, position: &[u8]) -> [u8; HASH_BYTES] {
+    /// What tells the statements and tables apart that tokens belong to.
+    fn hash(self) -> [u8; HASH_BYTES] {
         let mut hasher = Xxh3::new();
         let mut part = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_be_bytes());
             hasher.update(bytes);
         };
-        part(position);
         part(self.table_id.as_bytes());
         part(self.text.as_bytes());
         let values: Item = self
@@ -55,13 +55,14 @@ impl Scope<'_> {
 
     /// The token of a position.
     pub(super) fn encode(self, position: &Position) -> String {
-        let mut bytes = position.read.to_be_bytes().to_vec();
+        let mut content = self.hash().to_vec();
+        content.extend_from_slice(&position.read.to_be_bytes());
         if let Some(key) = &position.after {
-            bytes.extend_from_slice(EncodedItem::encode(key, ItemHeader::default()).bytes());
+            content.extend_from_slice(EncodedItem::encode(key, ItemHeader::default()).bytes());
         }
         let mut token = vec![VERSION];
-        token.extend_from_slice(&self.hash(&bytes));
-        token.extend_from_slice(&bytes);
+        token.extend_from_slice(&xxh3_128(&content).to_be_bytes());
+        token.extend_from_slice(&content);
         STANDARD.encode(token)
     }
 
@@ -70,25 +71,31 @@ impl Scope<'_> {
     /// # Errors
     /// A `ValidationException` if it is none, or one of another statement.
     pub(super) fn decode(self, token: &str) -> Result<Position, ServiceError> {
-        self.position(token).ok_or_else(invalid)
-    }
-
-    fn position(self, token: &str) -> Option<Position> {
-        let token = STANDARD.decode(token).ok()?;
-        let (version, rest) = token.split_first()?;
-        let (hash, position) = rest.split_at_checked(HASH_BYTES)?;
-        if *version != VERSION || self.hash(position) != *hash {
-            return None;
-        }
-        let (read, key) = position.split_at_checked(ORDINAL_BYTES)?;
-        let read = u32::from_be_bytes(read.try_into().ok()?);
-        let after = if key.is_empty() {
-            None
+        let (hash, position) = read(token).ok_or_else(invalid)?;
+        if hash == self.hash() {
+            Ok(position)
         } else {
-            Some(EncodedItem::from_stored(Bytes::copy_from_slice(key)).ok()?.to_item())
-        };
-        Some(Position { read, after })
+            Err(ServiceError::validation("NextToken does not match request"))
+        }
     }
+}
+
+/// What a token says: the hash of what it belongs to, and the position.
+fn read(token: &str) -> Option<([u8; HASH_BYTES], Position)> {
+    let token = STANDARD.decode(token).ok()?;
+    let (version, rest) = token.split_first()?;
+    let (check, content) = rest.split_first_chunk::<HASH_BYTES>()?;
+    if *version != VERSION || xxh3_128(content).to_be_bytes() != *check {
+        return None;
+    }
+    let (hash, position) = content.split_first_chunk::<HASH_BYTES>()?;
+    let (read, key) = position.split_first_chunk::<ORDINAL_BYTES>()?;
+    let after = if key.is_empty() {
+        None
+    } else {
+        Some(EncodedItem::from_stored(Bytes::copy_from_slice(key)).ok()?.to_item())
+    };
+    Some((*hash, Position { read: u32::from_be_bytes(*read), after }))
 }
 
 /// A token that does not decode.
@@ -118,7 +125,8 @@ mod tests {
                 Scope { text: "SELECT 2", ..scope },
                 Scope { parameters: &parameters[..1], ..scope },
             ] {
-                assert_eq!(other.decode(&token), Err(invalid()));
+                let error = other.decode(&token).unwrap_err();
+                assert_eq!(error.message, "NextToken does not match request");
             }
         }
     }

@@ -277,7 +277,7 @@ fn named(table: &Arc<Table>, condition: Option<&Condition>) -> Result<Named, Mis
 /// `EXISTS(SELECT …)`: the item must be there and satisfy what is said beside its key.
 fn plan_check(table: Arc<Table>, select: Select) -> Result<ItemWrite, Misfit> {
     if select.index.is_some() {
-        return Err(refused("Reads on indices are not supported within transactions."));
+        return Err(refused("Operations on indices are not supported in transactions"));
     }
     check_condition_paths(&table, select.condition.as_ref())?;
     let mut named = write::key_names(&table).item(select.condition.as_ref(), false);

@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use zenobe_model::capacity::HalfUnits;
+use zenobe_model::error::Detail;
 use zenobe_model::expression::{Condition, Path, Projection};
 use zenobe_model::operation::ReturnValuesOnConditionCheckFailure;
 use zenobe_model::partiql::keys::{KeyNames, NamedItem};
@@ -213,10 +215,45 @@ impl PlannedWrite {
         &self,
         db: &Inner,
     ) -> Result<(Option<EncodedItem>, Written), ServiceError> {
-        let written = write::write_all(db, std::slice::from_ref(&self.write)).await;
-        let mut written = written.map_err(|error| self.failure(error))?;
-        let written = written.pop().ok_or_else(ServiceError::internal)?;
+        let written = self.write(db).await.map_err(|error| self.failure(error))?;
         Ok((self.returned(&written)?, written))
+    }
+
+    /// As [`run`](Self::run). A write whose condition fails consumes what the larger of the item that is there
+    /// and the one to be put there costs.
+    ///
+    /// # Errors
+    /// The service's errors, and what was consumed all the same.
+    pub(super) async fn run_in_batch(
+        mut self,
+        db: &Inner,
+    ) -> Result<(Option<EncodedItem>, Written), (ServiceError, HalfUnits)> {
+        let wants_item = std::mem::replace(&mut self.write.return_item_on_failure, true);
+        let none = |error| (error, HalfUnits::default());
+        match self.write(db).await {
+            Ok(written) => Ok((self.returned(&written).map_err(none)?, written)),
+            Err(mut error) if error.code == ErrorCode::ConditionalCheckFailed => {
+                let size = |item: &EncodedItem| item.size_bytes();
+                let there = match &error.detail {
+                    Detail::Item(item) => size(item),
+                    _ => 0,
+                };
+                let put = match &self.write.change {
+                    Change::Put(item) => size(&item.item()),
+                    _ => 0,
+                };
+                if !wants_item {
+                    error.detail = Detail::None;
+                }
+                Err((self.failure(error), HalfUnits::write(there.max(put))))
+            }
+            Err(error) => Err(none(error)),
+        }
+    }
+
+    async fn write(&self, db: &Inner) -> Result<Written, ServiceError> {
+        let written = write::write_all(db, std::slice::from_ref(&self.write)).await?;
+        written.into_iter().next().ok_or_else(ServiceError::internal)
     }
 
     /// An INSERT fails its condition when the item exists, and has an error of its own for that.
