@@ -52,7 +52,7 @@ use zenobe_storage::{
 
 pub use self::check::StreamCheck;
 pub(crate) use self::check::check;
-use crate::catalog::{Catalog, KeySchema, Marks, Stream, Table};
+use crate::catalog::{Catalog, KeySchema, Marks, Stream, Table, contended};
 use crate::write::{ItemWrite, Origin, Written};
 use crate::{Inner, engine_failure};
 
@@ -420,6 +420,8 @@ impl<'a> Switch<'a> {
 /// What a change of a table means for its stream.
 pub(crate) struct Change<'a> {
     switch: Switch<'a>,
+    /// The stream that it ends.
+    before: Option<Arc<Stream>>,
     /// The stream that is opened or closed.
     stream: Option<Stream>,
 }
@@ -432,14 +434,15 @@ impl<'a> Change<'a> {
         now_ms: u64,
     ) -> Result<Self, ServiceError> {
         let switch = Switch::begin(db, &table.writer).await;
-        let stream = match db.catalog.streams.of_table(table) {
+        let before = db.catalog.streams.of_table(table);
+        let stream = match &before {
             Some(stream) => {
-                let closed = Draft::closing(Stream::clone(&stream), now_ms).cut(db).await?;
+                let closed = Draft::closing(Stream::clone(stream), now_ms).cut(db).await?;
                 Some(Stream { disabled_ms: Some(now_ms), ..closed })
             }
             None => None,
         };
-        Ok(Self { switch, stream })
+        Ok(Self { switch, before, stream })
     }
 
     /// Prepares the stream that a table has after a change.
@@ -454,12 +457,20 @@ impl<'a> Change<'a> {
             Some(draft) => Some(draft.cut(db).await?),
             None => None,
         };
-        Ok(Self { switch, stream })
+        Ok(Self { switch, before: None, stream })
     }
 
-    /// What belongs into the commit of the change.
-    pub(crate) fn mutations(&self) -> Vec<Mutation> {
-        self.stream.iter().map(Catalog::stream_row).collect()
+    /// What belongs into the commit of the change of this table.
+    ///
+    /// # Errors
+    /// Another process has changed the stream since this was prepared: it may have opened shards, and have
+    /// written to them.
+    pub(crate) fn mutations(&self, table: &Table) -> Result<Vec<Mutation>, ServiceError> {
+        let db = self.switch.db;
+        if db.catalog.is_shared() && db.catalog.streams.of_table(table) != self.before {
+            return Err(contended());
+        }
+        Ok(self.stream.iter().map(Catalog::stream_row).collect())
     }
 
     /// Makes the change known: to be called when the catalogue has it, without waiting in between.

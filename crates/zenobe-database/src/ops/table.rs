@@ -220,12 +220,12 @@ pub(crate) async fn delete_table(
         Some(_) => Some(stream::Change::disable(db, &table, now_ms).await?),
         None => None,
     };
-    let rows = stream.as_ref().map(stream::Change::mutations).unwrap_or_default();
     let changed = changer
         .update(name, |table| {
             check_deletable(table)?;
             let drop = table.spaces().collect();
-            Ok(Edit { drop, rows: rows.clone(), ..Edit::default() })
+            let rows = stream.as_ref().map(|stream| stream.mutations(table)).transpose()?;
+            Ok(Edit { drop, rows: rows.unwrap_or_default(), ..Edit::default() })
         })
         .await?;
     if let Some(stream) = stream {

@@ -157,6 +157,14 @@ pub(crate) async fn page(
     }
     let shard =
         stream.shards.iter().find(|shard| shard.name.log == iterator.log).ok_or_else(no_shard)?;
+    let closed = match shard.end {
+        Some(end) => {
+            // Of what is in the shard at its end: a commit that is unfinished may still hide some of it.
+            let reached = db.engine.log_end(shard.name.shard()).await;
+            Some(reached.map_err(|error| engine_failure(&error))?.0.min(end.position))
+        }
+        None => None,
+    };
     let limit = PageLimit { rows, bytes: PAGE_BYTES_MAX };
     let read = db.engine.log_read(shard.name.shard(), Some(iterator.cursor), limit).await;
     let LogPage { records: mut read, reached } = read.map_err(|error| engine_failure(&error))?;
@@ -178,9 +186,10 @@ pub(crate) async fn page(
         .collect::<Result<Vec<_>, _>>()?;
     streams.read.fetch_add(records.len() as u64, Ordering::Relaxed);
     let next = Iterator { cursor, issued_ms: now_ms, ..iterator.clone() };
+    let is_over = exhausted && closed.is_some_and(|end| reached.0 >= end);
     Ok(GetRecordsResponse {
         records,
-        next_shard_iterator: (shard.end.is_none() || !exhausted).then(|| next.text()),
+        next_shard_iterator: (!is_over).then(|| next.text()),
         region: db.catalog.region().into(),
         view: stream.view,
     })

@@ -19,4 +19,5 @@ mod store;
 #[allow(dead_code, reason = "shared with tests that need more")]
 mod support;
 mod tables_are_known_everywhere;
+mod the_end_of_a_stream_loses_nothing;
 mod writes_to_a_deleted_table_are_told_so;

@@ -1,12 +1,13 @@
 //! Processes: databases over one store, each with a clock of its own and its background work in a task.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 
 use tokio::task::JoinHandle;
 use zenobe_database::Database;
 use zenobe_model::operation::ResourceStatus;
-use zenobe_storage::memory::MemoryOptions;
+use zenobe_storage::Commit;
+use zenobe_storage::memory::{CommitFault, Faults, MemoryEngine, MemoryOptions};
 
 use super::support::*;
 
@@ -83,6 +84,62 @@ pub(crate) fn shared_options() -> MemoryOptions {
         native_log_order: false,
         shared: true,
         ..MemoryOptions::default()
+    }
+}
+
+/// Holds up the first commit that writes a certain word from a moment on, until it is let go.
+#[derive(Debug)]
+pub(crate) struct HoldUp {
+    word: &'static [u8],
+    state: Mutex<HoldUpState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum HoldUpState {
+    Before,
+    Begun,
+    Waiting,
+    Over,
+}
+
+impl HoldUp {
+    /// A store that processes share, with such a fault.
+    pub(crate) fn over_store(word: &'static [u8]) -> (Store, Arc<Self>) {
+        let state = Mutex::new(HoldUpState::Before);
+        let faults = Arc::new(Self { word, state, changed: Condvar::new() });
+        let options = MemoryOptions { faults: Some(faults.clone()), ..shared_options() };
+        (Store::Memory(Arc::new(MemoryEngine::new(options))), faults)
+    }
+
+    /// Holds up the next such commit.
+    pub(crate) fn begin(&self) {
+        *self.state.lock().unwrap() = HoldUpState::Begun;
+    }
+
+    pub(crate) async fn until_waiting(&self) {
+        while *self.state.lock().unwrap() != HoldUpState::Waiting {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) fn let_go(&self) {
+        *self.state.lock().unwrap() = HoldUpState::Over;
+        self.changed.notify_all();
+    }
+}
+
+impl Faults for HoldUp {
+    fn on_commit(&self, commit: &Commit) -> Option<CommitFault> {
+        let has_word = |value: &[u8]| value.windows(self.word.len()).any(|part| part == self.word);
+        let values = commit.mutations.iter().filter_map(|mutation| mutation.value.as_deref());
+        let is_it = values.map(has_word).any(|has| has);
+        let mut state = self.state.lock().unwrap();
+        if is_it && *state == HoldUpState::Begun {
+            *state = HoldUpState::Waiting;
+            drop(self.changed.wait_while(state, |state| *state == HoldUpState::Waiting).unwrap());
+        }
+        None
     }
 }
 

@@ -70,11 +70,11 @@ pub(crate) async fn update_table(
     // who holds the snapshot.
     let before = Table::clone(&*changer.agreed(name).await?);
     let stream = plan.stream_change(db, &before).await?;
-    let rows = stream.as_ref().map(stream::Change::mutations).unwrap_or_default();
     let changed = changer
         .update(name, |table| {
             let edit = Edit::from(plan.apply(table)?);
-            Ok(Edit { keep: keep.clone(), rows: rows.clone(), ..edit })
+            let rows = stream.as_ref().map(|stream| stream.mutations(table)).transpose()?;
+            Ok(Edit { keep: keep.clone(), rows: rows.unwrap_or_default(), ..edit })
         })
         .await?;
     if let Some(stream) = stream {
