@@ -6,7 +6,8 @@
 //!   `it_survives_restarts_and_goes_with_its_table`, `a_commit_that_comes_too_late_is_made_good`;
 //! - calls of the engine that are counted: `a_table_with_nothing_due_is_not_looked_at`, `one_read_and_one_commit`;
 //! - what the test itself relays, holds back or limits: `derived_entries_follow_their_items`,
-//!   `records_that_cannot_be_read_or_are_out_of_place`, `what_is_too_large_for_one_commit_is_made_all_the_same`;
+//!   `records_that_cannot_be_read_or_are_out_of_place`, `what_is_too_large_for_one_commit_is_made_all_the_same`,
+//!   `a_shard_is_not_at_its_end_while_something_in_it_is_unfinished`;
 //! - shards that a crash brought back: `what_a_crash_brought_back_is_forgotten_on_opening`.
 //!
 //! On Cassandra all tests of a binary share one keyspace, one after the other: it is emptied for each store, because

@@ -1,6 +1,10 @@
 //! Enabling, disabling, enabling again, deleting the table, restarts.
 
+use std::sync::Arc;
+
 use zenobe_model::operation::*;
+use zenobe_storage::memory::{MemoryEngine, MemoryOptions};
+use zenobe_storage::{Engine, Position};
 
 use super::reading::*;
 use super::support::*;
@@ -79,4 +83,38 @@ async fn a_stream_has_as_many_shards_as_the_table_has_partitions() {
     }
     let arn = streamed(&db, "OnDemand", StreamViewType::KeysOnly).await;
     assert_eq!(shards(&db, &arn).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_shard_is_not_at_its_end_while_something_in_it_is_unfinished() {
+    let memory = Arc::new(MemoryEngine::new(MemoryOptions::default()));
+    let engine: Arc<dyn Engine> = memory.clone();
+    let db = open_at(&engine, TestEnvironment::new()).await;
+    let arn = streamed(&db, "Music", StreamViewType::KeysOnly).await;
+    let hold = async |unfinished: bool| {
+        for shard in engine.log_shards().await.unwrap() {
+            memory.hold_log(shard, unfinished.then_some(Position(1)));
+        }
+    };
+    for number in 0..20 {
+        put(&db, "Music", &format!("pk={number} sk=0")).await.unwrap();
+    }
+    update_table(&db, set_stream("Music", None)).await.unwrap();
+    hold(true).await;
+    let mut iterators = Vec::new();
+    for shard in shards(&db, &arn).await {
+        assert!(shard.ending_sequence_number.is_some());
+        let from = start(&arn, &shard.shard_id, ShardIteratorType::TrimHorizon);
+        let (found, next) = drain(&db, iterator(&db, from).await.unwrap(), None).await;
+        assert!(found.is_empty());
+        iterators.push(next.unwrap());
+    }
+    hold(false).await;
+    let mut found = 0;
+    for iterator in iterators {
+        let (records, next) = drain(&db, iterator, None).await;
+        found += records.len();
+        assert_eq!(next, None);
+    }
+    assert_eq!(found, 20);
 }
