@@ -344,13 +344,31 @@ pub(crate) async fn commit_all(
     rider: Option<&Rider>,
     bytes_max: usize,
 ) -> Result<Vec<Written>, Refusal> {
+    let mut doubts = Vec::new();
+    let made = commit_doubting(db, writes, rider, bytes_max, &mut doubts).await;
+    match made {
+        // One of the commits may have happened: whatever went wrong then, nobody can say that nothing did.
+        Err(refusal) if !doubts.is_empty() && !matches!(refusal, Refusal::Rider) => {
+            tracing::warn!(?refusal, "the outcome of a write is unknown");
+            Err(ServiceError::internal().into())
+        }
+        made => made,
+    }
+}
+
+async fn commit_doubting(
+    db: &Inner,
+    writes: &[ItemWrite],
+    rider: Option<&Rider>,
+    bytes_max: usize,
+    doubts: &mut Vec<Doubt>,
+) -> Result<Vec<Written>, Refusal> {
     let mut keys = Keys::of(db, writes);
-    let mut doubts: Vec<Doubt> = Vec::new();
     for _ in 0..CONFLICT_RETRIES_MAX {
         let latches = db.latches.lock(&keys.all).await;
         let rows = keys.depth.read(db, &keys.all).await?;
         if !doubts.is_empty()
-            && let Some(written) = settle(db, &keys, &rows, &mut doubts).await?
+            && let Some(written) = settle(db, &keys, &rows, doubts).await?
         {
             count(db, writes, &written, None);
             return Ok(written);
@@ -392,7 +410,7 @@ pub(crate) async fn commit_all(
                 return Ok(plan.written);
             }
             Outcome::Conflict { key, .. } if rider.is_some_and(|rider| rider.key == key) => {
-                let ours = find_rider(db, rider, &doubts).await?;
+                let ours = find_rider(db, rider, doubts).await?;
                 let Some(written) = ours else { return Err(Refusal::Rider) };
                 count(db, writes, &written, None);
                 return Ok(written);

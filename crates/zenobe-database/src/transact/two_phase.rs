@@ -200,21 +200,29 @@ async fn change_record(
     record: &Record,
 ) -> Result<Option<Row>, ServiceError> {
     let value = record.encode();
+    let mut doubtful = false;
     for _ in 0..CONFLICT_RETRIES_MAX {
         let commit = Commit {
             preconditions: vec![as_read(key.clone(), before)],
             mutations: vec![Mutation { key: key.clone(), value: Some(value.clone()) }],
             ..Commit::default()
         };
-        match change_row(db, commit, value.clone()).await? {
-            Certain::Done(row) => return Ok(Some(row)),
-            Certain::Conflict => {
-                // Perhaps with a commit of our own whose outcome was unknown.
-                let found = get(db, key.clone(), Read::Strong).await?;
-                return Ok(found.filter(|row| row.value == value));
+        let changed = match change_row(db, commit, value.clone()).await {
+            Ok(Certain::Done(row)) => return Ok(Some(row)),
+            // Perhaps with a commit of our own whose outcome was unknown.
+            Ok(Certain::Conflict) => get(db, key.clone(), Read::Strong).await,
+            Ok(Certain::Unknown) => {
+                doubtful = true;
+                continue;
             }
-            Certain::Unknown => {}
-        }
+            Err(error) => Err(error),
+        };
+        return match changed {
+            Ok(found) => Ok(found.filter(|row| row.value == value)),
+            // Nobody can say that nothing happened.
+            Err(_) if doubtful => Err(ServiceError::internal()),
+            Err(error) => Err(error),
+        };
     }
     Err(ServiceError::internal())
 }

@@ -132,8 +132,8 @@ impl HoldUp {
 impl Faults for HoldUp {
     fn on_commit(&self, commit: &Commit) -> Option<CommitFault> {
         let has_word = |value: &[u8]| value.windows(self.word.len()).any(|part| part == self.word);
-        let values = commit.mutations.iter().filter_map(|mutation| mutation.value.as_deref());
-        let is_it = values.map(has_word).any(|has| has);
+        let mut values = commit.mutations.iter().filter_map(|mutation| mutation.value.as_deref());
+        let is_it = values.any(has_word);
         let mut state = self.state.lock().unwrap();
         if is_it && *state == HoldUpState::Begun {
             *state = HoldUpState::Waiting;

@@ -264,3 +264,61 @@ async fn a_deletion_by_others_is_not_taken_for_ones_own() {
         assert_eq!(mine.await.unwrap_err().code, ErrorCode::InternalServer);
     }
 }
+
+/// Whoever is told that the service was too busy can rely on it that nothing happened.
+async fn what_may_have_happened_is_not_called_refused(global: bool) {
+    let faults = Arc::new(FaultScript::new());
+    let engine = faulty_engine(global, faults.clone());
+    let environment = process(1);
+    let db = open(&engine, &environment).await;
+    found(&db).await;
+    let overloaded = EngineError::Overloaded("busy".to_owned());
+    let mut doubtful = 0;
+    for (call, ordinal) in [Call::Get, Call::MultiGet, Call::Commit]
+        .into_iter()
+        .flat_map(|call| (0..8).map(move |ordinal| (call, ordinal)))
+    {
+        for (commit, fault) in (0..6).flat_map(|commit| {
+            [CommitFault::UnknownCommitted, CommitFault::UnknownDelayed]
+                .map(|fault| (commit, fault))
+        }) {
+            for alone in [true, false] {
+                let before = read(&db, "a").await.unwrap();
+                faults.reset();
+                faults.at_commit(commit, fault.clone());
+                faults.at_call(call, ordinal, overloaded.clone());
+                let error = if alone {
+                    add_alone(&db, "a", 1).await.err()
+                } else {
+                    transact(&db, vec![add("a", 1), add("c", 1)]).await.err()
+                };
+                faults.reset();
+                environment.advance(6_000);
+                // What is late arrives before the next commit.
+                insist(&environment, async || add_alone(&db, "d", 1).await).await;
+                let after = insist(&environment, async || read(&db, "a").await).await;
+                if let Some(error) = error
+                    && after != before
+                {
+                    assert_eq!(
+                        error.code,
+                        ErrorCode::InternalServer,
+                        "{call:?} {ordinal}, {fault:?} {commit}"
+                    );
+                    doubtful += 1;
+                }
+            }
+        }
+    }
+    assert!(doubtful > 0);
+}
+
+#[tokio::test]
+async fn what_may_have_happened_at_once_is_not_called_refused() {
+    what_may_have_happened_is_not_called_refused(true).await;
+}
+
+#[tokio::test]
+async fn what_may_have_happened_in_two_phases_is_not_called_refused() {
+    what_may_have_happened_is_not_called_refused(false).await;
+}
