@@ -163,7 +163,10 @@ pub(crate) async fn page(db: &Inner, mut request: PageRead<'_>) -> Result<ItemsP
     let read = read_mode(db, &request).await?;
     let limit = request.limit.map_or(usize::MAX, |limit| limit as usize);
     let mut page = ItemsPage::default();
-    settle(db, &request).await?;
+    if let (true, Extent::Partition { partition, .. }) = (request.consistent, &request.extent) {
+        transact::settle_partition(db, request.table.space, partition).await?;
+    }
+    let settles = request.consistent && !db.engine.capabilities().global_commit;
     let chunk_rows = if request.fetch { FETCH_ROWS } else { CHUNK_ROWS };
     let mut examined = Examined::default();
     let mut scanned = 0;
@@ -172,10 +175,18 @@ pub(crate) async fn page(db: &Inner, mut request: PageRead<'_>) -> Result<ItemsP
             rows: (limit - scanned).min(chunk_rows),
             bytes: PAGE_BYTES.saturating_sub(examined.page_bytes()).max(1),
         };
-        let rows = read_chunk(db, &request, chunk, read.clone()).await?;
+        let rows = match request.extent {
+            Extent::Hashes { interval, .. } if settles => {
+                settled_chunk(db, &mut request, interval, chunk, read.clone()).await?
+            }
+            _ => read_chunk(db, &request, chunk, read.clone()).await?,
+        };
         let end = rows.end;
-        let Some((place, _)) = rows.rows.last() else { break };
-        request.extent.advance(place);
+        match rows.rows.last() {
+            Some((place, _)) => request.extent.advance(place),
+            None if end => break,
+            None => continue,
+        }
         let chunk = decode_chunk(db, &request, rows, &read).await?;
         for (entry, item) in chunk {
             scanned += 1;
@@ -255,24 +266,37 @@ impl Extent {
     }
 }
 
-/// Before a strong read: what transactions have decided and not yet written to the items.
-async fn settle(db: &Inner, request: &PageRead<'_>) -> Result<(), ServiceError> {
-    if !request.consistent {
-        return Ok(());
-    }
-    let space = request.table.space;
-    match &request.extent {
-        Extent::Partition { partition, .. } => {
-            transact::settle_partition(db, space, partition).await
+/// A chunk of a strong scan where transactions leave intents beside items. What they have decided is written to
+/// the items first, as far as the chunk goes; to learn how far that is, it is read once before.
+async fn settled_chunk(
+    db: &Inner,
+    request: &mut PageRead<'_>,
+    interval: HashInterval,
+    limit: PageLimit,
+    read: Read,
+) -> Result<Page, ServiceError> {
+    let hash = |place: &RowPlace| db.engine.partition_hash(&place.partition);
+    let ahead = read_chunk(db, request, limit, Read::Eventual).await?;
+    let Extent::Hashes { interval: now, after } = &mut request.extent else {
+        return Err(ServiceError::internal());
+    };
+    let first = after.as_ref().map_or(interval.first, hash);
+    let last = match ahead.rows.last() {
+        Some((place, _)) if !ahead.end => hash(place),
+        _ => interval.last,
+    };
+    transact::settle_interval(db, request.table.space, HashInterval { first, last }).await?;
+    now.last = last;
+    let mut rows = read_chunk(db, request, limit, read).await?;
+    if let Extent::Hashes { interval: now, after } = &mut request.extent {
+        *now = interval;
+        rows.end &= last == interval.last;
+        if rows.rows.is_empty() && !rows.end {
+            // What was there is gone: the scan goes on behind it.
+            (now.first, *after) = (last + 1, None);
         }
-        // An index orders a partition in its own way, so all of the partition that the page begins
-        // in is looked at.
-        Extent::Hashes { interval, after } => {
-            let hash = |place: &RowPlace| db.engine.partition_hash(&place.partition);
-            let first = after.as_ref().map_or(interval.first, hash);
-            transact::settle_interval(db, space, HashInterval { first, ..*interval }).await
-        }
     }
+    Ok(rows)
 }
 
 /// How to read these items: a strong read leaves no committed transaction's intent beside them.

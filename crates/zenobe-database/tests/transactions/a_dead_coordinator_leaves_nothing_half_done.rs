@@ -50,6 +50,36 @@ async fn whenever_it_dies() {
 }
 
 #[tokio::test]
+async fn a_scan_sees_all_of_it_or_nothing() {
+    for limit in [1, 2, 100] {
+        let mut outcomes = [0, 0];
+        let (engine, environment, db) = founder(false).await;
+        for count in 0.. {
+            endow(&db).await;
+            let (dying, steps) = Stepwise::over(&engine);
+            let dying = open(&dying, &environment).await;
+            let done = {
+                let dying = pin!(transact(&dying, transfer("a", "b", 30, 0)));
+                steps.run(dying, count).await
+            };
+            let found = scan(&db, limit).await;
+            let happened = found.contains_key("transfer 0");
+            let balances = if happened { (70, 130) } else { (100, 100) };
+            assert_eq!((found["a"], found["b"]), balances, "{count} steps");
+            assert!(happened || done.is_none());
+            outcomes[usize::from(happened)] += 1;
+            environment.advance(6_000);
+            steps.free();
+            end(dying).await;
+            if done.is_some() {
+                break;
+            }
+        }
+        assert!(outcomes.iter().all(|count| *count > 3), "{outcomes:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_free_again_when_its_transaction_has_died() {
     let (engine, environment, db) = founder(false).await;
     for count in 0.. {

@@ -328,6 +328,36 @@ async fn query(db: &Database, index: Option<&str>) -> BTreeMap<String, i64> {
     items.iter().map(|item| (text_of(item, "sk"), number_of(Some(item)).unwrap())).collect()
 }
 
+/// What a strong Scan of `Own`, in pages of this many items, finds: the items without a number as 0.
+pub(crate) async fn scan(db: &Database, limit: u32) -> BTreeMap<String, i64> {
+    let mut found = BTreeMap::new();
+    let mut start = None;
+    loop {
+        let request = ScanRequest {
+            options: ReadOptions {
+                table_name: "Own".to_owned(),
+                consistent_read: true,
+                limit: Some(limit),
+                exclusive_start_key: start.map(Ok),
+                ..ReadOptions::default()
+            },
+            ..ScanRequest::default()
+        };
+        let response = match db.execute(Request::Scan(Box::new(request))).await.unwrap() {
+            Response::Scan(response) => response,
+            other => panic!("{other:?}"),
+        };
+        for item in response.items.unwrap_or_default() {
+            let number = number_of(Some(&item)).unwrap_or_default();
+            assert_eq!(found.insert(text_of(&item, "pk"), number), None, "found twice");
+        }
+        start = response.last_evaluated_key;
+        if start.is_none() {
+            return found;
+        }
+    }
+}
+
 fn text_of(item: &EncodedItem, name: &str) -> String {
     match item.to_item().remove(name) {
         Some(AttributeValue::S(text)) => text,
