@@ -101,9 +101,21 @@ fn open_files(
         return Err(EngineError::Corrupt(format!("{} has a log and no tree", directory.display())));
     }
     let spaces = Arc::new(ArcSwap::from_pointee(manifest.spaces.clone()));
-    let tree = DiskTree::open(&directory.join(TREE), options.block_cache_bytes, spaces.clone())?;
+    let tree = open_tree(options, directory, spaces.clone())?;
     let manifest = ManifestFile::new(directory.to_owned(), manifest);
     Ok(Files { manifest, spaces, tree, first: None })
+}
+
+/// Opens the tree. If it is new, its name survives a power loss before the manifest names the first segment: a log
+/// without a tree is damage.
+fn open_tree(
+    options: &LocalOptions,
+    directory: &Path,
+    spaces: Arc<ArcSwap<Spaces>>,
+) -> EngineResult<DiskTree> {
+    let tree = directory.join(TREE);
+    make_directory(&tree).map_err(|e| unavailable(&tree, &e))?;
+    DiskTree::open(&tree, options.block_cache_bytes, spaces)
 }
 
 /// A database without a manifest is new, or was interrupted while it was made: then its tree is empty and
@@ -137,9 +149,7 @@ fn make_files(
     let mut manifest = ManifestFile::new(directory.to_owned(), manifest);
     let defect = |_| EngineError::Unavailable("a thread that opens the data panicked".into());
     std::thread::scope(|scope| {
-        let tree = scope.spawn(|| {
-            DiskTree::open(&directory.join(TREE), options.block_cache_bytes, spaces.clone())
-        });
+        let tree = scope.spawn(|| open_tree(options, directory, spaces.clone()));
         let first = scope
             .spawn(|| write_segment(log, 1, options.segment_bytes.min(FIRST_SEGMENT_BYTES), None));
         let written = manifest.update(|_| {});
