@@ -10,7 +10,9 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use support::{SPACE, commit_durably, key, open, open_with_space, put, recording, records, value};
+use support::{
+    SPACE, commit_durably, copy, key, open, open_with_space, put, recording, records, value,
+};
 use zenobe_local::LocalEngine;
 use zenobe_local::log::Segment;
 use zenobe_local::log::summary::Summary;
@@ -136,6 +138,34 @@ async fn a_damaged_summary_is_not_relied_on() {
     engine.checkpoint().await.unwrap();
     drop(engine);
     let engine = open(directory.path());
+    assert_eq!(records(&engine, 1).await, expected);
+}
+
+#[tokio::test]
+async fn a_segment_is_read_though_it_is_summed_up_while_its_rows_are_in_no_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = support::small_options(directory.path());
+    // Nothing is flushed before the tables are put aside.
+    options.memtable_bytes = 64 << 20;
+    let engine = LocalEngine::open(options.clone()).unwrap();
+    engine.create_space(SPACE).await.unwrap();
+    let mut expected = Vec::new();
+    for n in 0..COMMITS {
+        let put = put(key(format!("key {n}")), vec![b'v'; 900]);
+        commit_durably(&engine, recording(put, 1, format!("record {n}"))).await;
+        expected.push(Bytes::from(format!("record {n}")));
+    }
+    let (tree, aside) = (directory.path().join("tree"), directory.path().join("aside"));
+    copy(&tree, &aside);
+    engine.checkpoint().await.unwrap();
+    engine.close().await.unwrap();
+    assert!(files(directory.path(), Summary::id_of).len() >= 3);
+    std::fs::remove_dir_all(&tree).unwrap();
+    std::fs::rename(&aside, &tree).unwrap();
+    let engine = LocalEngine::open(options).unwrap();
+    for n in 0..COMMITS {
+        assert!(value(&engine, key(format!("key {n}"))).await.is_some(), "row {n}");
+    }
     assert_eq!(records(&engine, 1).await, expected);
 }
 

@@ -7,10 +7,9 @@
 
 mod support;
 
-use std::path::Path;
 use std::time::Duration;
 
-use support::{SPACE, commit_durably, figure, key, open, open_with_space, put, value};
+use support::{SPACE, commit_durably, copy, figure, key, open, open_with_space, put, value};
 use zenobe_storage::Engine as _;
 
 #[tokio::test]
@@ -31,18 +30,6 @@ async fn a_segment_made_just_before_a_crash_does_not_cost_the_next_one() {
         commit_durably(&engine, put(key(format!("{round}")), "kept")).await;
         for earlier in 0..=round {
             assert_eq!(value(&engine, key(format!("{earlier}"))).await.unwrap(), "kept");
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (path, beside) = entry.map(|e| (e.path(), to.join(e.file_name()))).unwrap();
-        if path.is_dir() {
-            copy(&path, &beside);
-        } else {
-            std::fs::copy(path, beside).unwrap();
         }
     }
 }

@@ -102,3 +102,16 @@ pub(crate) async fn records(engine: &LocalEngine, shard: u64) -> Vec<Bytes> {
 pub(crate) fn figure(engine: &LocalEngine, name: &str) -> f64 {
     engine.figures().into_iter().find(|figure| figure.name == name).unwrap().value
 }
+
+/// Copies a directory and all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, beside) = entry.map(|e| (e.path(), to.join(e.file_name()))).unwrap();
+        if path.is_dir() {
+            copy(&path, &beside);
+        } else {
+            std::fs::copy(path, beside).unwrap();
+        }
+    }
+}
