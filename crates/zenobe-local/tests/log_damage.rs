@@ -11,7 +11,7 @@ mod support;
 
 use bytes::Bytes;
 use support::memory_log::{Image, MemoryDirectory};
-use support::{SPACE, commit, key, put};
+use support::{SPACE, commit, commit_durably, key, put};
 use zenobe_local::LocalEngine;
 use zenobe_local::log::Segment;
 use zenobe_local::log::recovery::{Extent, recover};
@@ -206,6 +206,59 @@ async fn without_the_file_of_what_was_synced_the_log_is_read_as_well() {
     let all = read(&MemoryDirectory::of(&image), log.salt).unwrap();
     image.remove(zenobe_local::log::synced::NAME).unwrap();
     assert_eq!(read(&MemoryDirectory::of(&image), log.salt).unwrap(), all);
+}
+
+#[tokio::test]
+async fn damage_before_the_last_segment_is_noticed_without_that_file() {
+    let log = written_log(60).await;
+    let mut image = log.directory.image();
+    image.remove(zenobe_local::log::synced::NAME).unwrap();
+    let mut segments: Vec<_> = image.keys().filter(|name| used(&image[*name]) > 64).collect();
+    assert!(segments.len() > 3, "{segments:?}");
+    segments.pop();
+    for name in segments {
+        let end = used(&image[name]);
+        // All frames, some, the last commit with the end frame, and the end frame.
+        for from in [64, end / 2, end - 200, end - 40] {
+            let mut zeroed = image.clone();
+            zeroed.get_mut(name).unwrap()[from..].fill(0);
+            let text = refusal(&zeroed, log.salt);
+            assert!(text.contains("offset"), "{name} zeroed from {from}: {text}");
+        }
+        for at in [100, end / 3, end - 100, end - 20] {
+            let mut flipped = image.clone();
+            flipped.get_mut(name).unwrap()[at] ^= 1;
+            let text = refusal(&flipped, log.salt);
+            assert!(text.contains("offset"), "{name} with a flipped bit at {at}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_only_the_last_frame_says_was_synced_is_not_cut_off() {
+    let disk = tempfile::tempdir().unwrap();
+    let directory = MemoryDirectory::default();
+    let options = support::options_with_log(disk.path(), &directory);
+    let engine = LocalEngine::open(options.clone()).unwrap();
+    engine.create_space(SPACE).await.unwrap();
+    for n in 0..3 {
+        commit_durably(&engine, put(key(format!("{n}")), vec![b'x'; 500])).await;
+    }
+    engine.close().await.unwrap();
+    let mut image = directory.image();
+    image.remove(zenobe_local::log::synced::NAME).unwrap();
+    let segment = image.get_mut(&Segment::name(1)).unwrap();
+    // In the middle of the last value but one.
+    let last = used(segment);
+    let frame = (last - 64) / 3;
+    segment[last - frame * 3 / 2] ^= 1;
+    let mut options = options;
+    options.log_directory = Some(std::sync::Arc::new(MemoryDirectory::of(&image)));
+    let error = LocalEngine::open(options).unwrap_err();
+    assert!(
+        matches!(&error, EngineError::Corrupt(text) if text.contains("LSN 2 was synced")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
