@@ -128,6 +128,35 @@ async fn a_write_to_the_partition_is_seen_by_the_next_read() {
     assert!(engine.range(whole(), Read::Strong).await.unwrap().rows.is_empty());
 }
 
+#[tokio::test]
+async fn a_snapshot_is_not_answered_from_what_was_kept_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = engine(directory.path()).await;
+    for sort in 0..ROWS {
+        commit_durably(&engine, put(sort, "old")).await;
+    }
+    let snapshot = engine.snapshot().await.unwrap();
+    let old = engine.range(whole(), Read::Snapshot(snapshot.clone())).await.unwrap();
+    commit_durably(&engine, put(0, "new")).await;
+    commit_durably(&engine, put(ROWS, "new")).await;
+    let deletion = Mutation { key: key(1), value: None };
+    commit_durably(&engine, Commit { mutations: vec![deletion], ..Commit::default() }).await;
+    for flushed in [false, true] {
+        if flushed {
+            engine.checkpoint().await.unwrap();
+        }
+        let before = hits(&engine);
+        let now = engine.range(whole(), Read::Strong).await.unwrap();
+        for _ in 0..2 {
+            let read = engine.range(whole(), Read::Snapshot(snapshot.clone())).await.unwrap();
+            assert_eq!(read.rows, old.rows, "flushed: {flushed}");
+            // Nor is what a snapshot reads kept for others.
+            assert_eq!(engine.range(whole(), Read::Strong).await.unwrap().rows, now.rows);
+        }
+        assert!(hits(&engine) > before);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_has_written_never_reads_what_was_before() {
     let directory = tempfile::tempdir().unwrap();
