@@ -304,3 +304,106 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use zenobe_storage::{Engine as _, Lane, Mutation, Read};
+
+    use super::*;
+    use crate::partitions::PartitionKey;
+    use crate::{LocalEngine, LocalOptions};
+
+    /// A value that does something when the last who has it lets go of it.
+    struct Watched(Vec<u8>, Box<dyn Fn() + Send>);
+
+    impl AsRef<[u8]> for Watched {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl Drop for Watched {
+        fn drop(&mut self) {
+            (self.1)();
+        }
+    }
+
+    /// What readers find while a commit is being made.
+    #[derive(Debug, PartialEq)]
+    struct Look {
+        visible: u64,
+        heads: Vec<Option<u64>>,
+        /// Whether the first row's partition counts as it was before.
+        first_is_unwritten: bool,
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_visible_only_after_heads_and_caches_have_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = LocalEngine::open(LocalOptions::new(directory.path())).unwrap();
+        let space = SpaceId(1);
+        engine.create_space(space).await.unwrap();
+        let keys: Vec<Key> = [&b"first"[..], b"second"]
+            .map(|partition| Key {
+                space,
+                partition: Bytes::from_static(partition),
+                lane: Lane::ITEM,
+                sort: Bytes::new(),
+            })
+            .into();
+        let core = &engine.core;
+        let incarnation = core.incarnation(space).unwrap();
+        let physical = |key| layout::physical_key(incarnation, key).unwrap();
+        let digests: Vec<Digest> = keys.iter().map(|key| core.digest(&physical(key))).collect();
+        let partition = Arc::new(PartitionKey::new(physical(&keys[0]), core.salt));
+        let looks = Arc::new(Mutex::new(Vec::new()));
+        let watched = || {
+            let (core, looks) = (Arc::downgrade(core), looks.clone());
+            let (digests, partition) = (digests.clone(), partition.clone());
+            let look = move || {
+                let Some(core) = core.upgrade() else { return };
+                let head = |digest: &Digest| core.heads.get(*digest, u64::MAX).map(|head| head.lsn);
+                looks.lock().push(Look {
+                    visible: core.visible.load(Ordering::Acquire),
+                    heads: digests.iter().map(head).collect(),
+                    first_is_unwritten: core.partitions.is_unwritten(&partition, 2),
+                });
+            };
+            // Too long to be copied.
+            Some(Bytes::from_owner(Watched(vec![b'v'; 10_000], Box::new(look))))
+        };
+        let commit = async |keys: &[Key], values: [Option<Bytes>; 2]| {
+            let mutations = keys.iter().cloned().zip(values);
+            let mutations = mutations.map(|(key, value)| Mutation { key, value }).collect();
+            let commit = Commit { mutations, ..Commit::default() };
+            let Outcome::Committed { position, .. } = engine.commit(commit).await.unwrap() else {
+                panic!("nothing was expected")
+            };
+            engine.durable(position).await.unwrap();
+            position.0
+        };
+        // The cache replaces only what it has.
+        engine.multi_get(keys.clone(), Read::Latest).await.unwrap();
+        commit(&keys, [watched(), watched()]).await;
+        // Until nobody else has the values: neither who writes the log nor a memtable.
+        let other = Key { lane: Lane(9), ..keys[0].clone() };
+        let old = commit(&[other], [None, None]).await;
+        let memtable = Arc::downgrade(&core.view.load().memtables[0]);
+        engine.checkpoint().await.unwrap();
+        while memtable.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*looks.lock(), []);
+        let new = commit(&keys, [None, None]).await;
+        let look = |first_is_unwritten| Look {
+            visible: old,
+            heads: vec![Some(new), Some(new)],
+            first_is_unwritten,
+        };
+        assert_eq!(*looks.lock(), [look(true), look(false)]);
+        assert_eq!(core.visible.load(Ordering::Acquire), new);
+    }
+}
