@@ -377,3 +377,105 @@ impl Core {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::mpsc;
+
+    use bytes::Bytes;
+    use zenobe_storage::{Lane, Mutation};
+
+    use super::*;
+
+    const SPACE: SpaceId = SpaceId(1);
+
+    async fn open(directory: &std::path::Path) -> LocalEngine {
+        let engine = LocalEngine::open(LocalOptions::new(directory)).unwrap();
+        engine.create_space(SPACE).await.unwrap();
+        engine
+    }
+
+    fn key() -> Key {
+        Key {
+            space: SPACE,
+            partition: Bytes::from_static(b"p"),
+            lane: Lane::ITEM,
+            sort: Bytes::new(),
+        }
+    }
+
+    async fn put(core: &Core) -> EngineResult<()> {
+        let mutation = Mutation { key: key(), value: Some(Bytes::from_static(b"v")) };
+        let commit = Commit { mutations: vec![mutation], ..Commit::default() };
+        core.commit(commit).await.map(|_| ())
+    }
+
+    /// Starts something that will wait for a lock, and says where the system tells of its thread.
+    fn start<T: Send + 'static>(
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> (JoinHandle<T>, PathBuf) {
+        let (tell, told) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            tell.send(std::fs::read_link("/proc/thread-self").unwrap()).unwrap();
+            work()
+        });
+        let thread_path = std::path::Path::new("/proc").join(told.recv().unwrap());
+        (thread, thread_path.join("stat"))
+    }
+
+    fn sleeps(stat: &std::path::Path) -> bool {
+        // After the name, which is in brackets.
+        std::fs::read_to_string(stat).is_ok_and(|stat| stat.contains(") S "))
+    }
+
+    fn wait_until(holds: impl Fn() -> bool) {
+        while !holds() {
+            std::thread::yield_now();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_waited_for_its_turn_while_its_space_was_dropped_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = open(directory.path()).await;
+        let core = engine.core.clone();
+        let physical = layout::physical_key(core.incarnation(SPACE).unwrap(), &key()).unwrap();
+        let digest = core.digest(&physical);
+        let sequencer = core.sequencer.lock();
+        let (committing, stat) = start({
+            let core = core.clone();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            move || runtime.block_on(put(&core))
+        });
+        // Under the latch of its key it can wait for nothing else.
+        let has_latch = || core.latches.try_lock_unwritten(digest, u64::MAX).is_none();
+        wait_until(|| has_latch() && sleeps(&stat));
+        core.spaces.store(Arc::default());
+        drop(sequencer);
+        assert_eq!(committing.join().unwrap(), Err(EngineError::NoSpace(SPACE)));
+    }
+
+    #[tokio::test]
+    async fn no_space_goes_between_the_check_of_a_commit_and_its_place_in_the_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = open(directory.path()).await;
+        let core = engine.core.clone();
+        // A commit is about to take its place.
+        let sequencer = core.sequencer.lock();
+        let (dropping, stat) = start({
+            let core = core.clone();
+            move || core.drop_space(SPACE)
+        });
+        let is_written_down = || {
+            let manifest = crate::manifest::Manifest::load(directory.path()).unwrap().unwrap();
+            manifest.spaces.get(SPACE).is_err()
+        };
+        wait_until(|| dropping.is_finished() || (is_written_down() && sleeps(&stat)));
+        assert!(core.incarnation(SPACE).is_ok());
+        drop(sequencer);
+        dropping.join().unwrap().unwrap();
+        assert_eq!(put(&core).await, Err(EngineError::NoSpace(SPACE)));
+    }
+}
