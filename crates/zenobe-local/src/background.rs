@@ -443,3 +443,43 @@ fn write_zeros(file: &dyn LogFile, size_bytes: u64) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use zenobe_storage::{Commit, Engine as _, Key, Lane, Mutation, Outcome, SpaceId};
+
+    use super::*;
+    use crate::{LocalEngine, LocalOptions};
+
+    #[tokio::test]
+    async fn a_segment_is_kept_while_its_last_row_is_in_no_table() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut options = LocalOptions::new(directory.path());
+        options.segment_bytes = 64 << 10;
+        let engine = LocalEngine::open(options).unwrap();
+        let space = SpaceId(1);
+        engine.create_space(space).await.unwrap();
+        // Two to a segment.
+        let put = async |partition: &'static str| {
+            let partition = Bytes::from_static(partition.as_bytes());
+            let key = Key { space, partition, lane: Lane::ITEM, sort: Bytes::new() };
+            let mutation = Mutation { key, value: Some(vec![b'v'; 30_000].into()) };
+            let commit = Commit { mutations: vec![mutation], ..Commit::default() };
+            let Outcome::Committed { position, .. } = engine.commit(commit).await.unwrap() else {
+                panic!("nothing was expected")
+            };
+            engine.durable(position).await.unwrap();
+        };
+        put("in a table").await;
+        engine.checkpoint().await.unwrap();
+        put("in no table").await;
+        put("in the next segment").await;
+        let segments = || engine.core.segments.lock().keys().copied().collect::<Vec<_>>();
+        let on_disk = || directory.path().join("log").join(Segment::name(1)).exists();
+        release(&engine.core).unwrap();
+        assert!(segments().contains(&1) && on_disk(), "{:?}", segments());
+        engine.checkpoint().await.unwrap();
+        assert!(!segments().contains(&1) && !on_disk(), "{:?}", segments());
+    }
+}
