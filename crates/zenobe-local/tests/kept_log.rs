@@ -15,6 +15,7 @@ use support::{
 };
 use zenobe_local::LocalEngine;
 use zenobe_local::log::Segment;
+use zenobe_local::log::io::{DiskDirectory, LogDirectory as _};
 use zenobe_local::log::summary::Summary;
 use zenobe_storage::{Engine as _, EngineError, PageLimit, Position, ShardId};
 
@@ -139,6 +140,35 @@ async fn a_damaged_summary_is_not_relied_on() {
     drop(engine);
     let engine = open(directory.path());
     assert_eq!(records(&engine, 1).await, expected);
+}
+
+#[tokio::test]
+async fn a_summary_that_does_not_fit_the_log_is_not_relied_on() {
+    let (directory, expected) = kept_log().await;
+    let log = DiskDirectory::open(directory.path().join("log")).unwrap();
+    let manifest = std::fs::read(directory.path().join("MANIFEST")).unwrap();
+    let salt = u64::from_le_bytes(manifest.get(16..24).unwrap().try_into().unwrap());
+    let segments = files(directory.path(), Segment::id_of);
+    let (id, path) = segments.get(1).unwrap();
+    let size_bytes = std::fs::metadata(path).unwrap().len();
+    let segment = Segment::new(*id, log.open(&Segment::name(*id)).unwrap(), size_bytes, salt);
+    let right = Summary::load(&log, &segment).unwrap();
+    let (first_lsn, last_lsn) = (right.first_lsn, right.last_lsn);
+    let wrong = [
+        Summary { first_lsn: first_lsn - 1, ..right.clone() },
+        Summary { first_lsn: first_lsn + 1, ..right.clone() },
+        Summary { last_lsn: first_lsn - 1, ..right.clone() },
+        Summary { size_bytes: size_bytes + 1, last_lsn: last_lsn - 1, ..right.clone() },
+    ];
+    for wrong in wrong {
+        wrong.store(&log, segment.seed).unwrap();
+        assert_eq!(records(&open(directory.path()), 1).await, expected, "{wrong:?}");
+        // For it is the segment that is read.
+        flip(path, 5000);
+        let refused = LocalEngine::open(support::small_options(directory.path()));
+        assert!(matches!(refused, Err(EngineError::Corrupt(_))), "{wrong:?}: {refused:?}");
+        flip(path, 5000);
+    }
 }
 
 #[tokio::test]
