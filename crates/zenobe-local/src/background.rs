@@ -482,4 +482,45 @@ mod tests {
         engine.checkpoint().await.unwrap();
         assert!(!segments().contains(&1) && !on_disk(), "{:?}", segments());
     }
+    #[tokio::test]
+    async fn nothing_is_flushed_that_is_not_synced_and_shown_to_be() {
+        let key = Bytes::from_static(b"a physical key of more than nineteen bytes");
+        let wait_until = |holds: &dyn Fn() -> bool| {
+            while !holds() {
+                std::thread::yield_now();
+            }
+        };
+        for synced_first in [true, false] {
+            let directory = tempfile::tempdir().unwrap();
+            let engine = LocalEngine::open(LocalOptions::new(directory.path())).unwrap();
+            let core = &engine.core;
+            let sync = |lsn| core.synced.store(lsn, Ordering::Release);
+            let (first, second): (&dyn Fn(u64), &dyn Fn(u64)) = if synced_first {
+                (&sync, &|lsn| core.durable.advance(lsn))
+            } else {
+                (&|lsn| core.durable.advance(lsn), &sync)
+            };
+            // As if a commit were on its way to the disk.
+            {
+                let mut sequencer = core.sequencer.lock();
+                sequencer.active.insert(&[(key.clone(), None)], 5);
+                core.rotate(&mut sequencer);
+            }
+            let is_flushed = || core.view.load().memtables.len() == 1;
+            // Who flushes asks for a sync each time that it may not go on. Twice: the first may be of before.
+            let it_waits = || {
+                for _ in 0..2 {
+                    wait_until(&|| is_flushed() || core.sync_wanted.swap(false, Ordering::AcqRel));
+                }
+                !is_flushed()
+            };
+            for step in [first, second] {
+                assert!(it_waits());
+                step(4);
+                assert!(it_waits());
+                step(5);
+            }
+            wait_until(&is_flushed);
+        }
+    }
 }
