@@ -156,3 +156,29 @@ impl RecordIndex {
         positions
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_is_kept_until_its_last_record_is_trimmed() {
+        let mut index = RecordIndex::default();
+        // Three stretches; the last record of the first one has LSN 5.
+        for (lsn, offset) in [(1, 0), (5, 500), (6, STRETCH_BYTES), (9, 5 * STRETCH_BYTES)] {
+            index.add(7, Point { lsn, segment: 1, offset });
+        }
+        let points = |index: &RecordIndex| -> Vec<u64> {
+            index.route(7, 0, usize::MAX).points.iter().map(|point| point.lsn).collect()
+        };
+        assert_eq!(points(&index), [1, 6, 9]);
+        for (up_to, left) in [(4, &[1, 6, 9][..]), (5, &[6, 9]), (7, &[6, 9]), (8, &[9]), (9, &[])]
+        {
+            index.trim(7, up_to);
+            assert_eq!(points(&index), left, "trimmed up to {up_to}");
+        }
+        // What was trimmed does not come back.
+        index.add(7, Point { lsn: 9, segment: 1, offset: 5 * STRETCH_BYTES });
+        assert_eq!(points(&index), []);
+    }
+}
