@@ -447,34 +447,47 @@ fn write_zeros(file: &dyn LogFile, size_bytes: u64) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use zenobe_storage::{Commit, Engine as _, Key, Lane, Mutation, Outcome, SpaceId};
+    use zenobe_storage::{
+        Commit, Engine as _, Key, Lane, LogRecord, Mutation, Outcome, Position, ShardId, SpaceId,
+    };
 
     use super::*;
     use crate::{LocalEngine, LocalOptions};
 
+    const SPACE: SpaceId = SpaceId(1);
+    const ROW_BYTES: usize = 30_000;
+
+    /// An engine of which two rows fill a segment.
+    async fn open(directory: &std::path::Path) -> LocalEngine {
+        let mut options = LocalOptions::new(directory);
+        options.segment_bytes = 64 << 10;
+        let engine = LocalEngine::open(options).unwrap();
+        engine.create_space(SPACE).await.unwrap();
+        engine
+    }
+
+    async fn put(engine: &LocalEngine, partition: &'static str) {
+        let partition = Bytes::from_static(partition.as_bytes());
+        let key = Key { space: SPACE, partition, lane: Lane::ITEM, sort: Bytes::new() };
+        let mutation = Mutation { key, value: Some(vec![b'v'; ROW_BYTES].into()) };
+        let record = LogRecord { shard: ShardId(1), payload: Bytes::from_static(b"record") };
+        let (mutations, records) = (vec![mutation], vec![record]);
+        let commit = Commit { mutations, records, ..Commit::default() };
+        let Outcome::Committed { position, .. } = engine.commit(commit).await.unwrap() else {
+            panic!("nothing was expected")
+        };
+        engine.durable(position).await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_segment_is_kept_while_its_last_row_is_in_no_table() {
         let directory = tempfile::tempdir().unwrap();
-        let mut options = LocalOptions::new(directory.path());
-        options.segment_bytes = 64 << 10;
-        let engine = LocalEngine::open(options).unwrap();
-        let space = SpaceId(1);
-        engine.create_space(space).await.unwrap();
-        // Two to a segment.
-        let put = async |partition: &'static str| {
-            let partition = Bytes::from_static(partition.as_bytes());
-            let key = Key { space, partition, lane: Lane::ITEM, sort: Bytes::new() };
-            let mutation = Mutation { key, value: Some(vec![b'v'; 30_000].into()) };
-            let commit = Commit { mutations: vec![mutation], ..Commit::default() };
-            let Outcome::Committed { position, .. } = engine.commit(commit).await.unwrap() else {
-                panic!("nothing was expected")
-            };
-            engine.durable(position).await.unwrap();
-        };
-        put("in a table").await;
+        let engine = open(directory.path()).await;
+        put(&engine, "in a table").await;
         engine.checkpoint().await.unwrap();
-        put("in no table").await;
-        put("in the next segment").await;
+        put(&engine, "in no table").await;
+        put(&engine, "in the next segment").await;
+        engine.log_trim(ShardId(1), Position(3)).await.unwrap();
         let segments = || engine.core.segments.lock().keys().copied().collect::<Vec<_>>();
         let on_disk = || directory.path().join("log").join(Segment::name(1)).exists();
         release(&engine.core).unwrap();
@@ -482,6 +495,26 @@ mod tests {
         engine.checkpoint().await.unwrap();
         assert!(!segments().contains(&1) && !on_disk(), "{:?}", segments());
     }
+
+    #[tokio::test]
+    async fn a_segment_is_summed_up_only_when_its_end_is_synced() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = open(directory.path()).await;
+        let core = &engine.core;
+        put(&engine, "first").await;
+        put(&engine, "second").await;
+        // The segment is ended, and nobody is told to write that.
+        while core.sequencer.lock().make_room(ROW_BYTES).is_err() {
+            tokio::task::yield_now().await;
+        }
+        core.flushed_lsn.store(2, Ordering::Release);
+        release(core).unwrap();
+        assert_eq!(core.summed_up.lock().get(&1), None);
+        put(&engine, "third").await;
+        release(core).unwrap();
+        assert_eq!(core.summed_up.lock().get(&1), Some(&true));
+    }
+
     #[tokio::test]
     async fn nothing_is_flushed_that_is_not_synced_and_shown_to_be() {
         let key = Bytes::from_static(b"a physical key of more than nineteen bytes");
