@@ -97,7 +97,9 @@ fn open_files(
         return make_files(options, directory, log);
     };
     // The tree is made before the first segment.
-    if manifest.newest_segment > 0 && !directory.join(TREE).join("current").exists() {
+    let current = directory.join(TREE).join(tree::CURRENT);
+    let has_tree = current.try_exists().map_err(|e| unavailable(&current, &e))?;
+    if manifest.newest_segment > 0 && !has_tree {
         return Err(EngineError::Corrupt(format!("{} has a log and no tree", directory.display())));
     }
     let spaces = Arc::new(ArcSwap::from_pointee(manifest.spaces.clone()));
@@ -122,10 +124,11 @@ fn open_tree(
 /// no segment has its name.
 fn expect_nothing(directory: &Path, log: &dyn LogDirectory) -> EngineResult<()> {
     let names = log.list().map_err(|e| unavailable(directory, &e))?;
-    let tables = std::fs::read_dir(directory.join(TREE).join(tree::TABLES));
-    let has_tables = match tables {
-        Ok(mut tables) => tables.next().is_some(),
-        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    let tables = directory.join(TREE).join(tree::TABLES);
+    let has_tables = match std::fs::read_dir(&tables) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => return Err(unavailable(&tables, &error)),
     };
     if has_tables || names.iter().any(|name| Segment::id_of(name).is_some()) {
         return Err(EngineError::Corrupt(format!(

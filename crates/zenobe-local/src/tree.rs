@@ -39,7 +39,7 @@ use crate::view::{Entry, Found};
 /// Above every LSN, below the numbers that the library keeps for itself.
 const ANY_LSN: SeqNo = 0x7fff_ffff_ffff_ffff;
 /// The library's name for the file that names the current version, and for the tables' directory.
-const CURRENT: &str = "current";
+pub(crate) const CURRENT: &str = "current";
 pub(crate) const TABLES: &str = "tables";
 /// Table files kept open: a quarter of what the process may open, within these bounds. Ten million rows of
 /// 1 KB are some 350 tables; a read of one that is not open takes two more calls of the system.
@@ -413,8 +413,11 @@ fn check_version(path: &Path) -> EngineResult<()> {
     let damaged = |what: &str| EngineError::Corrupt(format!("{}: {what}", current.display()));
     match persisted_version(&current) {
         Ok(Some((id, hash))) => {
-            let list = std::fs::read(path.join(format!("v{id}")))
-                .map_err(|e| damaged(&format!("version {id} cannot be read: {e}")))?;
+            let list = path.join(format!("v{id}"));
+            let list = std::fs::read(&list).map_err(|e| match e.kind() {
+                std::io::ErrorKind::NotFound => damaged(&format!("version {id} is missing")),
+                _ => EngineError::Unavailable(format!("{}: {e}", list.display())),
+            })?;
             if xxh3_128(&list) == hash {
                 Ok(())
             } else {

@@ -99,6 +99,27 @@ async fn every_damaged_byte_of_the_list_of_tables_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_list_of_tables_that_cannot_be_read_is_not_called_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    write_all(directory.path()).await;
+    for path in files(&directory.path().join("tree")) {
+        if !path.parent().unwrap().ends_with("tree") {
+            continue;
+        }
+        let aside = directory.path().join("aside");
+        std::fs::rename(&path, &aside).unwrap();
+        // One that nobody can open.
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        let error = LocalEngine::open(small_options(directory.path())).unwrap_err();
+        let is_named = error.to_string().contains(path.to_str().unwrap());
+        assert!(matches!(error, EngineError::Unavailable(_)) && is_named, "{error}");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
+    }
+    assert!(!read_all(directory.path()).await);
+}
+
+#[tokio::test]
 async fn damage_to_a_table_is_reported_with_the_name_of_its_file() {
     let directory = tempfile::tempdir().unwrap();
     write_all(directory.path()).await;

@@ -93,3 +93,16 @@ async fn what_an_interrupted_first_start_leaves_is_no_obstacle() {
     let refused = LocalEngine::open(small_options(directory.path()));
     assert!(matches!(refused, Err(EngineError::Corrupt(_))), "{refused:?}");
 }
+
+#[tokio::test]
+async fn without_a_manifest_tables_that_cannot_be_looked_for_are_not_taken_for_data() {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = directory.path().join("tree/tables");
+    std::fs::create_dir(directory.path().join("tree")).unwrap();
+    // One that nobody can open.
+    std::os::unix::fs::symlink(&tables, &tables).unwrap();
+    let error = LocalEngine::open(small_options(directory.path())).unwrap_err();
+    assert!(matches!(error, EngineError::Unavailable(_)), "{error}");
+    std::fs::remove_file(&tables).unwrap();
+    drop(open_with_space(directory.path()).await);
+}
