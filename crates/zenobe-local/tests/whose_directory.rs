@@ -76,6 +76,30 @@ async fn a_missing_manifest_is_corruption() {
 }
 
 #[tokio::test]
+async fn a_log_that_ends_before_what_the_tables_have_is_corruption() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open_with_space(directory.path()).await;
+    commit_durably(&engine, put(key("a"), "1")).await;
+    let segment = directory.path().join("log").join(Segment::name(1));
+    let old = std::fs::read(&segment).unwrap();
+    commit_durably(&engine, put(key("b"), "2")).await;
+    engine.checkpoint().await.unwrap();
+    engine.close().await.unwrap();
+    let new = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, old).unwrap();
+    // What says how far the log was synced is as old.
+    std::fs::remove_file(directory.path().join("log/SYNCED")).unwrap();
+    let error = LocalEngine::open(small_options(directory.path())).unwrap_err();
+    assert!(
+        matches!(&error, EngineError::Corrupt(text) if text.contains("in the tree already")),
+        "{error}"
+    );
+    std::fs::write(&segment, new).unwrap();
+    let engine = open(directory.path());
+    assert_eq!(value(&engine, key("b")).await.unwrap(), "2");
+}
+
+#[tokio::test]
 async fn what_an_interrupted_first_start_leaves_is_no_obstacle() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
