@@ -408,3 +408,62 @@ impl Core {
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::task::{Context, Waker};
+
+    use bytes::Bytes;
+    use zenobe_storage::{
+        Commit, Engine as _, Expect, Key, Lane, Mutation, Outcome, Precondition, Version,
+    };
+
+    use super::*;
+    use crate::LocalEngine;
+
+    /// Commits while another commit waits for the disk to say what it must compare with. The runtime has one thread for that.
+    async fn overtake(directory: &std::path::Path) {
+        let space = SpaceId(1);
+        let key = Key {
+            space,
+            partition: Bytes::from_static(b"p"),
+            lane: Lane::ITEM,
+            sort: Bytes::new(),
+        };
+        let put = |value: &'static str| {
+            let mutation = Mutation { key: key.clone(), value: Some(value.into()) };
+            Commit { mutations: vec![mutation], ..Commit::default() }
+        };
+        let engine = LocalEngine::open(LocalOptions::new(directory)).unwrap();
+        engine.create_space(space).await.unwrap();
+        engine.commit(put("old")).await.unwrap();
+        engine.checkpoint().await.unwrap();
+        engine.close().await.unwrap();
+        // Now only the disk knows the row, and is asked on another thread.
+        let engine = LocalEngine::open(LocalOptions::new(directory)).unwrap();
+        engine.core.slow_until_us.store(u64::MAX, Ordering::Relaxed);
+        let (release, released) = mpsc::channel();
+        tokio::task::spawn_blocking(move || released.recv());
+        let expect = Precondition { key: key.clone(), expect: Expect::At(Version(1)) };
+        let mut late = engine.commit(Commit { preconditions: vec![expect], ..put("late") });
+        assert!(late.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        engine.commit(put("new")).await.unwrap();
+        release.send(()).unwrap();
+        let Outcome::Conflict { current: Some(Some(row)), .. } = late.await.unwrap() else {
+            panic!("the row has changed")
+        };
+        assert_eq!(row.value, "new");
+    }
+
+    #[test]
+    fn who_is_overtaken_while_the_disk_is_asked_loses_no_update() {
+        let directory = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        runtime.block_on(overtake(directory.path()));
+    }
+}
