@@ -497,6 +497,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nothing_is_given_back_after_the_engine_was_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = open(directory.path()).await;
+        for partition in ["first", "second", "in the next segment"] {
+            put(&engine, partition).await;
+        }
+        engine.log_trim(ShardId(1), Position(3)).await.unwrap();
+        engine.close().await.unwrap();
+        // By now the directory may be somebody else's.
+        let manifest = || std::fs::read(directory.path().join("MANIFEST")).unwrap();
+        let before = manifest();
+        engine.core.flushed_lsn.store(3, Ordering::Release);
+        assert_eq!(release(&engine.core), Err(EngineError::Closed));
+        assert!(directory.path().join("log").join(Segment::name(1)).exists());
+        assert_eq!(manifest(), before);
+    }
+
+    #[tokio::test]
     async fn a_segment_is_summed_up_only_when_its_end_is_synced() {
         let directory = tempfile::tempdir().unwrap();
         let engine = open(directory.path()).await;
