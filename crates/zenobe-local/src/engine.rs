@@ -478,4 +478,20 @@ mod tests {
         dropping.join().unwrap().unwrap();
         assert_eq!(put(&core).await, Err(EngineError::NoSpace(SPACE)));
     }
+    #[tokio::test]
+    async fn a_snapshot_is_not_taken_while_the_view_is_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = open(directory.path()).await;
+        let core = engine.core.clone();
+        // Or its LSN could be of before the change, and its view of after it.
+        let changing = core.view_lock.lock();
+        let (taking, stat) = start({
+            let core = core.clone();
+            move || core.take_snapshot().is_ok()
+        });
+        wait_until(|| taking.is_finished() || sleeps(&stat));
+        assert!(!taking.is_finished());
+        drop(changing);
+        assert!(taking.join().unwrap());
+    }
 }
