@@ -61,3 +61,27 @@ impl Spaces {
         self.by_id.iter().map(|(&space, &incarnation)| (space, incarnation))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_of_an_incarnation_is_used_again() {
+        let mut spaces = Spaces::default();
+        let mut used = BTreeSet::new();
+        for round in 0..20 {
+            for space in [SpaceId(1), SpaceId(2)] {
+                spaces.remove(space);
+                spaces.create(space);
+                assert!(used.insert(spaces.get(space).unwrap()), "round {round}");
+            }
+            // One that is there keeps its own.
+            let before = spaces.get(SpaceId(1));
+            spaces.create(SpaceId(1));
+            assert_eq!(spaces.get(SpaceId(1)), before);
+            let pairs: Vec<_> = spaces.iter().map(|(space, own)| (space.0, own.0)).collect();
+            spaces = Spaces::restore(pairs, spaces.next());
+        }
+    }
+}
