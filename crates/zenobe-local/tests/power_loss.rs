@@ -27,9 +27,9 @@ use zenobe_storage::{Engine as _, Position, ShardId, SpaceId};
 const PAGE_BYTES: usize = 4096;
 const SHARD: u64 = 1;
 const KEYS: usize = 20;
-const COMMITS: usize = 80;
+const COMMITS: usize = 120;
 /// Of so many syncs of a segment one is looked at: most are of a commit like others.
-const SEGMENT_SYNCS: usize = 8;
+const SEGMENT_SYNCS: usize = 12;
 
 struct Random(u64);
 
@@ -130,7 +130,7 @@ impl Disk {
         if !is_segment || self.segment_syncs.is_multiple_of(SEGMENT_SYNCS) {
             let told = self.told.lock().clone();
             let name = path.strip_prefix(&self.root).unwrap().to_owned();
-            let which = if self.moments.len() % 3 == 2 { Left::Any } else { Left::Synced };
+            let which = if self.moments.len() % 2 == 1 { Left::Any } else { Left::Synced };
             let image = self.image(which);
             self.moments.push(Moment { told, name, image });
         }
@@ -223,8 +223,8 @@ async fn work(options: LocalOptions, told: &Mutex<Told>) {
         let row = put(key(format!("{}", n % KEYS)), text(n));
         let position = commit_durably(&engine, recording(row, SHARD, format!("{n}"))).await;
         assert_eq!(position, Position(n as u64 + 1));
-        if n % 50 == 49 {
-            let trimmed = n - 30;
+        if n % 10 == 9 && n > 40 {
+            let trimmed = n - 40;
             told.lock().trimmed = trimmed;
             engine.log_trim(ShardId(SHARD), Position(trimmed as u64)).await.unwrap();
         }
