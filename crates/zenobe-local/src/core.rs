@@ -29,8 +29,10 @@ use crate::spaces::{Incarnation, Spaces};
 use crate::tree::DiskTree;
 use crate::view::View;
 
-/// A read from the tree that took longer than this touched the disk, or its thread was preempted.
+/// A read from the tree that took longer than this touched the disk, or its thread was preempted: so much, and
+/// for each byte several times what copying it from memory takes.
 const SLOW_READ: Duration = Duration::from_micros(300);
+const SLOW_BYTE: Duration = Duration::from_nanos(4);
 /// So many slow reads in a row are not chance: the disk is at work.
 const SLOW_READS: u64 = 3;
 /// After them, reads from the tree go to other threads for this long.
@@ -68,13 +70,10 @@ pub(crate) struct Work {
     pub(crate) flush_failures: u64,
 }
 
-/// How much a read from the disk reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// One row: what it takes tells whether the disk was asked.
-    Row,
-    /// Many rows: that takes its time anyway.
-    Page,
+/// Whether a read of so many bytes took longer than from memory.
+fn is_slow(took: Duration, bytes: usize) -> bool {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    took > SLOW_READ + SLOW_BYTE.saturating_mul(bytes)
 }
 
 /// The shared state.
@@ -268,8 +267,8 @@ impl Core {
     /// another thread for a while after it did not.
     ///
     /// A read that is answered from memory takes a few microseconds, less than handing it to another
-    /// thread; and whether it will be cannot be asked in advance.
-    pub(crate) async fn on_disk<T, F>(&self, extent: Extent, work: F) -> EngineResult<T>
+    /// thread; and whether it will be cannot be asked in advance. `bytes` says how much was read.
+    pub(crate) async fn on_disk<T, F>(&self, bytes: fn(&T) -> usize, work: F) -> EngineResult<T>
     where
         T: Send + 'static,
         F: FnOnce() -> EngineResult<T> + Send + 'static,
@@ -281,15 +280,13 @@ impl Core {
             return self.off_thread(work).await;
         }
         let result = work();
-        if extent == Extent::Row {
-            self.note_time(start);
-        }
+        self.note_time(start, result.as_ref().map_or(0, bytes));
         result
     }
 
-    fn note_time(&self, start: Duration) {
+    fn note_time(&self, start: Duration, bytes: usize) {
         let end = self.epoch.elapsed();
-        if end.saturating_sub(start) <= SLOW_READ {
+        if !is_slow(end.saturating_sub(start), bytes) {
             self.slow_reads.store(0, Ordering::Relaxed);
         } else if self.slow_reads.fetch_add(1, Ordering::Relaxed) + 1 >= SLOW_READS {
             self.slow_until_us.store(micros(end + SLOW_TIME), Ordering::Relaxed);
@@ -421,6 +418,15 @@ mod tests {
 
     use super::*;
     use crate::LocalEngine;
+
+    #[test]
+    fn a_read_is_slow_for_what_it_reads() {
+        let (millisecond, megabyte) = (Duration::from_millis(1), 1 << 20);
+        assert!(is_slow(millisecond, 0) && is_slow(millisecond, 1_000));
+        assert!(!is_slow(millisecond, megabyte) && !is_slow(4 * millisecond, megabyte));
+        assert!(is_slow(20 * millisecond, megabyte));
+        assert!(!is_slow(SLOW_READ, usize::MAX));
+    }
 
     /// Commits while another commit waits for the disk to say what it must compare with. The runtime has one thread for that.
     async fn overtake(directory: &std::path::Path) {

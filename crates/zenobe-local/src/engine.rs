@@ -11,7 +11,7 @@ use zenobe_storage::{
     ShardId, Snapshot, SpaceId, SpaceStats,
 };
 
-use crate::core::{Core, Extent};
+use crate::core::Core;
 use crate::{LocalOptions, background, commit, committer, layout, open};
 
 /// The embedded engine on one directory.
@@ -224,7 +224,8 @@ impl Engine for LocalEngine {
     ) -> BoxFuture<'_, EngineResult<LogPage>> {
         Box::pin(async move {
             let core = self.core.clone();
-            self.core.on_disk(Extent::Page, move || core.log_read(shard, after, limit)).await
+            let bytes = |page: &LogPage| page.records.iter().map(|one| one.payload.len()).sum();
+            self.core.on_disk(bytes, move || core.log_read(shard, after, limit)).await
         })
     }
 

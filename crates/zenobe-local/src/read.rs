@@ -16,7 +16,7 @@ use zenobe_storage::{
     Position, RangeRead, Read, Row, RowPlace, ScanRead, ShardId, Snapshot,
 };
 
-use crate::core::{Core, Extent};
+use crate::core::Core;
 use crate::digest::Digest;
 use crate::heads::{HEAD_BYTES, Head};
 use crate::layout::{self, Interval};
@@ -166,7 +166,8 @@ impl Core {
             None if view.tree.is_empty() => Found { lsn: 0, value: None },
             None => {
                 let key = key.clone();
-                self.on_disk(Extent::Row, move || view.on_disk(&key)).await?
+                let bytes = |found: &Found| found.value.as_ref().map_or(0, Bytes::len);
+                self.on_disk(bytes, move || view.on_disk(&key)).await?
             }
         };
         Ok((found, as_of_lsn))
@@ -318,7 +319,8 @@ impl Core {
         let sight = self.sight(level);
         let in_memory = sight.view.tree.is_empty();
         let read = move || collect(&sight, &interval, direction, limit);
-        if in_memory { read() } else { self.on_disk(Extent::Page, read).await }
+        let bytes = |seen: &Seen| seen.page.rows.iter().map(|(_, row)| row.value.len()).sum();
+        if in_memory { read() } else { self.on_disk(bytes, read).await }
     }
 
     /// A snapshot of the durable state.
