@@ -64,7 +64,8 @@ pub(crate) struct Settings {
     /// Writes the addresses that are listened on into this file, one a line, once they are
     #[arg(long, value_name = "FILE", help_heading = "Network")]
     port_file: Option<PathBuf>,
-    /// The most connections open at a time; more wait to be accepted
+    /// The most connections open at a time, as far as the limit on open files has room for them; for more, those that
+    /// have been idle longest are closed
     #[arg(long, value_name = "N", help_heading = "Network")]
     max_connections: Option<usize>,
     /// How long the head of a request may take to arrive, that of the first one from connecting on
@@ -336,8 +337,8 @@ pub(crate) struct TlsFiles {
 /// Limits on connections and time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// The most connections open at a time.
-    pub(crate) connections: usize,
+    /// The most connections open at a time, where that is set.
+    pub(crate) connections: Option<usize>,
     /// For the head of a request to arrive.
     pub(crate) header: Duration,
     /// For the body of a request to arrive.
@@ -562,8 +563,8 @@ impl Settings {
     }
 
     fn limits(&self) -> Result<Limits, ConfigError> {
-        let connections = self.max_connections.unwrap_or(default::MAX_CONNECTIONS);
-        if !(1..=CONNECTIONS_MAX).contains(&connections) {
+        let connections = self.max_connections;
+        if connections.is_some_and(|count| !(1..=CONNECTIONS_MAX).contains(&count)) {
             return Err(wrong(format!("--max-connections must be from 1 to {CONNECTIONS_MAX}")));
         }
         Ok(Limits {

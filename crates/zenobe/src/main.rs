@@ -12,6 +12,7 @@ mod http;
 mod logging;
 mod memory;
 mod metrics;
+mod open_files;
 mod server;
 mod service;
 
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     memory::keep_for_reuse();
+    open_files::raise_limit();
     let (task, config) = match cli::read() {
         Ok(read) => read,
         Err(error) => return failed(&error, server::StartError::WRONG_SETTINGS),

@@ -75,17 +75,28 @@ fn a_head_over_the_limit_is_refused() {
 #[test]
 fn connections_over_the_limit_wait() {
     let server = Server::start(&["--in-memory", "--max-connections", "2"]);
-    let mut first = server.connect();
-    let mut second = server.connect();
+    let [mut first, mut second] = [server.connect(), server.connect()];
     for connection in [&mut first, &mut second] {
-        connection.send("GET", "/", &[], b"");
-        assert_eq!(connection.receive("GET").status, 200);
+        connection.write(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{");
     }
     let mut third = server.connect();
     third.send("GET", "/", &[], b"");
     support::eventually("a warning", || server.log().contains("\"max_connections\":2"));
     drop(first);
     assert_eq!(third.receive("GET").status, 200);
+}
+
+#[test]
+fn idle_connections_do_not_keep_others_waiting() {
+    let server = Server::start(&["--in-memory", "--max-connections", "1"]);
+    let get = |connection: &mut Connection| {
+        connection.send("GET", "/", &[], b"");
+        assert_eq!(connection.receive("GET").status, 200);
+    };
+    let [mut first, mut second] = [server.connect(), server.connect()];
+    get(&mut first);
+    get(&mut second);
+    assert!(first.is_closed());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the system says about this process. A figure that it does not tell is left out.
 
 use super::Page;
+use crate::open_files;
 
 /// Adds the figures, under the names that Prometheus's own clients use.
 pub(super) fn render(page: &mut Page, started_at_seconds: u64) {
@@ -18,6 +19,9 @@ pub(super) fn render(page: &mut Page, started_at_seconds: u64) {
     }
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         page.single("process_open_fds", "gauge", "Open file descriptors.", entries.count());
+    }
+    if let Some(limit) = open_files::limit() {
+        page.single("process_max_fds", "gauge", "The limit on open file descriptors.", limit);
     }
 }
 

@@ -30,6 +30,7 @@ use crate::http::handler::{Authentication, Front};
 use crate::logging::LogBudget;
 use crate::memory::{self, IdleWatch};
 use crate::metrics::Metrics;
+use crate::open_files;
 use crate::server::connection::Connections;
 use crate::server::places::Places;
 use crate::server::port_file::PortFile;
@@ -204,6 +205,7 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
         })?),
         None => None,
     };
+    let places = Arc::new(Places::new(open_files::connections(config.limits.connections)));
     announce(&config, &bound, &front.authentication);
     let server = Server {
         connections: Arc::new(Connections {
@@ -211,7 +213,7 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
             registry: Registry::new(config.limits, metrics),
             tls: tls.clone(),
         }),
-        places: Arc::new(Places::new(config.limits.connections)),
+        places,
         limits: config.limits,
         port_file,
     };
@@ -348,7 +350,7 @@ impl<S: Service> Server<S> {
                     }
                 }
                 _ = sweep.tick() => {
-                    self.connections.registry.sweep(clock::tick());
+                    self.sweep();
                     idle.observe(self.connections.front.metrics.requests_finished());
                     if let Some(tls) = &tls {
                         tls.reload_if_changed(clock::coarse_ms());
@@ -364,6 +366,15 @@ impl<S: Service> Server<S> {
         self.drain(signals).await;
     }
 
+    /// Ends connections that take too long, and idle ones if others wait for their places.
+    fn sweep(&self) {
+        let now_ms = clock::tick();
+        self.connections.registry.sweep(now_ms);
+        if self.places.are_waited_for() {
+            self.connections.registry.make_room(now_ms);
+        }
+    }
+
     /// Lets requests under way finish, for a time; a second signal ends the wait.
     async fn drain(&self, signals: &mut Signals) {
         tracing::info!(connections = self.connections.registry.len(), "stopping");
@@ -375,9 +386,7 @@ impl<S: Service> Server<S> {
                 tokio::select! {
                     _ = &mut closed => return,
                     // Timeouts hold while stopping, too.
-                    () = tokio::time::sleep(SWEEP_INTERVAL) => {
-                        self.connections.registry.sweep(clock::tick());
-                    }
+                    () = tokio::time::sleep(SWEEP_INTERVAL) => self.sweep(),
                 }
             }
         };

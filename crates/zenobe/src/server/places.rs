@@ -1,7 +1,7 @@
 //! The places for connections, as many as may be open at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -14,6 +14,8 @@ const SAY_AGAIN_MS: u64 = 60_000;
 pub(super) struct Places {
     free: Arc<Semaphore>,
     count: usize,
+    /// Who waits for one.
+    waiting: AtomicUsize,
     /// From when on it may be said that there is none.
     say_from_ms: AtomicU64,
 }
@@ -21,7 +23,12 @@ pub(super) struct Places {
 impl Places {
     /// So many places, all free.
     pub(super) fn new(count: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(count)), count, say_from_ms: AtomicU64::new(0) }
+        Self {
+            free: Arc::new(Semaphore::new(count)),
+            count,
+            waiting: AtomicUsize::new(0),
+            say_from_ms: AtomicU64::new(0),
+        }
     }
 
     /// Takes a place, as soon as there is one. `None` when there will be none any more.
@@ -39,10 +46,18 @@ impl Places {
         if now_ms >= from_ms && is_first() {
             tracing::warn!(
                 max_connections = self.count,
-                "all connections that may be open are; more wait until one ends"
+                "all connections that may be open are; more wait until one ends or has been idle"
             );
         }
-        self.free.clone().acquire_owned().await.ok()
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = self.free.clone().acquire_owned().await.ok();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        place
+    }
+
+    /// Whether somebody waits for a place.
+    pub(super) fn are_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Waits until all places are free.

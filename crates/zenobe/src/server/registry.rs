@@ -52,6 +52,12 @@ const PHASE_SHIFT: u32 = 56;
 /// the server's goodbye; one that does not is not waited for.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long a connection must have been idle to be closed for newcomers, in milliseconds: one that is used all the time
+/// is idle, too, between two requests.
+const GIVES_WAY_MS: u64 = 1000;
+/// Of all connections, this part is closed for newcomers at a time.
+const GIVE_WAY_PART: usize = 16;
+
 /// The state of one connection.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionState {
@@ -160,6 +166,16 @@ impl ConnectionState {
         if let Some(waker) = &*self.waker.lock() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Since when it has been idle, on the coarse clock, unless it is to end anyway.
+    fn idle_since_ms(&self) -> Option<u64> {
+        let (phase, since_ms) = Self::unpack(self.phase.load(Ordering::Relaxed));
+        let is_idle = phase == Phase::Idle
+            && self.in_flight.load(Ordering::Relaxed) == 0
+            && self.unsent.load(Ordering::Relaxed) == 0
+            && self.directive() == Directive::Run;
+        is_idle.then_some(since_ms)
     }
 
     fn sweep(&self, now_ms: u64, limits: &Limits) {
@@ -278,6 +294,17 @@ impl Registry {
             state.sweep(now_ms, &self.limits);
         }
     }
+
+    /// Ends some of those connections that have been idle longest, as the idle timeout would.
+    pub(super) fn make_room(&self, now_ms: u64) {
+        let connections = self.connections.lock();
+        let idle = connections.values().filter_map(|state| Some((state.idle_since_ms()?, state)));
+        let mut idle: Vec<_> = idle.filter(|(since, _)| since + GIVES_WAY_MS < now_ms).collect();
+        idle.sort_unstable_by_key(|(since_ms, _)| *since_ms);
+        for (_, state) in idle.iter().take(connections.len().div_ceil(GIVE_WAY_PART)) {
+            state.direct(Directive::Drain);
+        }
+    }
 }
 
 impl Drop for Registered<'_> {
@@ -290,6 +317,35 @@ impl Drop for Registered<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_that_have_been_idle_longest_make_room() {
+        let second = Duration::from_secs(1);
+        let limits = Limits {
+            connections: None,
+            header: second,
+            body: second,
+            write: second,
+            idle: second,
+            shutdown: second,
+        };
+        let registry = Registry::new(limits, Arc::new(Metrics::new(1, 0)));
+        // So many that two are a part of them.
+        let opened: Vec<_> = (0..=GIVE_WAY_PART).map(|_| registry.register()).collect();
+        for (since_ms, registered) in (1000..).zip(&opened) {
+            let packed = ConnectionState::pack(Phase::Idle, since_ms);
+            registered.state.phase.store(packed, Ordering::Relaxed);
+        }
+        let _request = opened[0].state.begin(Phase::Idle);
+        let told_at = |now_ms| {
+            registry.make_room(now_ms);
+            let is_told = |place: &usize| opened[*place].state.directive() == Directive::Drain;
+            (0..opened.len()).filter(is_told).collect::<Vec<_>>()
+        };
+        assert!(told_at(1001 + GIVES_WAY_MS).is_empty());
+        assert_eq!(told_at(1 << 40), [1, 2]);
+        assert_eq!(told_at(1 << 40), [1, 2, 3, 4]);
+    }
 
     #[test]
     fn the_first_byte_does_not_give_a_first_request_more_time() {

@@ -42,6 +42,7 @@ pub struct Builder {
     envs: Vec<(String, String)>,
     dir: tempfile::TempDir,
     log: Option<Stdio>,
+    ulimit: Option<String>,
 }
 
 impl Builder {
@@ -52,7 +53,14 @@ impl Builder {
             envs: Vec::new(),
             dir: tempfile::tempdir().unwrap(),
             log: None,
+            ulimit: None,
         }
+    }
+
+    /// Limits what it may use, in the shell's words, such as `ulimit -n 300`.
+    pub fn limited(mut self, ulimit: &str) -> Self {
+        self.ulimit = Some(ulimit.to_owned());
+        self
     }
 
     /// Logs to somewhere else than the file `log`.
@@ -81,7 +89,16 @@ impl Builder {
         if !self.args.iter().any(|arg| arg == "--listen") {
             self.args.extend(["--listen".into(), "127.0.0.1:0".into()]);
         }
-        let mut child = command()
+        let mut command = match &self.ulimit {
+            None => command(),
+            Some(ulimit) => {
+                let mut shell = without_settings(Command::new("sh"));
+                let script = format!("{ulimit} && exec \"$0\" \"$@\"");
+                shell.args(["-c", &script, env!("CARGO_BIN_EXE_zenobe")]);
+                shell
+            }
+        };
+        let mut child = command
             .args(&self.args)
             .arg("--port-file")
             .arg(&port_file)
@@ -194,7 +211,10 @@ impl Drop for Server {
 
 /// The binary with an environment that the tester's own settings do not reach.
 pub fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_zenobe"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_zenobe")))
+}
+
+fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ZENOBE_")) {
         command.env_remove(name);
     }
