@@ -9,8 +9,7 @@
 //!   item, and what JSON is longer than the items are, or a page than its megabyte;
 //! - a small one of the metrics page, which tells of the others.
 //!
-//! Short answers are not counted. On all streams of a connection of HTTP/2 those are a megabyte, as much as its
-//! requests may have there.
+//! Short answers are not counted. On all streams of a connection of HTTP/2 those are half a megabyte.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -52,6 +52,25 @@ async fn requests_at_the_same_time() {
 }
 
 #[tokio::test]
+async fn a_head_over_the_limit_is_refused() {
+    let server = Builder::new(&["--in-memory"]).verified().start();
+    let mut sender = connect(&server).await;
+    let mut check = async |count: usize, length: usize, expected: u16| {
+        let mut request = request(&server);
+        for _ in 0..count {
+            request.headers_mut().append("x", "a".repeat(length).parse().unwrap());
+        }
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.status().as_u16(), expected, "{count} {length}");
+    };
+    check(100, 1, 200).await;
+    check(200, 1, 431).await;
+    check(1, 15 << 10, 200).await;
+    check(1, 16 << 10, 431).await;
+    check(1, 1, 200).await;
+}
+
+#[tokio::test]
 async fn a_shutdown_ends_the_connection() {
     let mut server = Builder::new(&["--in-memory"]).verified().start();
     let mut sender = connect(&server).await;

@@ -73,6 +73,15 @@ fn a_head_over_the_limit_is_refused() {
 }
 
 #[test]
+fn a_head_is_as_long_as_over_http2() {
+    let server = Server::start(&["--in-memory"]);
+    for (length, status) in [(15 << 10, 200), (16 << 10, 431)] {
+        let long = "a".repeat(length);
+        assert_eq!(server.request("GET", "/", &[("x", &long)], b"").status, status);
+    }
+}
+
+#[test]
 fn connections_over_the_limit_wait() {
     let server = Server::start(&["--in-memory", "--max-connections", "2"]);
     let [mut first, mut second] = [server.connect(), server.connect()];

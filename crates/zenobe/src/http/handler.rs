@@ -1,6 +1,6 @@
 //! One request, in the order in which DynamoDB looks at it.
 //!
-//! Method and preflight, size of the body, content type, form of the body, operation, signature;
+//! Length of the head, method and preflight, size of the body, content type, form of the body, operation, signature;
 //! only then the operation itself. The form of the body is looked at again only for requests that
 //! are refused: whoever is let in has it decoded once, by the service.
 
@@ -22,10 +22,11 @@ use zenobe_storage::Health;
 use crate::answers::AnswerBudget;
 use crate::clock;
 use crate::http::body::{self, BodyBudget, BodyError, Held};
+use crate::http::head;
 use crate::http::request_id::RequestId;
 use crate::http::response::{
     ContentType, HttpResponse, allow_any_origin, bad_request, body_timed_out, closing, error_body,
-    not_an_operation, preflight, respond, too_large,
+    head_too_long, not_an_operation, preflight, respond, too_large,
 };
 use crate::logging::LogBudget;
 use crate::metrics::Metrics;
@@ -78,6 +79,7 @@ impl<S: Service> Front<S> {
         let (parts, body) = request.into_parts();
         let has_origin = parts.headers.contains_key(header::ORIGIN);
         let mut response = match parts.method {
+            _ if head::is_too_long(&parts) => logged(&id, &parts, head_too_long(&id)),
             _ if !has_one_host(parts.version, &parts.headers) => {
                 logged(&id, &parts, bad_request(&id))
             }

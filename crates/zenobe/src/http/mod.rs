@@ -5,6 +5,7 @@
 
 pub(crate) mod body;
 pub(crate) mod handler;
+pub(crate) mod head;
 pub(crate) mod request_id;
 pub(crate) mod response;
 

@@ -68,6 +68,12 @@ pub(crate) fn not_an_operation(id: &RequestId) -> HttpResponse {
     respond(StatusCode::NOT_FOUND, ContentType::Unstated, id, body)
 }
 
+/// The answer to a head over the limit. The body is not read: the connection closes.
+pub(crate) fn head_too_long(id: &RequestId) -> HttpResponse {
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    closing(respond(status, ContentType::Unstated, id, Bytes::new()))
+}
+
 /// The answer to a body over the limit. The rest of the body is not read: the connection closes.
 pub(crate) fn too_large(id: &RequestId) -> HttpResponse {
     closing(respond(StatusCode::PAYLOAD_TOO_LARGE, ContentType::Unstated, id, Bytes::new()))

@@ -17,18 +17,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::http::handler::Front;
+use crate::http::head::{HEAD_BYTES_MAX, HEADERS_MAX};
 use crate::http::request_id::RequestId;
 use crate::http::response::{HttpResponse, error_body};
 use crate::server::registry::{ConnectionState, Directive, Phase, Registry, Sending};
 use crate::server::tls::Tls;
 use crate::service::Service;
 
-/// The longest head of a request, in bytes. HTTP/1.1 may read as much again before it looks.
-const HEAD_BYTES_MAX: u32 = 64 << 10;
-/// The most headers of a request.
-const HEADERS_MAX: usize = 128;
+/// What HTTP/1.1 reads at a time, and so the longest head that it looks at. It may read as much again before.
+const HTTP1_BUFFER_BYTES: usize = 64 << 10;
 /// The most requests under way on one HTTP/2 connection.
-const HTTP2_STREAMS_MAX: u32 = 256;
+const HTTP2_STREAMS_MAX: u32 = 128;
 /// HTTP/2 flow control: one large batch fits without a round trip.
 const HTTP2_WINDOW_BYTES: u32 = 1 << 20;
 /// HTTP/2 clients are pinged, so that a dead one does not stay.
@@ -119,7 +118,7 @@ impl<S: Service> Connections<S> {
         let mut builder = http1::Builder::new();
         // A client that has sent its request and closed its sending half still gets its answer, and
         // an operation under way is not dropped half done.
-        builder.half_close(true).max_buf_size(HEAD_BYTES_MAX as usize).max_headers(HEADERS_MAX);
+        builder.half_close(true).max_buf_size(HTTP1_BUFFER_BYTES).max_headers(HEADERS_MAX);
         let connection = builder.serve_connection(stream, service);
         drive(connection, &state, |connection| connection.graceful_shutdown()).await;
     }
