@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::http::handler::Front;
@@ -49,15 +49,16 @@ enum Protocol {
 
 impl<S: Service> Connections<S> {
     /// Serves a connection until it ends.
-    pub(super) async fn serve(&self, stream: TcpStream) {
+    pub(super) async fn serve(&self, mut stream: TcpStream) {
         let registered = self.registry.register();
         let state = registered.state.clone();
         // Answers are small and written at once: waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         match &self.tls {
             None => {
-                if let Some(Ok(protocol)) = unless_told_to_end(&state, sniff(&stream)).await {
-                    self.speak(protocol, stream, state).await;
+                let sniffed = unless_told_to_end(&state, sniff(&mut stream)).await;
+                if let Some(Ok((protocol, first))) = sniffed {
+                    self.speak(protocol, first, stream, state).await;
                 }
             }
             Some(tls) => {
@@ -67,7 +68,7 @@ impl<S: Service> Connections<S> {
                     Some(Ok(stream)) => {
                         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                         let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
-                        self.speak(protocol, stream, state).await;
+                        self.speak(protocol, Bytes::new(), stream, state).await;
                     }
                     Some(Err(error)) => {
                         self.front.metrics.tls_failed();
@@ -79,19 +80,25 @@ impl<S: Service> Connections<S> {
         }
     }
 
-    async fn speak<T>(&self, protocol: Protocol, stream: T, state: Arc<ConnectionState>)
-    where
+    /// Serves a connection of which the first bytes are read already.
+    async fn speak<T>(
+        &self,
+        protocol: Protocol,
+        first: Bytes,
+        stream: T,
+        state: Arc<ConnectionState>,
+    ) where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         match protocol {
             Protocol::Http1 => {
-                let stream = Watched { stream, notes: Http1Notes(state.clone()) };
+                let stream = Watched { first, stream, notes: Http1Notes(state.clone()) };
                 self.speak_http1(TokioIo::new(stream), state).await;
             }
             Protocol::Http2 => {
                 let preface_bytes_left = HTTP2_PREFACE_BYTES;
                 let notes = Http2Notes { state: state.clone(), preface_bytes_left };
-                let stream = Watched { stream, notes };
+                let stream = Watched { first, stream, notes };
                 self.speak_http2(TokioIo::new(stream), state).await;
             }
         }
@@ -266,26 +273,27 @@ async fn unless_told_to_end<F: Future>(state: &ConnectionState, future: F) -> Op
     .await
 }
 
-/// Looks at a connection's first bytes without taking them: HTTP/2 begins with `PRI`, as no request
-/// of HTTP/1.1 does.
-async fn sniff(stream: &TcpStream) -> io::Result<Protocol> {
-    let mut first = [0; 3];
+/// What HTTP/2 begins with, as no request of HTTP/1.1 does.
+const HTTP2_BEGINS: &[u8] = b"PRI";
+
+/// Reads a connection's first bytes, as many as tell its protocol. One that ends before is left to HTTP/1.1.
+async fn sniff(stream: &mut TcpStream) -> io::Result<(Protocol, Bytes)> {
+    let mut first = BytesMut::with_capacity(HTTP2_BEGINS.len());
     loop {
-        let length = stream.peek(&mut first).await?;
-        let seen = first.get(..length).unwrap_or_default();
-        if length == 0 || !b"PRI".starts_with(seen) {
-            return Ok(Protocol::Http1);
+        let has_ended = stream.read_buf(&mut first).await? == 0;
+        if first.starts_with(HTTP2_BEGINS) {
+            return Ok((Protocol::Http2, first.freeze()));
         }
-        if length == first.len() {
-            return Ok(Protocol::Http2);
+        if has_ended || !HTTP2_BEGINS.starts_with(&first) {
+            return Ok((Protocol::Http1, first.freeze()));
         }
-        // One or two bytes of a preface: the socket is readable, so waiting for that would spin.
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 /// A stream whose bytes tell what its connection does.
 struct Watched<T, N> {
+    /// What was read of it before.
+    first: Bytes,
     stream: T,
     notes: N,
 }
@@ -307,7 +315,12 @@ impl<T: AsyncRead + Unpin, N: Notes> AsyncRead for Watched<T, N> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if self.first.is_empty() {
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        } else {
+            let length = self.first.len().min(buffer.remaining());
+            buffer.put_slice(&self.first.split_to(length));
+        }
         let count = buffer.filled().len() - before;
         if count > 0 {
             self.notes.came(count);
