@@ -1,8 +1,14 @@
 //! Request bodies: collected within limits of size, time and memory, and decompressed within the same.
 //!
-//! A body that arrives with its head (nearly all do) lies in the connection's read buffer anyway. The
-//! memory of larger ones is counted over all connections: otherwise clients that nobody has let in
-//! yet could fill it, sixteen megabytes at a time.
+//! A body that arrives with its head (nearly all do) lies in the connection's read buffer anyway. The memory of others
+//! is counted over all connections, with their heads: otherwise clients that nobody has let in yet could fill it. There
+//! are two budgets, so that those who send much do not keep the others out:
+//!
+//! - of the beginnings of requests, as much as is taken of anybody;
+//! - of the rest, which only those send whose heads show a key that somebody has.
+//!
+//! The very beginning, which most requests do not exceed, is not counted. On all streams of a connection of HTTP/2 that
+//! is a megabyte.
 
 use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +23,13 @@ use hyper::header::{self, HeaderMap};
 /// The largest body, in bytes, before and after decompression. Source: Developer Guide, "Quotas"
 /// (a request of BatchWriteItem may have 16 MB).
 pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
-/// The most memory that large bodies take together, in bytes.
+/// How much of a body is taken, in bytes, where the head says already that the request is refused.
+pub(crate) const UNPROVEN_BYTES_MAX: usize = 64 << 10;
+/// What of a request is not counted, in bytes.
+const UNCOUNTED_BYTES: usize = 8 << 10;
+/// The beginning of a request, in bytes: a head, and as much of a body as is taken of anybody.
+const BEGINNING_BYTES: usize = UNPROVEN_BYTES_MAX + (32 << 10);
+/// Each of the budgets, in bytes.
 const BUDGET_BYTES: usize = 256 << 20;
 /// How much is set aside on the word of a Content-Length header alone.
 const TRUSTED_LENGTH_BYTES: usize = 64 << 10;
@@ -25,7 +37,7 @@ const TRUSTED_LENGTH_BYTES: usize = 64 << 10;
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyError {
-    /// It is longer than [`BODY_BYTES_MAX`].
+    /// It is longer than it may be.
     TooLarge,
     /// It did not arrive in time.
     TimedOut,
@@ -37,17 +49,24 @@ pub(crate) enum BodyError {
     NoRoom,
 }
 
-/// The memory that large bodies take together.
+/// The memory that requests take together.
 #[derive(Debug, Default)]
 pub(crate) struct BodyBudget {
-    used_bytes: AtomicUsize,
+    /// By beginnings, and by the rest.
+    used_bytes: [AtomicUsize; 2],
 }
 
-/// A body's part of the budget, given back when dropped.
+/// A request's part of the budgets, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Held<'a> {
     budget: &'a BodyBudget,
     bytes: usize,
+}
+
+/// What a request of so many bytes takes of each budget.
+const fn shares(bytes: usize) -> [usize; 2] {
+    let beginning = if bytes < BEGINNING_BYTES { bytes } else { BEGINNING_BYTES };
+    [beginning.saturating_sub(UNCOUNTED_BYTES), bytes.saturating_sub(BEGINNING_BYTES)]
 }
 
 impl BodyBudget {
@@ -59,49 +78,72 @@ impl BodyBudget {
 
 impl Held<'_> {
     /// Takes so much more.
-    fn take(&mut self, more_bytes: usize) -> Result<(), BodyError> {
-        let before = self.budget.used_bytes.fetch_add(more_bytes, Ordering::Relaxed);
+    pub(crate) fn take(&mut self, more_bytes: usize) -> Result<(), BodyError> {
+        let before = shares(self.bytes);
         self.bytes += more_bytes;
-        if before + more_bytes > BUDGET_BYTES { Err(BodyError::NoRoom) } else { Ok(()) }
+        let mut has_room = true;
+        for ((used, after), before) in
+            self.budget.used_bytes.iter().zip(shares(self.bytes)).zip(before)
+        {
+            let more = after - before;
+            if more > 0 {
+                has_room &= used.fetch_add(more, Ordering::Relaxed) + more <= BUDGET_BYTES;
+            }
+        }
+        if has_room { Ok(()) } else { Err(BodyError::NoRoom) }
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.budget.used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        for (used, share) in self.budget.used_bytes.iter().zip(shares(self.bytes)) {
+            if share > 0 {
+                used.fetch_sub(share, Ordering::Relaxed);
+            }
         }
     }
 }
 
-/// Collects a body. One that arrived together with its head is not copied.
+/// Whether a body may be longer than what is taken of anybody, and is not known to be longer than any may be.
+pub(crate) fn may_be_long(body: &impl Body) -> bool {
+    let size = body.size_hint();
+    size.lower() <= BODY_BYTES_MAX as u64
+        && size.upper().is_none_or(|bytes| bytes > UNPROVEN_BYTES_MAX as u64)
+}
+
+/// Collects a body of at most so many bytes. One that arrived together with its head is not copied.
 pub(crate) async fn collect<B>(
     body: B,
+    limit_bytes: usize,
     timeout: Duration,
     held: &mut Held<'_>,
 ) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+    if body.size_hint().lower() > limit_bytes as u64 {
         return Err(BodyError::TooLarge);
     }
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    tokio::time::timeout(timeout, collect_frames(body, held))
+    tokio::time::timeout(timeout, collect_frames(body, limit_bytes, held))
         .await
         .map_err(|_| BodyError::TimedOut)?
 }
 
-async fn collect_frames<B>(mut body: B, held: &mut Held<'_>) -> Result<Bytes, BodyError>
+async fn collect_frames<B>(
+    mut body: B,
+    limit_bytes: usize,
+    held: &mut Held<'_>,
+) -> Result<Bytes, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let Some(first) = next_data(&mut body).await? else {
         return Ok(Bytes::new());
     };
-    if first.len() > BODY_BYTES_MAX {
+    if first.len() > limit_bytes {
         return Err(BodyError::TooLarge);
     }
     if body.is_end_stream() {
@@ -112,13 +154,26 @@ where
     let mut whole = BytesMut::with_capacity(first.len() + expected.min(TRUSTED_LENGTH_BYTES));
     whole.extend_from_slice(&first);
     while let Some(data) = next_data(&mut body).await? {
-        if whole.len() + data.len() > BODY_BYTES_MAX {
+        if whole.len() + data.len() > limit_bytes {
             return Err(BodyError::TooLarge);
         }
         held.take(data.len())?;
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
+}
+
+/// How long the rest of a body is passed over.
+const PASS_OVER: Duration = Duration::from_secs(1);
+
+/// Passes over the rest of a body, for a moment: a client that is still sending when the connection closes may not see
+/// the answer.
+pub(crate) async fn pass_over<B>(mut body: B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let rest = async { while let Ok(Some(_)) = next_data(&mut body).await {} };
+    let _ = tokio::time::timeout(PASS_OVER, rest).await;
 }
 
 /// The next piece of data; trailers are passed over.
@@ -178,16 +233,43 @@ fn gunzip(body: &[u8], held: &mut Held<'_>) -> Result<Bytes, BodyError> {
 mod tests {
     use super::*;
 
+    fn used(budget: &BodyBudget) -> [usize; 2] {
+        budget.used_bytes.each_ref().map(|used| used.load(Ordering::Relaxed))
+    }
+
     #[test]
-    fn the_budget_is_shared_and_given_back() {
+    fn a_request_takes_of_either_budget_what_is_its_share() {
         let budget = BodyBudget::default();
-        let mut first = budget.hold_nothing();
-        assert_eq!(first.take(BUDGET_BYTES - 1), Ok(()));
-        let mut second = budget.hold_nothing();
-        assert_eq!(second.take(1), Ok(()));
-        assert_eq!(second.take(1), Err(BodyError::NoRoom));
-        drop((first, second));
-        assert_eq!(budget.hold_nothing().take(BUDGET_BYTES), Ok(()));
-        assert_eq!(budget.used_bytes.load(Ordering::Relaxed), 0);
+        let mut held = budget.hold_nothing();
+        let mut check = |more_bytes, expected| {
+            assert_eq!(held.take(more_bytes), Ok(()));
+            assert_eq!(used(&budget), expected);
+        };
+        check(UNCOUNTED_BYTES, [0, 0]);
+        check(1, [1, 0]);
+        check(BEGINNING_BYTES, [BEGINNING_BYTES - UNCOUNTED_BYTES, UNCOUNTED_BYTES + 1]);
+        drop(held);
+        assert_eq!(used(&budget), [0, 0]);
+    }
+
+    #[test]
+    fn without_room_for_the_rest_there_is_some_for_beginnings_and_always_for_small_requests() {
+        let budget = BodyBudget::default();
+        let mut large = budget.hold_nothing();
+        assert_eq!(large.take(BEGINNING_BYTES + BUDGET_BYTES), Ok(()));
+        assert_eq!(budget.hold_nothing().take(BEGINNING_BYTES), Ok(()));
+        assert_eq!(budget.hold_nothing().take(BEGINNING_BYTES + 1), Err(BodyError::NoRoom));
+        let share = BEGINNING_BYTES - UNCOUNTED_BYTES;
+        let begun: Vec<_> = (1..BUDGET_BYTES / share)
+            .map(|_| {
+                let mut held = budget.hold_nothing();
+                assert_eq!(held.take(BEGINNING_BYTES), Ok(()));
+                held
+            })
+            .collect();
+        assert_eq!(budget.hold_nothing().take(BEGINNING_BYTES), Err(BodyError::NoRoom));
+        assert_eq!(budget.hold_nothing().take(UNCOUNTED_BYTES), Ok(()));
+        drop((large, begun));
+        assert_eq!(used(&budget), [0, 0]);
     }
 }

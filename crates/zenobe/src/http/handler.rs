@@ -15,13 +15,13 @@ use hyper::body::Body;
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode, Version};
-use zenobe_auth::{AuthError, Presented, Principal, SignedRequest, Verifier};
 use zenobe_model::operation::Operation;
 use zenobe_storage::Health;
 
 use crate::answers::AnswerBudget;
 use crate::clock;
-use crate::http::body::{self, BodyBudget, BodyError, Held};
+use crate::http::authentication::Authentication;
+use crate::http::body::{self, BODY_BYTES_MAX, BodyBudget, BodyError, Held, UNPROVEN_BYTES_MAX};
 use crate::http::head;
 use crate::http::request_id::RequestId;
 use crate::http::response::{
@@ -37,15 +37,6 @@ const SERIALIZATION: &str = "com.amazon.coral.service#SerializationException";
 const UNKNOWN_OPERATION: &str = "com.amazon.coral.service#UnknownOperationException";
 const UNAVAILABLE: &str = "com.amazon.coral.service#ServiceUnavailableException";
 const INTERNAL_SERVER: &str = "com.amazonaws.dynamodb.v20120810#InternalServerError";
-
-/// How requests prove who made them.
-#[derive(Debug)]
-pub(crate) enum Authentication {
-    /// Any well-formed signature will do. For loopback only.
-    Open,
-    /// Signatures are verified.
-    Verified(Verifier),
-}
 
 /// The front door: what all connections share.
 pub(crate) struct Front<S> {
@@ -128,7 +119,7 @@ impl<S: Service> Front<S> {
         respond(status, ContentType::Json, id, body)
     }
 
-    async fn post<B>(&self, id: &RequestId, parts: &Parts, body: B) -> HttpResponse
+    async fn post<B>(&self, id: &RequestId, parts: &Parts, mut body: B) -> HttpResponse
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -136,10 +127,21 @@ impl<S: Service> Front<S> {
         let operation = operation(&parts.headers);
         let measure = self.metrics.start(operation);
         let mut held = self.body_budget.hold_nothing();
-        let collected = body::collect(body, self.body_timeout, &mut held).await;
-        let (received_bytes, answer) = match collected {
-            Ok(body) => (body.len(), self.answer(id, parts, operation, body, &mut held).await),
-            Err(error) => (0, refused_body(id, parts, error)),
+        // What is wrong with a body is said before what is wrong with the head, but a long one is not taken for that.
+        let is_long = body::may_be_long(&body);
+        let refusal = if is_long { self.refused_by_head(id, parts, operation) } else { None };
+        let limit_bytes = if refusal.is_some() { UNPROVEN_BYTES_MAX } else { BODY_BYTES_MAX };
+        let collected = match held.take(head::memory_bytes(parts)) {
+            Ok(()) => body::collect(&mut body, limit_bytes, self.body_timeout, &mut held).await,
+            Err(error) => Err(error),
+        };
+        let (received_bytes, answer) = match (collected, refusal) {
+            (Ok(body), _) => (body.len(), self.answer(id, parts, operation, body, &mut held).await),
+            (Err(BodyError::TooLarge), Some(refusal)) => {
+                body::pass_over(body).await;
+                (0, refusal)
+            }
+            (Err(error), _) => (0, refused_body(id, parts, error)),
         };
         let elapsed = started.elapsed();
         let sent_bytes = answer.response.body().size_hint().exact().unwrap_or_default();
@@ -156,15 +158,11 @@ impl<S: Service> Front<S> {
         body: Bytes,
         held: &mut Held<'_>,
     ) -> Answer {
-        let Some(content_type) = content_type(&parts.headers, &body) else {
+        let Some(content_type) = content_type(&parts.headers, body.is_empty()) else {
             return Answer { response: not_an_operation(id), error: Some(UNKNOWN_OPERATION) };
         };
-        let refuse = |type_name, message: Option<&str>| {
-            let body = error_body(type_name, message);
-            let response = respond(StatusCode::BAD_REQUEST, content_type, id, body);
-            Answer { response, error: Some(type_name) }
-        };
-        let principal = self.authenticate(parts, &body);
+        let refuse = |type_name, message| refused(id, content_type, type_name, message);
+        let principal = self.authentication.check(parts, &body);
         let (operation, principal) = match (operation, principal) {
             (Some(operation), Ok(principal)) => (operation, principal),
             _ if self.is_malformed(&parts.headers, &body) => return refuse(SERIALIZATION, None),
@@ -185,20 +183,22 @@ impl<S: Service> Front<S> {
         Answer { response: respond(status, content_type, id, called.body), error: called.error }
     }
 
-    fn authenticate(&self, parts: &Parts, body: &[u8]) -> Result<Principal, AuthError> {
-        let request = SignedRequest {
-            method: parts.method.as_str(),
-            path: parts.uri.path(),
-            query: parts.uri.query(),
-            headers: &parts.headers,
-            authority: parts.uri.authority().map(|authority| authority.as_str()),
-            body,
+    /// The answer to a request that is refused whatever its body is. If that is long it is not read: the connection closes.
+    fn refused_by_head(
+        &self,
+        id: &RequestId,
+        parts: &Parts,
+        operation: Option<Operation>,
+    ) -> Option<Answer> {
+        let answer = match (content_type(&parts.headers, false), operation) {
+            (None, _) => Answer { response: not_an_operation(id), error: Some(UNKNOWN_OPERATION) },
+            (Some(content_type), None) => refused(id, content_type, UNKNOWN_OPERATION, None),
+            (Some(content_type), Some(_)) => {
+                let error = self.authentication.check_head(parts).err()?;
+                refused(id, content_type, error.code.type_name(), Some(&error.message))
+            }
         };
-        match &self.authentication {
-            Authentication::Verified(verifier) => verifier.verify(&request, clock::unix_seconds()),
-            Authentication::Open => Presented::parse(&request)
-                .map(|presented| Principal { access_key_id: presented.access_key_id.into() }),
-        }
+        Some(Answer { response: closing(answer.response), error: answer.error })
     }
 
     /// Whether a request that is refused anyway is refused for the form of its body. A compressed
@@ -314,28 +314,39 @@ fn operation(headers: &HeaderMap) -> Option<Operation> {
 
 /// The content type of the answer: that of the request, without its parameters. `None` for a body
 /// of a type that the API does not know.
-fn content_type(headers: &HeaderMap, body: &[u8]) -> Option<ContentType> {
+fn content_type(headers: &HeaderMap, has_no_body: bool) -> Option<ContentType> {
     let given = headers.get(header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let media_type = given.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     match media_type {
         b"application/x-amz-json-1.0" => Some(ContentType::AmzJson),
         b"application/json" => Some(ContentType::Json),
-        _ if body.is_empty() => Some(ContentType::Json),
+        _ if has_no_body => Some(ContentType::Json),
         _ => None,
     }
+}
+
+/// The answer to a request that is refused for a reason that has a name.
+fn refused(
+    id: &RequestId,
+    content_type: ContentType,
+    type_name: &'static str,
+    message: Option<&str>,
+) -> Answer {
+    let body = error_body(type_name, message);
+    let response = respond(StatusCode::BAD_REQUEST, content_type, id, body);
+    Answer { response, error: Some(type_name) }
 }
 
 /// The answer to a body that could not be taken. Except for a malformed one, the connection closes:
 /// the rest of the body is not read.
 fn refused_body(id: &RequestId, parts: &Parts, error: BodyError) -> Answer {
-    let content_type = content_type(&parts.headers, b"").unwrap_or(ContentType::Json);
+    let content_type = content_type(&parts.headers, true).unwrap_or(ContentType::Json);
     let (response, error) = match error {
         BodyError::TooLarge => (too_large(id), "RequestEntityTooLarge"),
         BodyError::TimedOut => (body_timed_out(id), "RequestTimeout"),
         BodyError::Broken => (bad_request(id), "BadRequest"),
         BodyError::Malformed => {
-            let body = error_body(SERIALIZATION, None);
-            (respond(StatusCode::BAD_REQUEST, content_type, id, body), SERIALIZATION)
+            return refused(id, content_type, SERIALIZATION, None);
         }
         BodyError::NoRoom => (closing(busy(id, content_type)), UNAVAILABLE),
     };

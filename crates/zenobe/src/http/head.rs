@@ -1,4 +1,4 @@
-//! The head of a request: how long it may be.
+//! The head of a request: how long it may be, and what memory it takes.
 //!
 //! HTTP/1.1 has one head on a connection and HTTP/2 as many as streams, each of which may name what came before by a
 //! byte. So what counts is what a head becomes, not what was sent.
@@ -16,6 +16,14 @@ const HEADER_BYTES: usize = 32;
 /// Whether a head is longer than it may be, whichever protocol brought it.
 pub(crate) fn is_too_long(parts: &Parts) -> bool {
     parts.headers.len() > HEADERS_MAX || bytes(parts, HEADER_BYTES) > HEAD_BYTES_MAX as usize
+}
+
+/// What a header takes in memory beside its name and value, in bytes: its place in the map, and in the index of that.
+const HEADER_MEMORY_BYTES: usize = 128;
+
+/// What memory a head takes, in bytes, roughly.
+pub(crate) fn memory_bytes(parts: &Parts) -> usize {
+    bytes(parts, HEADER_MEMORY_BYTES)
 }
 
 /// The length of a head, with so many bytes for each header beside its name and value.

@@ -1,16 +1,21 @@
 //! The handler with a service that does what a test wants.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
+use hyper::body::{Body, Frame};
 use zenobe_storage::{EngineError, Figure, Health};
 
 use crate::answers::AnswerBudget;
-use crate::http::body::{self, BodyBudget};
-use crate::http::handler::{Authentication, Front};
+use crate::http::authentication::Authentication;
+use crate::http::body::{self, BODY_BYTES_MAX, BodyBudget, Held};
+use crate::http::handler::Front;
 use crate::logging::LogBudget;
 use crate::metrics::Metrics;
 use crate::service::{ApiRequest, ApiResponse, Service};
@@ -94,8 +99,63 @@ async fn a_body_that_came_with_its_head_is_not_copied() {
     let budget = BodyBudget::default();
     let mut held = budget.hold_nothing();
     let whole = Full::new(body.clone());
-    let collected = body::collect(whole, Duration::from_secs(1), &mut held).await.unwrap();
+    let collected = body::collect(whole, BODY_BYTES_MAX, Duration::from_secs(1), &mut held);
+    let collected = collected.await.unwrap();
     assert_eq!(collected.as_ptr(), body.as_ptr());
+}
+
+/// A body that comes in pieces.
+struct Pieces(Vec<&'static [u8]>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop().map(|piece| Ok(Frame::data(Bytes::from_static(piece)))))
+    }
+}
+
+/// Takes all that there is for the beginnings of requests.
+fn begin_as_many_as_may_be(budget: &BodyBudget) -> Vec<Held<'_>> {
+    let mut begun = Vec::new();
+    let mut is_full = false;
+    while !is_full {
+        let mut other = budget.hold_nothing();
+        is_full = other.take(64 << 10).is_err();
+        begun.push(other);
+    }
+    begun
+}
+
+#[tokio::test]
+async fn a_small_body_in_pieces_is_taken_whatever_others_hold() {
+    let front = front();
+    let send = async |pieces| {
+        let answer = front.handle(request("").map(|_| Pieces(pieces))).await;
+        answer.status().as_u16()
+    };
+    let (short, long) = (vec![&b"short"[..]; 2], vec![&[b' '; 8 << 10][..]; 2]);
+    assert_eq!(send(long.clone()).await, 200);
+    let mut others = front.body_budget.hold_nothing();
+    while others.take(1 << 20).is_ok() {}
+    // That was the rest, of which requests as short as these take nothing.
+    assert_eq!([send(short.clone()).await, send(long.clone()).await], [200, 200]);
+    let _begun = begin_as_many_as_may_be(&front.body_budget);
+    assert_eq!([send(short).await, send(long).await], [200, 503]);
+}
+
+#[tokio::test]
+async fn a_head_counts_with_its_body() {
+    let front = front();
+    let _begun = begin_as_many_as_may_be(&front.body_budget);
+    assert_eq!(front.handle(request("short")).await.status(), 200);
+    let mut long = request("short");
+    long.headers_mut().insert("x", "a".repeat(12 << 10).parse().unwrap());
+    assert_eq!(front.handle(long).await.status(), 503);
 }
 
 async fn get(front: &Front<Echo>, path: &str) -> (u16, String) {

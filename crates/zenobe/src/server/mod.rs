@@ -19,14 +19,14 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
-use zenobe_auth::Verifier;
 
 use crate::answers::AnswerBudget;
 use crate::clock;
 use crate::config::{Config, DataConfig, Durability, Limits, Storage};
 use crate::database::{self, Background, DatabaseService};
+use crate::http::authentication::Authentication;
 use crate::http::body::BodyBudget;
-use crate::http::handler::{Authentication, Front};
+use crate::http::handler::Front;
 use crate::logging::LogBudget;
 use crate::memory::{self, IdleWatch};
 use crate::metrics::Metrics;
@@ -175,7 +175,8 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
         Some(files) => Some(Arc::new(Tls::load(files.clone()).map_err(StartError::Settings)?)),
         None => None,
     };
-    let authentication = authentication(&config)?;
+    let authentication = Authentication::new(&config.region, &config.credentials)
+        .map_err(|error| StartError::Settings(error.to_string()))?;
     let bound = bound_addresses(&listeners)?;
     let answers = AnswerBudget::new();
     let service = DatabaseService::open(&config, &bound, answers.clone()).await;
@@ -221,15 +222,6 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
     background.stop().await.map_err(|error| StartError::Close(error.to_string()))?;
     tracing::info!("stopped");
     Ok(())
-}
-
-fn authentication(config: &Config) -> Result<Authentication, StartError> {
-    if config.credentials.is_empty() {
-        return Ok(Authentication::Open);
-    }
-    Verifier::new(&*config.region, "dynamodb", config.credentials.clone())
-        .map(Authentication::Verified)
-        .map_err(|error| StartError::Settings(error.to_string()))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -280,7 +272,7 @@ fn announce(config: &Config, bound: &[SocketAddr], authentication: &Authenticati
     };
     let auth = match authentication {
         Authentication::Open => "open: any well-formed signature is accepted",
-        Authentication::Verified(_) => "verified signatures",
+        Authentication::Verified { .. } => "verified signatures",
     };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
