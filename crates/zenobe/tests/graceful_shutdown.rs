@@ -44,6 +44,24 @@ fn a_request_under_way_is_answered() {
 }
 
 #[test]
+fn half_a_head_is_not_waited_for() {
+    let mut server = Server::start(&[
+        "--in-memory",
+        "--header-timeout-ms",
+        "60000",
+        "--shutdown-timeout-ms",
+        "60000",
+    ]);
+    let mut connection = server.connect();
+    connection.write(b"POST / HT");
+    // Time to read that. Should it not be read yet, the server stops as soon.
+    server.request("GET", "/", &[], b"");
+    assert!(server.stop().success());
+    assert!(!server.log().contains("without waiting"), "{}", server.log());
+    assert!(connection.is_closed());
+}
+
+#[test]
 fn a_request_that_never_ends_is_waited_for_only_so_long() {
     let mut server = Server::start(&["--in-memory", "--shutdown-timeout-ms", "200"]);
     let mut connection = server.connect();

@@ -49,7 +49,7 @@ pub(super) enum Directive {
 const PHASE_SHIFT: u32 = 56;
 
 /// How long a connection that is to end and has no request under way may be silent. A client of HTTP/2 answers
-/// the server's goodbye; one that does not is not waited for.
+/// the server's goodbye, and one of HTTP/1.1 sends the rest of a head; one that does not is not waited for.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long a connection must have been idle to be closed for newcomers, in milliseconds: one that is used all the time
@@ -159,7 +159,7 @@ impl ConnectionState {
         if self.directive.fetch_max(directive as u8, Ordering::AcqRel) >= directive as u8 {
             return;
         }
-        if matches!(self.phase(), Phase::Idle | Phase::Fresh) {
+        if matches!(self.phase(), Phase::Idle | Phase::Head | Phase::Fresh) {
             // The farewell begins now.
             self.touch();
         }
@@ -190,7 +190,9 @@ impl ConnectionState {
             // Its client may send a request at this very moment. Of HTTP/2 it is told, and that request is still
             // answered; of HTTP/1.1 the connection ends, and the client is to try again on another.
             (Phase::Idle, Directive::Run) => (limits.idle, Directive::Drain),
-            (Phase::Idle, _) | (Phase::Fresh, Directive::Drain) => (FAREWELL, Directive::Close),
+            (Phase::Idle, _) | (Phase::Head | Phase::Fresh, Directive::Drain) => {
+                (FAREWELL, Directive::Close)
+            }
             (Phase::Head | Phase::Fresh, _) => (limits.header, Directive::Close),
             (Phase::Writing, _) => (limits.write, Directive::Close),
         };
