@@ -10,7 +10,7 @@ mod registry;
 mod tls;
 
 use std::io::{ErrorKind, Write as _};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ pub(crate) enum StartError {
 fn explain_listen(cause: &std::io::Error) -> String {
     match cause.kind() {
         ErrorKind::AddrInUse => {
-            "another process listens there; stop it, or choose another port with --listen".into()
+            "another process listens there, or another address of --listen has this one in it; stop it, or choose another port with --listen".into()
         }
         ErrorKind::PermissionDenied => {
             format!("{cause}; ports below 1024 need privileges, choose another with --listen")
@@ -169,8 +169,11 @@ pub(crate) fn run(config: Config) -> Result<(), StartError> {
 
 async fn start(config: Config, threads: usize) -> Result<(), StartError> {
     clock::tick();
-    let listeners =
-        config.listen.iter().map(|address| listen(*address)).collect::<Result<Vec<_>, _>>()?;
+    let listeners = config
+        .listen
+        .iter()
+        .map(|address| listen(*address, &config.listen))
+        .collect::<Result<Vec<_>, _>>()?;
     let tls = match &config.tls {
         Some(files) => Some(Arc::new(Tls::load(files.clone()).map_err(StartError::Settings)?)),
         None => None,
@@ -224,12 +227,18 @@ async fn start(config: Config, threads: usize) -> Result<(), StartError> {
     Ok(())
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+/// Listens on an address, one of all that are listened on.
+fn listen(address: SocketAddr, all: &[SocketAddr]) -> Result<TcpListener, StartError> {
     let bind = || {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
+        let every_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+        if address.is_ipv6() && all.contains(&every_v4) {
+            // [::] would be all addresses of IPv4, too, which are somebody else's: ours.
+            rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+        }
         // A restart must not wait until the system has forgotten the old connections.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
@@ -425,4 +434,26 @@ fn spawn_connection<S: Service>(
         connections.serve(stream).await;
         drop(place);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn all_addresses_of_both_kinds_may_have_the_same_port() {
+        let bind = |address: &str| std::net::TcpListener::bind(address);
+        if bind("[::1]:0").is_err() {
+            // A machine without IPv6.
+            return;
+        }
+        let any: [SocketAddr; 2] = ["0.0.0.0:0", "[::]:0"].map(|text| text.parse().unwrap());
+        let first = listen(any[0], &any).unwrap();
+        let all = any.map(|mut address| {
+            address.set_port(first.local_addr().unwrap().port());
+            address
+        });
+        let second = listen(all[1], &all).unwrap();
+        assert_eq!(second.local_addr().unwrap(), all[1]);
+    }
 }
