@@ -135,6 +135,13 @@ fn a_pair_that_cannot_be_used_is_refused_at_start() {
     message("do not go together");
     support::write_file(dir.path(), "key.pem", "nonsense");
     message("key.pem as a private key");
+    // A key of Ed448, of which there is no use.
+    let unsupported = "-----BEGIN PRIVATE KEY-----\n\
+        MEcCAQAwBQYDK2VxBDsEOcjZBp4/2QMkI3SiOP0hDRJc4/keBGUejoaG9KYL963m\n\
+        qMrKNbNToXv8Nt7pgJWmG2RKspH5Wyrd2Q==\n\
+        -----END PRIVATE KEY-----\n";
+    support::write_file(dir.path(), "key.pem", unsupported);
+    message("not supported; RSA with 2048 to 4096 bits, ECDSA");
     for encrypted in [
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
         "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",

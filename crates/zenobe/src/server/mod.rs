@@ -236,7 +236,7 @@ fn listen(address: SocketAddr, all: &[SocketAddr]) -> Result<TcpListener, StartE
         };
         let every_v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
         if address.is_ipv6() && all.contains(&every_v4) {
-            // [::] would be all addresses of IPv4, too, which are somebody else's: ours.
+            // [::] would be all addresses of IPv4, too, which have a listener of their own.
             rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
         }
         // A restart must not wait until the system has forgotten the old connections.

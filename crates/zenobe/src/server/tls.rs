@@ -156,6 +156,10 @@ fn fingerprint(files: &TlsFiles) -> Option<Fingerprint> {
     Some([of(&files.cert)?, of(&files.key)?])
 }
 
+/// Which keys can be used. Source: the signing keys of `ring`.
+const SUPPORTED_KEYS: &str = "it is damaged, or of a kind that is not supported; RSA with 2048 to 4096 bits, ECDSA on P-256 \
+     and P-384, and Ed25519 are";
+
 fn certified_key(files: &TlsFiles, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
     let in_file = |path: &Path, what: &str, error: &dyn std::fmt::Display| {
         format!("cannot use {} as {what}: {error}", path.display())
@@ -173,6 +177,9 @@ fn certified_key(files: &TlsFiles, provider: &CryptoProvider) -> Result<Certifie
         }
         in_file(&files.key, "a private key", &error)
     })?;
+    if provider.key_provider.load_private_key(key.clone_key()).is_err() {
+        return Err(in_file(&files.key, "a private key", &SUPPORTED_KEYS));
+    }
     CertifiedKey::from_der(chain, key, provider).map_err(|error| {
         format!("{} and {} do not go together: {error}", files.cert.display(), files.key.display())
     })
