@@ -65,6 +65,8 @@ pub(crate) enum Bind {
     Text(String),
     Flag(bool),
     Null,
+    /// The statement does not touch the column: neither a value nor, as `Null` would be, a deletion.
+    Unset,
 }
 
 impl Bind {
@@ -76,7 +78,7 @@ impl Bind {
             Self::Small(_) => 2,
             Self::Flag(_) => 1,
             Self::Text(text) => text.len(),
-            Self::Null => 0,
+            Self::Null | Self::Unset => 0,
         }
     }
 }
@@ -101,6 +103,7 @@ impl SerializeValue for Bind {
             Self::Text(text) => text.serialize(typ, writer),
             Self::Flag(flag) => flag.serialize(typ, writer),
             Self::Null => Ok(writer.set_null()),
+            Self::Unset => Ok(writer.set_unset()),
         }
     }
 }

@@ -10,7 +10,7 @@
 //!   UPDATE … SET version = 71 … lane = -1       IF version < 71;    -- or = null, where there is none yet
 //!   UPDATE … SET version = 71, value = … lane 0 IF version = 64;    -- Expect::At(64), put
 //!   UPDATE … SET version = 71, value = … lane 1;                    -- a mutation without an expectation
-//!   DELETE checked … lane 0                     IF version = null;  -- Expect::Absent, nothing changed
+//!   UPDATE … SET checked = (unset) … lane 0     IF version = null;  -- Expect::Absent, nothing changed
 //! APPLY BATCH
 //! ```
 //!

@@ -281,17 +281,20 @@ impl Merged {
                 Expect::Absent => Bind::Null,
                 Expect::At(version) => Bind::Big(stored(version)),
             });
-            let statement = match (&row.change, &expected) {
-                (Some(Some(_)), Some(_)) => &table.put_if,
-                (Some(Some(_)), None) => &table.put,
-                (Some(None), Some(_)) => &table.delete_if,
-                (Some(None), None) => &table.delete,
-                (None, _) => &table.check,
-            };
             let mut values = Vec::with_capacity(6);
-            if let Some(Some(value)) = &row.change {
-                values.extend([Bind::Big(version), Bind::Blob(value.clone())]);
-            }
+            let statement = match (&row.change, row.expect) {
+                (Some(Some(value)), expect) => {
+                    values.extend([Bind::Big(version), Bind::Blob(value.clone())]);
+                    if expect.is_some() { &table.put_if } else { &table.put }
+                }
+                (Some(None), Some(Expect::At(_))) => &table.delete_if,
+                (Some(None), None) => &table.delete,
+                // What is not there needs no deletion: it would stay in the way of reads for ten days.
+                (Some(None), Some(Expect::Absent)) | (None, _) => {
+                    values.push(Bind::Unset);
+                    &table.check
+                }
+            };
             values.extend(place);
             values.extend(expected);
             statements.push((statement, values));

@@ -52,7 +52,8 @@ pub(crate) const OWN_TABLES: [(&str, &str); 6] = [
     ("anchors", SPACE_COLUMNS),
 ];
 
-/// `checked` is never written, only deleted: a condition on a row needs a statement that changes nothing.
+/// `checked` is never written: a condition on a row needs a statement that changes nothing, and one that sets this
+/// column to no value at all is one. A deletion of it would be as good, but Cassandra keeps each deletion for ten days.
 const SPACE_COLUMNS: &str = "part blob, lane smallint, sort blob, version bigint, value blob, checked boolean, \
      PRIMARY KEY (part, lane, sort)";
 
@@ -125,7 +126,7 @@ pub(crate) struct Table {
     pub(crate) delete: PreparedStatement,
     /// part, lane, sort, expected version
     pub(crate) delete_if: PreparedStatement,
-    /// part, lane, sort, expected version
+    /// nothing ([`Bind::Unset`]), part, lane, sort, expected version
     pub(crate) check: PreparedStatement,
     /// timestamp, version, value, part, lane, sort
     pub(crate) derive: PreparedStatement,
@@ -168,7 +169,7 @@ impl Table {
             put: prepare(put).await?,
             delete_if: prepare(format!("DELETE FROM {table} {row} IF version = ?")).await?,
             delete: prepare(format!("DELETE FROM {table} {row}")).await?,
-            check: prepare(format!("DELETE checked FROM {table} {row} IF version = ?")).await?,
+            check: prepare(format!("UPDATE {table} SET checked = ? {row} IF version = ?")).await?,
             derive: prepare(format!(
                 "UPDATE {table} USING TIMESTAMP ? SET version = ?, value = ? {row}"
             ))
