@@ -31,6 +31,7 @@ use scylla::statement::{Consistency, SerialConsistency};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use zenobe_storage::{EngineError, EngineResult};
 
+use crate::datacenter::{Nodes, chosen};
 use crate::figures::{Counters, Kind};
 use crate::options::CassandraOptions;
 use crate::policy::FirstReplica;
@@ -242,6 +243,8 @@ impl Drop for Waiting {
 /// The connections to a cluster.
 pub(crate) struct Client {
     session: Session,
+    /// Where consensus is, if the nodes say in which data centre they are.
+    pub(crate) datacenter: Option<String>,
     /// Of statements that no second node is asked when the first takes long.
     one_node: ExecutionProfileHandle,
     /// Of conditional batches.
@@ -253,6 +256,17 @@ pub(crate) struct Client {
     /// Whether the last statement that ended was answered.
     answering: AtomicBool,
     pub(crate) counters: Counters,
+}
+
+/// How many nodes each data centre has, of the nodes that the driver found.
+fn nodes(session: &Session) -> Nodes {
+    let mut nodes = Nodes::new();
+    for node in session.get_cluster_state().get_nodes_info() {
+        if let Some(datacenter) = &node.datacenter {
+            *nodes.entry(datacenter.clone()).or_default() += 1;
+        }
+    }
+    nodes
 }
 
 impl Client {
@@ -300,8 +314,10 @@ impl Client {
             Ok(Err(error)) => return Err(EngineError::Unavailable(error.to_string())),
             Err(_) => return Err(EngineError::Unavailable("no contact point answers".to_owned())),
         };
+        let datacenter = chosen(&nodes(&session), options.local_datacenter.as_deref())?;
         Ok(Self {
             session,
+            datacenter,
             one_node: one_node.into_handle(),
             first_replica: first_replica.into_handle(),
             in_flight: Semaphore::new(options.statements_in_flight_max.max(1)),

@@ -15,6 +15,7 @@ use zenobe_storage::{EngineError, EngineResult, ShardId, SpaceId};
 
 use crate::client::{Answer, Client, Failure};
 use crate::clock::HybridClock;
+use crate::datacenter::remember;
 use crate::marks::Marks;
 use crate::node::{Lease, any_instance};
 use crate::options::CassandraOptions;
@@ -94,6 +95,7 @@ impl Core {
         let anchors = Box::pin(Table::prepare(&client, keyspace, TableName::ANCHORS))
             .await
             .map_err(Failure::error)?;
+        remember(&client, &own).await?;
         let lease = Lease::claim(&client, &own).await?;
         let room = usize::try_from(room_of(options.unfinished_bytes_max)).unwrap_or(1);
         Ok(Self {

@@ -32,8 +32,8 @@ impl CassandraEngine {
     /// Connects to a cluster, and makes the keyspace and the engine's own tables where they are missing.
     ///
     /// # Errors
-    /// [`EngineError::Unavailable`] when no contact point answers, the options are malformed, or the cluster
-    /// refuses.
+    /// [`EngineError::Unavailable`] when no contact point answers, the options are malformed or do not fit the
+    /// cluster and its data centres, or the cluster refuses.
     pub async fn open(options: CassandraOptions) -> EngineResult<Self> {
         let core = Arc::new(Box::pin(Core::open(options)).await?);
         let tasks = [

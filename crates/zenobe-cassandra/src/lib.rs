@@ -13,6 +13,7 @@
 //! - The change log has an order per shard, made by conditional batches that take places for all commits that wait
 //!   for the shard (`log`, `reserve`); shards are closed and opened
 //!   while processes write (`cut`).
+//! - All consensus is in one data centre, the same for all processes (`datacenter`).
 //! - Scans walk token ranges; the hash of a partition is Cassandra's token (`token`). What Cassandra gives up to read
 //!   at once is read in pieces (`read`, `pieces`).
 //!
@@ -23,6 +24,7 @@ mod clock;
 mod commit;
 mod core;
 mod cut;
+mod datacenter;
 mod engine;
 mod figures;
 mod instance;

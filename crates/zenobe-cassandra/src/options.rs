@@ -64,7 +64,7 @@ pub struct CassandraOptions {
     pub keyspace: String,
     /// The replication of a keyspace that is made. One that exists keeps its own.
     pub replication: Replication,
-    /// Sends requests to this data centre. Needed when there are several.
+    /// Sends requests to this data centre. Needed when there are several, and the same for all processes.
     pub local_datacenter: Option<String>,
     /// Who to connect as; nobody by default.
     pub credentials: Option<Credentials>,

@@ -3,7 +3,7 @@
 //! | table | primary key | holds |
 //! |---|---|---|
 //! | `spaces` | registry (always 0), space | which spaces there are, and the incarnation of each |
-//! | `nodes` | id | which process uses which node number, until when (by TTL) |
+//! | `nodes` | id | which process uses which node number, until when (by TTL); at 0 the data centre ([`crate::datacenter`]) |
 //! | `log` | shard, position | the change log ([`crate::log`]) |
 //! | `instances` | registry (always 0), instance | which processes may have left derived rows unwritten ([`crate::instance`]) |
 //! | `marks` | instance and bucket, space, incarnation, part | in which partitions ([`crate::marks`]) |
