@@ -15,7 +15,7 @@ use bytes::Bytes;
 use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
 use scylla::client::session::{Session, TlsContext};
 use scylla::client::session_builder::SessionBuilder;
-use scylla::cluster::metadata::ColumnType;
+use scylla::cluster::metadata::{ColumnType, Strategy};
 use scylla::errors::{DbError, ExecutionError, PrepareError, RequestAttemptError};
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::policies::retry::{DefaultRetryPolicy, FallthroughRetryPolicy};
@@ -327,6 +327,17 @@ impl Client {
             answering: AtomicBool::new(true),
             counters: Counters::default(),
         })
+    }
+
+    /// How many nodes each data centre has.
+    pub(crate) fn nodes(&self) -> Nodes {
+        nodes(&self.session)
+    }
+
+    /// The replication of the keyspace, if the driver found it.
+    pub(crate) fn strategy(&self, keyspace: &str) -> Option<Strategy> {
+        let state = self.session.get_cluster_state();
+        state.get_keyspace(keyspace).map(|found| found.strategy.clone())
     }
 
     /// How many nodes the cluster has.

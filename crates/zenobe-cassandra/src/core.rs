@@ -15,7 +15,7 @@ use zenobe_storage::{EngineError, EngineResult, ShardId, SpaceId};
 
 use crate::client::{Answer, Client, Failure};
 use crate::clock::HybridClock;
-use crate::datacenter::remember;
+use crate::datacenter::{check_existing, check_new, remember};
 use crate::marks::Marks;
 use crate::node::{Lease, any_instance};
 use crate::options::CassandraOptions;
@@ -68,6 +68,12 @@ pub(crate) struct Core {
 /// a change of the schema waits for every node.
 async fn make_keyspace(client: &Client, options: &CassandraOptions) -> EngineResult<()> {
     let keyspace = &options.keyspace;
+    match client.strategy(keyspace) {
+        Some(found) => {
+            check_existing(keyspace, &found, &client.nodes(), client.datacenter.as_deref())?;
+        }
+        None => check_new(&options.replication, &client.nodes())?,
+    }
     let known = client.table_names(keyspace).await?;
     if OWN_TABLES.iter().all(|(table, _)| known.contains(*table)) {
         return Ok(());

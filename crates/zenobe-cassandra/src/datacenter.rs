@@ -5,15 +5,19 @@
 //! the first process that opens a keyspace leaves the name in the table `nodes`, under a number that no process
 //! takes, for all later ones to compare. (That is itself decided in one data centre only: of two processes that are
 //! the first at the same moment, each in its own, the next start tells.)
+//!
+//! Nor is a keyspace made that has more replicas than there are nodes: Cassandra makes it, and then answers nothing.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use scylla::cluster::metadata::Strategy;
 use zenobe_storage::{EngineError, EngineResult};
 
 use crate::client::{Bind, Client, Failure};
 use crate::core::{Verdict, verdict};
 use crate::figures::Kind;
+use crate::options::Replication;
 use crate::schema::OwnTables;
 
 /// Where in the table `nodes` the name is. Numbers of processes begin with 1.
@@ -46,6 +50,56 @@ pub(crate) fn chosen(nodes: &Nodes, named: Option<&str>) -> EngineResult<Option<
         ),
     };
     Err(EngineError::Unavailable(text))
+}
+
+/// Checks that a keyspace can be made: all its replicas find nodes.
+pub(crate) fn check_new(replication: &Replication, nodes: &Nodes) -> EngineResult<()> {
+    let has = |name: &str| nodes.get(name).copied().unwrap_or(0);
+    let asked: Vec<(&String, u32)> = match replication {
+        Replication::EachDatacenter(count) => nodes.keys().map(|name| (name, *count)).collect(),
+        Replication::Datacenters(counts) => {
+            counts.iter().map(|(name, count)| (name, *count)).collect()
+        }
+    };
+    let is_short = |(name, count): &(&String, u32)| {
+        usize::try_from(*count).is_ok_and(|count| count > has(name))
+    };
+    // Nodes that do not say where they are cannot be counted.
+    let Some((name, count)) = asked.into_iter().find(is_short).filter(|_| !nodes.is_empty()) else {
+        return Ok(());
+    };
+    let has = has(name);
+    Err(EngineError::Unavailable(format!(
+        "{count} replicas of each row need {count} nodes, and data centre {name:?} has {has}: ask for fewer with \
+         --cassandra-replication, or make the keyspace yourself"
+    )))
+}
+
+/// Checks that a keyspace that is there can be used: where consensus is, there are nodes for most of the replicas.
+pub(crate) fn check_existing(
+    keyspace: &str,
+    strategy: &Strategy,
+    nodes: &Nodes,
+    datacenter: Option<&str>,
+) -> EngineResult<()> {
+    let (replicas, count, place) = match (strategy, datacenter) {
+        (Strategy::SimpleStrategy { replication_factor }, _) => {
+            (*replication_factor, nodes.values().sum(), "the cluster".to_owned())
+        }
+        (Strategy::NetworkTopologyStrategy { datacenter_repfactors }, Some(name)) => {
+            let replicas = datacenter_repfactors.get(name).copied().unwrap_or(0);
+            (replicas, nodes.get(name).copied().unwrap_or(0), format!("data centre {name:?}"))
+        }
+        _ => return Ok(()),
+    };
+    if nodes.is_empty() || (replicas > 0 && replicas / 2 < count) {
+        return Ok(());
+    }
+    Err(EngineError::Unavailable(format!(
+        "the keyspace {keyspace} is there with {replicas} replicas of each row in {place}, which has {count} nodes, \
+         and keeps its replication whatever --cassandra-replication says: ALTER KEYSPACE {keyspace}, or, if there is \
+         nothing in it, DROP it"
+    )))
 }
 
 /// Leaves the name of this process's data centre in the keyspace, or compares it with what is there.
@@ -81,7 +135,9 @@ mod tests {
 
     #[test]
     fn one_of_several_data_centres_is_named() {
-        let nodes = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 3)).collect();
+        let nodes = |names: &[&str]| -> Nodes {
+            names.iter().map(|name| ((*name).to_owned(), 3)).collect()
+        };
         let check = |names: &[&str], named, expected: Result<Option<&str>, &str>| {
             let found = chosen(&nodes(names), named);
             match expected {
@@ -103,5 +159,45 @@ mod tests {
         check(&["east"], Some("west"), Err("no data centre \"west\""));
         check(&[], None, Ok(None));
         check(&[], Some("east"), Ok(Some("east")));
+    }
+
+    fn nodes(counts: &[(&str, usize)]) -> Nodes {
+        counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    }
+
+    #[test]
+    fn a_keyspace_is_made_where_its_replicas_find_nodes() {
+        let each = Replication::EachDatacenter;
+        let some = |name: &str| Replication::Datacenters([(name.to_owned(), 2)].into());
+        let there = nodes(&[("east", 3), ("west", 1)]);
+        assert_eq!(check_new(&each(1), &there), Ok(()));
+        assert_eq!(check_new(&some("east"), &there), Ok(()));
+        assert_eq!(check_new(&each(3), &nodes(&[])), Ok(()));
+        for (replication, told) in [
+            (each(3), "data centre \"west\" has 1"),
+            (some("west"), "data centre \"west\" has 1"),
+            (some("south"), "data centre \"south\" has 0"),
+        ] {
+            let text = check_new(&replication, &there).unwrap_err().to_string();
+            assert!(text.contains(told) && text.contains("--cassandra-replication"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_keyspace_is_used_where_most_of_its_replicas_find_nodes() {
+        let there = nodes(&[("east", 2), ("west", 1)]);
+        let check = |strategy: &Strategy, name| check_existing("z", strategy, &there, Some(name));
+        let simple = |replication_factor| Strategy::SimpleStrategy { replication_factor };
+        assert_eq!(check(&simple(5), "east"), Ok(()));
+        assert!(check(&simple(6), "east").is_err());
+        let each = |count| Strategy::NetworkTopologyStrategy {
+            datacenter_repfactors: [("east".to_owned(), count)].into(),
+        };
+        assert_eq!(check(&each(1), "east"), Ok(()));
+        assert_eq!(check(&each(3), "east"), Ok(()));
+        assert!(check(&each(4), "east").is_err());
+        assert!(check(&each(1), "west").is_err(), "no replicas there");
+        assert_eq!(check_existing("z", &each(4), &nodes(&[]), Some("east")), Ok(()));
+        assert_eq!(check_existing("z", &each(4), &there, None), Ok(()));
     }
 }
