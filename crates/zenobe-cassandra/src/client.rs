@@ -143,6 +143,8 @@ pub(crate) enum Failure {
     Overloaded(String),
     /// It may have happened.
     Unclear(String),
+    /// There was no answer in time. It may have happened; of a read, a smaller one may do.
+    TimedOut(String),
     /// A node gave up a read, mostly since it would have had to pass too many deletions. A smaller one may do.
     GivenUp(String),
 }
@@ -155,6 +157,7 @@ impl Failure {
             Self::Refused(text)
             | Self::Unavailable(text)
             | Self::Unclear(text)
+            | Self::TimedOut(text)
             | Self::GivenUp(text) => EngineError::Unavailable(text),
         }
     }
@@ -174,6 +177,7 @@ fn sort_attempt(error: &RequestAttemptError, text: String) -> Failure {
             DbError::Unavailable { .. } | DbError::IsBootstrapping => Failure::Unavailable(text),
             DbError::Overloaded => Failure::Overloaded(text),
             DbError::ReadFailure { .. } => Failure::GivenUp(text),
+            DbError::ReadTimeout { .. } => Failure::TimedOut(text),
             _ => Failure::Unclear(text),
         },
         RequestAttemptError::RepreparedIdChanged { .. }
@@ -190,6 +194,7 @@ fn sort(error: &ExecutionError) -> Failure {
             Failure::Unavailable(text)
         }
         ExecutionError::LastAttemptError(attempt) => sort_attempt(attempt, text),
+        ExecutionError::RequestTimeout(_) => Failure::TimedOut(text),
         _ => Failure::Unclear(text),
     }
 }
@@ -253,6 +258,7 @@ pub(crate) struct Client {
     waiting: Arc<AtomicUsize>,
     waiting_max: usize,
     wait_max: Duration,
+    page_patience: Duration,
     /// Whether the last statement that ended was answered.
     answering: AtomicBool,
     pub(crate) counters: Counters,
@@ -324,6 +330,7 @@ impl Client {
             waiting: Arc::default(),
             waiting_max: options.statements_waiting_max,
             wait_max: options.call_budget,
+            page_patience: options.page_patience,
             answering: AtomicBool::new(true),
             counters: Counters::default(),
         })
@@ -436,13 +443,16 @@ impl Client {
             match self.send(kind, bytes, executing).await {
                 Ok(result) => return Ok(self.receive(kind, result)),
                 // A serial read may lose against the commits of other processes.
-                Err(Failure::Unclear(_)) if attempt < RUN_ATTEMPTS => attempt += 1,
+                Err(Failure::Unclear(_) | Failure::TimedOut(_)) if attempt < RUN_ATTEMPTS => {
+                    attempt += 1;
+                }
                 Err(failure) => return Err(failure),
             }
         }
     }
 
-    /// Runs a read, not a serial one, and returns at most `rows` of its rows, and where to go on.
+    /// Runs a read, not a serial one, and returns at most `rows` of its rows, and where to go on. Time spent before the
+    /// statement is sent does not count as the page's.
     pub(crate) async fn page(
         &self,
         kind: Kind,
@@ -455,6 +465,7 @@ impl Client {
         statement.set_consistency(read.freshness.consistency());
         statement.set_is_idempotent(true);
         statement.set_page_size(rows.max(1));
+        statement.set_request_timeout(Some(self.page_patience));
         if read.may_be_given_up {
             statement.set_execution_profile_handle(Some(self.one_node.clone()));
         }
@@ -480,7 +491,9 @@ impl Client {
         match result {
             Ok(result) => Ok(self.receive(kind, result)),
             // The node may have noticed in the middle.
-            Err(Failure::Overloaded(text) | Failure::GivenUp(text)) => Err(Failure::Unclear(text)),
+            Err(Failure::Overloaded(text) | Failure::GivenUp(text) | Failure::TimedOut(text)) => {
+                Err(Failure::Unclear(text))
+            }
             Err(failure) => Err(failure),
         }
     }

@@ -81,6 +81,8 @@ pub struct CassandraOptions {
     /// How many bytes the commits may have whose derived rows are not all written yet; with more, further commits
     /// with derived rows wait, and are refused as [`EngineError::Overloaded`] in the end.
     pub unfinished_bytes_max: u32,
+    /// How long a page of many rows may take. One of a range or a scan is then read in smaller pieces.
+    pub page_patience: Duration,
     /// How long a reader of the change log waits for a commit under way before it decides what became of it.
     pub log_patience: Duration,
     /// The time of day.
@@ -106,6 +108,7 @@ impl CassandraOptions {
             statements_waiting_max: 4096,
             commits_waiting_max: 4096,
             unfinished_bytes_max: 64 << 20,
+            page_patience: Duration::from_secs(3),
             log_patience: Duration::from_secs(2),
             clock,
         }

@@ -9,6 +9,10 @@
 //! The price is that of bisecting: about two statements for each bit before the keys that were deleted begin to
 //! differ, and a few for each piece.
 //!
+//! What is not answered in time is read in pieces, too: a scan of a lane that hardly any partition has looks at every
+//! partition there is. That costs the time each time, so the pieces become smaller much faster, and none becomes
+//! larger unless it was quick. If none is answered however small it is, it is not the size.
+//!
 //! Sort bytes are taken as binary fractions: a piece at scale `n` ends at the next multiple of 2⁻ⁿ. Hashes the same,
 //! as fractions of 2⁶⁴.
 
@@ -23,6 +27,21 @@ const SCALE_MAX: u32 = (SORT_BYTES_MAX as u32 + 1) * 8;
 /// How many pieces one read asks for, before it gives up.
 const PIECES_MAX: u32 = 10_000;
 
+/// How many pieces in a row are not answered in time, before a read gives up.
+const TIMEOUTS_MAX: u32 = 4;
+/// By how much the scale changes when the first of them is not: it becomes a sixteenth.
+const TIMEOUT_STEP: u32 = 4;
+/// By how much the scale of a read changes back at most, once a piece of it was not answered in time.
+const GROWTH_MAX: u32 = 2;
+
+/// How long a piece took that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// One of four times its size would be answered in time.
+    Quick,
+    Slow,
+}
+
 /// How large the pieces of a read are.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
@@ -31,6 +50,9 @@ pub(crate) struct Pieces {
     step: u32,
     was_refused: bool,
     count: u32,
+    /// How many of the last ones were not answered in time.
+    timeouts: u32,
+    ever_timed_out: bool,
 }
 
 impl Pieces {
@@ -45,7 +67,19 @@ impl Pieces {
 
     /// A piece was given up: the next one is smaller. Returns whether there may be one.
     pub(crate) fn refused(&mut self) -> bool {
-        self.step = if self.was_refused { self.step.saturating_mul(2) } else { 1 };
+        self.timeouts = 0;
+        self.smaller(1)
+    }
+
+    /// A piece was not answered in time: the next one is much smaller. Returns whether there may be one.
+    pub(crate) fn timed_out(&mut self) -> bool {
+        self.timeouts += 1;
+        self.ever_timed_out = true;
+        self.smaller(TIMEOUT_STEP) && self.timeouts < TIMEOUTS_MAX
+    }
+
+    fn smaller(&mut self, step: u32) -> bool {
+        self.step = if self.was_refused { self.step.saturating_mul(2).max(step) } else { step };
         self.was_refused = true;
         self.count += 1;
         let smallest = self.scale == SCALE_MAX;
@@ -54,13 +88,16 @@ impl Pieces {
     }
 
     /// A piece was read. The second one in a row makes the next one larger: a size that has just been found to be
-    /// right is not left at once.
-    pub(crate) fn read(&mut self) {
-        self.step = match (self.was_refused, self.step) {
-            (true, _) => 0,
-            (false, 0) => 1,
-            (false, step) => step.saturating_mul(2),
+    /// right is not left at once. Where one was late, none that was slow does, and the steps are small.
+    pub(crate) fn read(&mut self, pace: Pace) {
+        let step_max = if self.ever_timed_out { GROWTH_MAX } else { SCALE_MAX };
+        self.step = match (self.was_refused, pace, self.step) {
+            (true, _, _) => 0,
+            (false, Pace::Slow, _) if self.ever_timed_out => 0,
+            (false, _, 0) => 1,
+            (false, _, step) => step.saturating_mul(2).min(step_max),
         };
+        self.timeouts = 0;
         self.was_refused = false;
         self.count += 1;
         self.scale = self.scale.saturating_sub(self.step);
@@ -227,7 +264,7 @@ mod tests {
                 rest = Some(interval);
                 continue;
             }
-            pieces.read();
+            pieces.read(Pace::Quick);
             seen += count;
             rest = interval.after(&piece, direction);
             assert_ne!(rest, Some(interval));
@@ -256,6 +293,39 @@ mod tests {
         let mut pieces = Pieces::default();
         let attempts = (0..1000).take_while(|_| pieces.refused()).count();
         assert!(attempts < 30, "{attempts}");
+        let mut pieces = Pieces::default();
+        assert_eq!((0..1000).take_while(|_| pieces.timed_out()).count(), 3);
+    }
+
+    /// Reads all hashes where a piece takes time by its size. Returns how many were late, and how many there were.
+    fn scan(all_ms: u64, patience_ms: u64) -> (u32, u32) {
+        let (mut pieces, mut late) = (Pieces::default(), 0);
+        let mut first = Some(0);
+        while let Some(from) = first {
+            let interval = HashInterval { first: from, last: u64::MAX };
+            let piece = first_hashes(interval, pieces.scale());
+            let part = u128::from(piece.last - piece.first) + 1;
+            let took_ms = u64::try_from((part * u128::from(all_ms)) >> 64).unwrap();
+            if took_ms > patience_ms {
+                late += 1;
+                assert!(pieces.timed_out(), "{all_ms}");
+                continue;
+            }
+            let is_slow = took_ms >= patience_ms / 4;
+            pieces.read(if is_slow { Pace::Slow } else { Pace::Quick });
+            first = piece.last.checked_add(1);
+        }
+        (late, pieces.count)
+    }
+
+    #[test]
+    fn pieces_that_are_late_become_small_fast_and_stay_so() {
+        assert_eq!(scan(2_000, 3_000), (0, 1));
+        for all_ms in [4_000, 60_000, 3_600_000] {
+            let (late, count) = scan(all_ms, 3_000);
+            let least = u32::try_from(all_ms / 3_000).unwrap();
+            assert!(late <= 3 && count <= 16 + 8 * least, "{late} of {count} for {all_ms} ms");
+        }
     }
 
     #[test]

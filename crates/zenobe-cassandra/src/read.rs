@@ -6,8 +6,8 @@
 //! Cassandra repairs what it finds to differ before it answers.
 //!
 //! Pages ask for few rows first, and then for as many as the rows seen so far let expect within the limit:
-//! rows may be 100 bytes or 400 KB. An end is only told when Cassandra told it. What Cassandra gives up is read in
-//! pieces ([`crate::pieces`]), each of which has the time of a call.
+//! rows may be 100 bytes or 400 KB. An end is only told when Cassandra told it. What Cassandra gives up, or does not answer in
+//! time, is read in pieces ([`crate::pieces`]), each of which has the time of a call.
 
 use std::collections::BTreeSet;
 use std::ops::{Bound, ControlFlow};
@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use scylla::response::PagingState;
 use scylla::response::query_result::QueryRowsResult;
+use tokio::time::Instant;
 use zenobe_storage::{
     BoxFuture, Direction, EngineError, EngineResult, HashInterval, Key, Lane, Page, PageLimit,
     RangeRead, Read, Row, RowPlace, ScanRead, SortBound, SpaceId, Version,
@@ -25,7 +26,7 @@ use zenobe_storage::{
 use crate::client::{Answer, Bind, BoundRead, Failure, Freshness};
 use crate::core::{Core, successor};
 use crate::figures::Kind;
-use crate::pieces::{Interval, Pieces, first_hashes};
+use crate::pieces::{Interval, Pace, Pieces, first_hashes};
 use crate::schema::Table;
 use crate::token::{hash_of, token, token_of, tokens};
 
@@ -34,6 +35,8 @@ const FIRST_PAGE_ROWS: usize = 32;
 /// How many partitions of one token are asked for at once; there is hardly ever more than one.
 const PARTITIONS_PAGE_ROWS: i32 = 10;
 const PAGE_ROWS_MAX: usize = 2000;
+/// A piece is slow that took this part of a page's patience: one of four times its size would come late.
+const SLOW_PART: u32 = 4;
 /// How many rows of one `multi_get` are read at once.
 const GETS_AT_ONCE: usize = 32;
 
@@ -52,6 +55,8 @@ enum Stop {
     Refused(String),
     /// A smaller piece may be answered.
     GivenUp(String),
+    /// A smaller piece may be answered in time.
+    TimedOut(String),
     Error(EngineError),
 }
 
@@ -59,8 +64,19 @@ impl Stop {
     /// What the caller is told, where there is nothing else to try.
     fn error(self) -> EngineError {
         match self {
-            Self::Refused(text) | Self::GivenUp(text) => EngineError::Unavailable(text),
+            Self::Refused(text) | Self::GivenUp(text) | Self::TimedOut(text) => {
+                EngineError::Unavailable(text)
+            }
             Self::Error(error) => error,
+        }
+    }
+
+    /// Whether a smaller piece is worth trying; the pieces are smaller then.
+    fn divides(&self, pieces: &mut Pieces) -> bool {
+        match self {
+            Self::GivenUp(_) => pieces.refused(),
+            Self::TimedOut(_) => pieces.timed_out(),
+            Self::Refused(_) | Self::Error(_) => false,
         }
     }
 }
@@ -70,6 +86,7 @@ impl From<Failure> for Stop {
         match failure {
             Failure::Refused(text) => Self::Refused(text),
             Failure::GivenUp(text) => Self::GivenUp(text),
+            Failure::TimedOut(text) => Self::TimedOut(text),
             other => Self::Error(other.error()),
         }
     }
@@ -272,12 +289,13 @@ impl Core {
             let before = collector.page.rows.len();
             let may_be_given_up = pieces.is_begun();
             let read = BoundRead { statement, freshness, may_be_given_up, values };
+            let began = Instant::now();
             rest = match self.collect(&read, kind, collector).await {
                 Ok(()) => {
-                    pieces.read();
+                    pieces.read(self.pace(began));
                     interval.after(&piece, direction)
                 }
-                Err(Stop::GivenUp(_)) if pieces.refused() => match collector.last_since(before) {
+                Err(stop) if stop.divides(&mut pieces) => match collector.last_since(before) {
                     Some(place) => interval.after_row(&place.sort, direction),
                     None => Some(interval),
                 },
@@ -296,9 +314,13 @@ impl Core {
     ) -> Result<(), Stop> {
         let reading = Box::pin(self.collect_pages(read, kind, collector));
         let in_time = tokio::time::timeout(self.options.call_budget, reading).await;
-        in_time.unwrap_or_else(|_| {
-            Err(Stop::Error(EngineError::Unavailable("the call took too long".to_owned())))
-        })
+        in_time.unwrap_or_else(|_| Err(Stop::TimedOut("the call took too long".to_owned())))
+    }
+
+    /// How long a piece took, seen from what one page may take.
+    fn pace(&self, began: Instant) -> Pace {
+        let is_slow = began.elapsed() >= self.options.page_patience / SLOW_PART;
+        if is_slow { Pace::Slow } else { Pace::Quick }
     }
 
     async fn collect_pages(
@@ -365,9 +387,10 @@ impl Core {
             let values = vec![Bind::Big(first), Bind::Big(last), lane];
             let (statement, may_be_given_up) = (&table.scan, pieces.is_begun());
             let read = BoundRead { statement, freshness, may_be_given_up, values };
+            let began = Instant::now();
             match self.collect(&read, Kind::Scan, collector).await {
-                Ok(()) => pieces.read(),
-                Err(Stop::GivenUp(_)) if pieces.refused() => {
+                Ok(()) => pieces.read(self.pace(began)),
+                Err(stop) if stop.divides(&mut pieces) => {
                     after = collector.last_since(before).cloned();
                     if after.is_some() || piece.first < piece.last {
                         continue;
@@ -452,7 +475,7 @@ impl Core {
         let mut found = BTreeSet::new();
         let values = vec![Bind::Big(token)];
         let answer = self.client.run(Kind::Scan, &table.at_token, freshness, values).await;
-        if !matches!(answer, Err(Failure::GivenUp(_))) {
+        if !matches!(answer, Err(Failure::GivenUp(_) | Failure::TimedOut(_))) {
             let rows = answer?;
             rows.map_or(Ok(()), |rows| take_partitions(&rows, &mut found))?;
             return Ok(found);
@@ -465,12 +488,13 @@ impl Core {
             values.extend(bounds(lane, piece.clone()));
             let statement = &table.at_token_within;
             let read = BoundRead { statement, freshness, may_be_given_up: true, values };
+            let began = Instant::now();
             rest = match self.find_partitions(&read, &mut found).await {
                 Ok(()) => {
-                    pieces.read();
+                    pieces.read(self.pace(began));
                     interval.after(&piece, Direction::Forward)
                 }
-                Err(Stop::GivenUp(_)) if pieces.refused() => Some(interval),
+                Err(stop) if stop.divides(&mut pieces) => Some(interval),
                 Err(stop) => return Err(stop),
             };
         }
