@@ -15,7 +15,8 @@
 //! Commits that go in one batch share the version, and so the position; their records have consecutive ordinals.
 //!
 //! A reader stops at a row that is neither done nor removed: its commit is under way. If that lasts (see
-//! [`CassandraOptions::log_patience`](crate::CassandraOptions)), the reader settles it: it moves the clock of
+//! [`CassandraOptions::log_patience`](crate::CassandraOptions)), counted for all rows of a page from when the reader first
+//! met one of them, the reader settles it: it moves the clock of
 //! the commit's partition past the version, so that the commit cannot happen any more unless it has, and then
 //! looks for the trace: found, it marks all rows as done; else, unless someone else has marked this one
 //! meanwhile, it removes the row. Traces are forgotten after all rows are marked, so a missing trace and a row
@@ -23,7 +24,10 @@
 //!
 //! Rows are removed with a write timestamp after all others: a position is never used again.
 
+use std::collections::HashMap;
+
 use bytes::{Buf as _, Bytes};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use scylla::response::PagingState;
 use tokio::time::Instant;
 use zenobe_storage::{
@@ -43,6 +47,10 @@ use crate::trace::Trace;
 const FORMAT: u8 = 1;
 /// How many commits under way a reader remembers; more make it forget when it met them.
 const MET_MAX: usize = 10_000;
+/// For how many times its patience it surely remembers one that it does not meet again.
+const MET_FOR: u32 = 8;
+/// How many commits under way a reader decides at once.
+const SETTLED_AT_ONCE: usize = 16;
 /// How often marking rows as done is tried before it is left to the readers.
 const MARK_ATTEMPTS: u32 = 3;
 
@@ -86,8 +94,31 @@ struct Marker {
     part: Bytes,
 }
 
-/// A row of the log as stored.
+/// A row of the log as stored: position, space, incarnation, part, records, done.
 type StoredRow = (i64, Option<i64>, Option<i64>, Option<Bytes>, Option<Bytes>, Option<bool>);
+
+fn is_done((.., done): &StoredRow) -> bool {
+    *done == Some(true)
+}
+
+fn corrupt(what: impl std::fmt::Display) -> EngineError {
+    EngineError::Corrupt(what.to_string())
+}
+
+fn missing() -> EngineError {
+    corrupt("a row of the change log lacks a column")
+}
+
+impl Marker {
+    fn of(shard: ShardId, row: &StoredRow) -> EngineResult<Self> {
+        let (position, space, incarnation, part, ..) = row;
+        let incarnation = incarnation.ok_or_else(missing)?;
+        let space = space.filter(|_| incarnation != 0).map(|space| SpaceId(number(space)));
+        let table = TableName { space, incarnation };
+        let part = part.clone().ok_or_else(missing)?;
+        Ok(Self { shard, position: *position, table, part })
+    }
+}
 
 /// What a reader of a shard has so far.
 struct Collected {
@@ -103,6 +134,21 @@ impl Collected {
     fn is_full(&self) -> bool {
         !self.records.is_empty()
             && (self.records.len() >= self.limit.rows || self.bytes >= self.limit.bytes)
+    }
+
+    /// Takes a stored row into the page, where `settled` says which of those under way happened. Returns whether the
+    /// reader may go past it.
+    fn take_row(&mut self, row: StoredRow, settled: &HashMap<i64, bool>) -> EngineResult<bool> {
+        let happened = if is_done(&row) { Some(true) } else { settled.get(&row.0).copied() };
+        let (position, .., records, _) = row;
+        let records = records.ok_or_else(missing)?;
+        match happened {
+            Some(true) => self.take(position, decode_records(records)?),
+            // It was removed.
+            Some(false) => {}
+            None => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// Takes the records of one row, as many as there is room for.
@@ -218,12 +264,11 @@ impl Core {
                 .page(Kind::LogRead, &read, rows, state)
                 .await
                 .map_err(Failure::error)?;
-            let rows = rows
-                .rows::<StoredRow>()
-                .map_err(|error| EngineError::Corrupt(error.to_string()))?;
+            let rows = rows.rows::<StoredRow>().map_err(corrupt)?;
+            let rows = rows.collect::<Result<Vec<_>, _>>().map_err(corrupt)?;
+            let settled = self.settle_lasting(shard, &rows).await?;
             for row in rows {
-                let row = row.map_err(|error| EngineError::Corrupt(error.to_string()))?;
-                if !self.take_row(&mut page, shard, row).await? || page.is_full() {
+                if !page.take_row(row, &settled)? || page.is_full() {
                     return Ok(page.stopped());
                 }
             }
@@ -234,48 +279,66 @@ impl Core {
         }
     }
 
-    /// Takes a stored row into the page. Returns whether the reader may go past it.
-    async fn take_row(
+    /// Decides what became of the commits that a reader stops at and has known for longer than is usual, up to the
+    /// first that it has not. Returns by position whether each happened.
+    async fn settle_lasting(
         &self,
-        page: &mut Collected,
         shard: ShardId,
-        row: StoredRow,
-    ) -> EngineResult<bool> {
-        let (position, space, incarnation, part, records, done) = row;
-        let missing = || EngineError::Corrupt("a row of the change log lacks a column".to_owned());
-        let records = records.ok_or_else(missing)?;
-        if done != Some(true) {
-            let incarnation = incarnation.ok_or_else(missing)?;
-            let space = space.filter(|_| incarnation != 0).map(|space| SpaceId(number(space)));
-            let table = TableName { space, incarnation };
-            let marker = Marker { shard, position, table, part: part.ok_or_else(missing)? };
-            if !self.has_lasted(&marker) {
-                return Ok(false);
-            }
-            if !self.settle_marker(&marker).await? {
-                return Ok(true);
-            }
-        }
-        page.take(position, decode_records(records)?);
-        Ok(true)
+        rows: &[StoredRow],
+    ) -> EngineResult<HashMap<i64, bool>> {
+        let lasting = self.lasting(shard, rows).into_iter().map(|row| Marker::of(shard, row));
+        let lasting = lasting.collect::<EngineResult<Vec<_>>>()?;
+        stream::iter(lasting)
+            .map(async |marker: Marker| Ok((marker.position, self.settle_marker(&marker).await?)))
+            .buffer_unordered(SETTLED_AT_ONCE)
+            .try_collect()
+            .await
     }
 
-    /// Whether a commit has been under way since this process first met it, for longer than is usual.
-    fn has_lasted(&self, marker: &Marker) -> bool {
-        let mut met = self.met_under_way.lock();
-        if met.len() >= MET_MAX {
-            met.clear();
+    /// The rows that have been under way since this process first met them for longer than is usual, up to the first
+    /// that has not. It meets all rows of a page at once: what a dead process left is waited for together.
+    fn lasting<'a>(&self, shard: ShardId, rows: &'a [StoredRow]) -> Vec<&'a StoredRow> {
+        let patience = self.options.log_patience;
+        let under_way: Vec<_> = rows.iter().filter(|row| !is_done(row)).collect();
+        if under_way.is_empty() {
+            return under_way;
         }
         let now = Instant::now();
-        let first = *met.entry((marker.shard, marker.position)).or_insert(now);
-        now.duration_since(first) >= self.options.log_patience
+        let mut met = self.met_under_way.lock();
+        if met.len() + under_way.len() > MET_MAX {
+            // Those that were published since are never looked at again.
+            met.retain(|_, first| now.duration_since(*first) < patience * MET_FOR);
+        }
+        if met.len() + under_way.len() > MET_MAX {
+            met.clear();
+        }
+        let lasted: Vec<bool> = under_way
+            .iter()
+            .map(|(position, ..)| {
+                let first = *met.entry((shard, *position)).or_insert(now);
+                now.duration_since(first) >= patience
+            })
+            .collect();
+        let lasting = under_way.into_iter().zip(lasted).take_while(|(_, lasted)| *lasted);
+        lasting.map(|(row, _)| row).collect()
     }
 
     /// Decides what became of a commit that somebody left in the middle. Returns whether it happened.
     async fn settle_marker(&self, marker: &Marker) -> EngineResult<bool> {
         let Marker { shard, position, table, part } = marker;
-        let happened = match self.table_of(*table).await? {
-            Some(table) => self.settle_in(&table, *shard, *position, part).await?,
+        let settled = match self.table_named(*table).await? {
+            Some(found) => match self.settle_in(&found, *shard, *position, part).await {
+                Ok(happened) => Some(happened),
+                // The table that this process knows may be gone.
+                Err(error) => match self.table_of(*table).await? {
+                    None => None,
+                    Some(_) => return Err(error),
+                },
+            },
+            None => None,
+        };
+        let happened = match settled {
+            Some(happened) => happened,
             None => {
                 // The space was dropped, its traces with it.
                 let state = self.marker_state(*shard, *position).await;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use scylla::value::CqlValue;
-use support::{Cluster, now_ms, options, registered, space_table};
+use support::{Cluster, figure, now_ms, options, registered, space_table};
 use zenobe_storage::conformance::EngineFactory as _;
 use zenobe_storage::{
     Commit, Engine, Expect, Key, Lane, LogRecord, Mutation, Outcome, PageLimit, Precondition, Read,
@@ -274,5 +274,34 @@ fn readers_of_the_log_finish_what_a_dead_process_left() {
         // The clock of the partition is past both: neither can happen any more.
         let version = committed(engine.as_ref(), put(&key("p"), Some(b"3"))).await;
         assert!(version.0 > after.cast_unsigned());
+    }));
+}
+
+#[test]
+fn a_reader_waits_once_for_all_that_a_dead_process_left() {
+    const LEFT: i64 = 20;
+    const PATIENCE: Duration = Duration::from_millis(500);
+    let cluster = Cluster::new();
+    cluster.block_on(Box::pin(async {
+        let name = "crowd";
+        let mut options = options(&cluster.keyspace(name));
+        options.log_patience = PATIENCE;
+        let engine = cluster.open_with(options).await;
+        let engine = engine.as_ref();
+        engine.create_space(SPACE).await.unwrap();
+        committed(engine, with_record(put(&key("p"), Some(b"1")), b"first")).await;
+        let position = i64::try_from(now_ms() + 1000).unwrap() << 21;
+        for step in 0..LEFT {
+            abandon(&cluster, name, position + (step << 21), b"never").await;
+        }
+        committed(engine, with_record(put(&key("q"), Some(b"2")), b"second")).await;
+        assert_eq!(payloads(engine).await, [&b"first"[..]]);
+        tokio::time::sleep(PATIENCE).await;
+        let looked_up = figure(engine, "cassandra_registry_statements_total");
+        assert_eq!(payloads(engine).await, [&b"first"[..], b"second"]);
+        // The table is known; the node number may be renewed meanwhile.
+        let looked_up = figure(engine, "cassandra_registry_statements_total") - looked_up;
+        assert!(looked_up <= 1, "{looked_up}");
+        engine.close().await.unwrap();
     }));
 }
