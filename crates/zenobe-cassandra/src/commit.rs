@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use zenobe_storage::{
     Commit, EngineError, EngineResult, Mutation, Outcome, Position, ShardId, Version,
 };
@@ -132,8 +133,12 @@ impl Core {
         group: &mut Group,
         ended: &mut bool,
     ) {
-        if let Err(error) = self.attempt(table, part, group, ended).await {
-            group.answer_all(&Err(error));
+        let Err(error) = self.attempt(table, part, group, ended).await else { return };
+        let is_overloaded = matches!(error, Stop::Error(EngineError::Overloaded(_)));
+        let reply = Err(error);
+        // A round waits as long as the first of the group does; the others have time left.
+        if !(is_overloaded && group.answer_late(Instant::now(), &reply)) {
+            group.answer_all(&reply);
         }
     }
 

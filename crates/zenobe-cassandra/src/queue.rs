@@ -94,6 +94,21 @@ impl Group {
         }
     }
 
+    /// Answers those whose time is over. Returns whether there were any.
+    pub(crate) fn answer_late(&mut self, now: Instant, reply: &Reply) -> bool {
+        let count = self.len();
+        let mut rest = Vec::new();
+        for member in self.members.drain(..) {
+            if member.deadline > now {
+                rest.push(member);
+            } else {
+                member.answer(reply.clone());
+            }
+        }
+        self.keep(rest);
+        self.len() < count
+    }
+
     /// Tells those that have a record in a shard that it is closed.
     pub(crate) fn answer_closed(&mut self, shard: ShardId) {
         self.answer_some(|plan| plan.has_record_in(shard).then_some(Ok(Outcome::Closed { shard })));
@@ -101,20 +116,10 @@ impl Group {
 
     /// Takes out those whose callers are gone, and gives up on those whose time is over: nothing of them was done.
     fn expire(&mut self) {
-        let now = Instant::now();
-        let mut rest = Vec::new();
-        for member in self.members.drain(..) {
-            if member.reply.is_closed() {
-                continue;
-            }
-            if member.deadline > now {
-                rest.push(member);
-            } else {
-                let text = "the commit waited too long for its partition".to_owned();
-                member.answer(Err(Stop::Error(EngineError::Overloaded(text))));
-            }
-        }
-        self.keep(rest);
+        let waiting = self.members.drain(..).filter(|member| !member.reply.is_closed()).collect();
+        self.keep(waiting);
+        let text = "the commit waited too long for its partition".to_owned();
+        self.answer_late(Instant::now(), &Err(Stop::Error(EngineError::Overloaded(text))));
     }
 }
 
@@ -209,5 +214,45 @@ impl Core {
         }
         // The queue is gone; another one may be there by now.
         std::mem::forget(serving);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use zenobe_storage::{Commit, Key, Lane, Mutation, SpaceId};
+
+    use super::*;
+    use crate::plan::check_sizes;
+
+    fn member(sort: u8, deadline: Instant) -> (Member, oneshot::Receiver<Reply>) {
+        let (partition, sort) = (Bytes::new(), Bytes::copy_from_slice(&[sort]));
+        let key = Key { space: SpaceId(1), partition, lane: Lane::ITEM, sort };
+        let mutations = vec![Mutation { key, value: None }];
+        let commit = Commit { mutations, ..Commit::default() };
+        let bytes = check_sizes(&commit).unwrap();
+        let Ok((plan, _)) = Plan::of(commit, bytes) else { panic!("no contradiction") };
+        let (reply, answer) = oneshot::channel();
+        let waiting = Waiting::enter(&Arc::default(), 1).unwrap();
+        (Member { plan: Arc::new(plan), deadline, reply, _waiting: waiting }, answer)
+    }
+
+    #[test]
+    fn who_is_late_is_answered_and_the_others_go_again() {
+        let now = Instant::now();
+        let mut group = Group::default();
+        let (late, mut told) = member(1, now);
+        let (early, mut waits) = member(2, now + Duration::from_secs(1));
+        group.take(late);
+        group.take(early);
+        assert_eq!(group.deadline(), Some(now));
+        let reply = Err(Stop::Error(EngineError::Overloaded("full".to_owned())));
+        assert!(group.answer_late(now, &reply));
+        assert!(matches!(told.try_recv(), Ok(Err(Stop::Error(EngineError::Overloaded(_))))));
+        assert!(waits.try_recv().is_err());
+        assert_eq!((group.len(), group.merged.rows.len()), (1, 1));
+        assert!(!group.answer_late(now, &reply), "nobody is late any more");
+        assert_eq!(group.len(), 1);
     }
 }
