@@ -102,7 +102,7 @@ impl Core {
             .await
             .map_err(Failure::error)?;
         remember(&client, &own).await?;
-        let lease = Lease::claim(&client, &own).await?;
+        let lease = Lease::claim(&client, &own, Arc::clone(&options.clock)).await?;
         let room = usize::try_from(room_of(options.unfinished_bytes_max)).unwrap_or(1);
         Ok(Self {
             clock: HybridClock::new(Arc::clone(&options.clock)),

@@ -1,8 +1,9 @@
 //! Node numbers: which process marks its versions with which number.
 //!
 //! A number is claimed in the table `nodes` with a time to live and renewed long before that ends. A process
-//! that could not renew it for half of that time stops committing; so no two processes use one number, even
-//! if one of them was stopped for long. That two clocks never give the same version rests on this.
+//! that could not renew it for half of that time, by one of its clocks (one of them stands still while a machine
+//! sleeps), stops committing; so no two processes use one number, even if one of them was stopped for long. That two
+//! clocks never give the same version rests on this.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::client::{Bind, Client, Failure};
 use crate::clock::NODE_BITS;
 use crate::core::{Core, Verdict, verdict};
 use crate::figures::Kind;
+use crate::options::WallClock;
 use crate::schema::OwnTables;
 
 /// The numbers to choose from: the first, and how many.
@@ -36,13 +38,33 @@ const CLAIMS_MAX: u16 = 128;
 /// A node number, as long as it lasts.
 pub(crate) struct Lease {
     instance: Bytes,
+    wall: WallClock,
     state: Mutex<State>,
 }
 
 #[derive(Clone, Copy)]
 struct State {
     node: u16,
-    renewed: Instant,
+    renewed: Moment,
+}
+
+/// A time by both clocks.
+#[derive(Clone, Copy)]
+struct Moment {
+    at: Instant,
+    wall_ms: u64,
+}
+
+impl Moment {
+    fn now(wall: &WallClock) -> Self {
+        Self { at: Instant::now(), wall_ms: wall() }
+    }
+
+    /// How long ago it was, by the clock that says more.
+    fn age(self, now: Self) -> Duration {
+        let by_wall = Duration::from_millis(now.wall_ms.saturating_sub(self.wall_ms));
+        now.at.duration_since(self.at).max(by_wall)
+    }
 }
 
 /// Sixteen bytes that no other process has.
@@ -67,14 +89,19 @@ async fn try_claim(
     Ok(matches!(verdict(answer)?, Verdict::Applied))
 }
 
-async fn claim_any(client: &Client, own: &OwnTables, instance: &Bytes) -> EngineResult<State> {
+async fn claim_any(
+    client: &Client,
+    own: &OwnTables,
+    instance: &Bytes,
+    wall: &WallClock,
+) -> EngineResult<State> {
     let mix = |sum: u16, byte: &u8| sum.wrapping_mul(31).wrapping_add(u16::from(*byte));
     let start = instance.iter().fold(0, mix);
     let mut last = None;
     let (first, count) = NUMBERS;
     for step in 0..CLAIMS_MAX.min(count) {
         let node = first + start.wrapping_add(step) % count;
-        let renewed = Instant::now();
+        let renewed = Moment::now(wall);
         match try_claim(client, own, instance, node).await {
             Ok(true) => return Ok(State { node, renewed }),
             Ok(false) => {}
@@ -94,16 +121,20 @@ async fn claim_any(client: &Client, own: &OwnTables, instance: &Bytes) -> Engine
 
 impl Lease {
     /// Claims a number.
-    pub(crate) async fn claim(client: &Client, own: &OwnTables) -> EngineResult<Self> {
+    pub(crate) async fn claim(
+        client: &Client,
+        own: &OwnTables,
+        wall: WallClock,
+    ) -> EngineResult<Self> {
         let instance = any_instance();
-        let state = claim_any(client, own, &instance).await?;
-        Ok(Self { instance, state: Mutex::new(state) })
+        let state = claim_any(client, own, &instance, &wall).await?;
+        Ok(Self { instance, wall, state: Mutex::new(state) })
     }
 
     /// The number, if it is surely this process's still.
     pub(crate) fn node(&self) -> EngineResult<u16> {
         let state = *self.state.lock();
-        if state.renewed.elapsed() < USE_MAX {
+        if state.renewed.age(Moment::now(&self.wall)) < USE_MAX {
             Ok(state.node)
         } else {
             Err(EngineError::Unavailable("the node number could not be renewed".to_owned()))
@@ -112,7 +143,7 @@ impl Lease {
 
     async fn renew(&self, client: &Client, own: &OwnTables) -> EngineResult<()> {
         let node = self.state.lock().node;
-        let renewed = Instant::now();
+        let renewed = Moment::now(&self.wall);
         let values = vec![
             Bind::Int(i32::from(CLAIM_S)),
             Bind::Blob(self.instance.clone()),
@@ -123,7 +154,7 @@ impl Lease {
         match answer.and_then(verdict).map_err(Failure::error)? {
             Verdict::Applied => self.state.lock().renewed = renewed,
             Verdict::Refused(_) => {
-                let state = claim_any(client, own, &self.instance).await?;
+                let state = claim_any(client, own, &self.instance, &self.wall).await?;
                 *self.state.lock() = state;
             }
         }
@@ -151,7 +182,9 @@ pub(crate) async fn keep_lease(core: std::sync::Weak<Core>) {
         if core.check_open().is_err() {
             return;
         }
-        if last.elapsed() >= RENEWAL || !core.client.is_answering() {
+        // By the other clock it may have ended already.
+        let is_due = last.elapsed() >= RENEWAL || core.lease.node().is_err();
+        if is_due || !core.client.is_answering() {
             last = Instant::now();
             renew_once(&core).await;
         }
@@ -166,11 +199,34 @@ async fn renew_once(core: &Arc<Core>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
 
     #[test]
     fn instances_differ() {
         assert_eq!(any_instance().len(), 16);
         assert_ne!(any_instance(), any_instance());
+    }
+
+    #[test]
+    fn a_number_is_used_while_it_is_fresh_by_both_clocks() {
+        let now_ms = Arc::new(AtomicU64::new(1_000_000));
+        let wall: WallClock = {
+            let now_ms = Arc::clone(&now_ms);
+            Arc::new(move || now_ms.load(Ordering::SeqCst))
+        };
+        let state = State { node: 7, renewed: Moment::now(&wall) };
+        let lease = Lease { instance: any_instance(), wall, state: Mutex::new(state) };
+        assert_eq!(lease.node(), Ok(7));
+        now_ms.fetch_add(299_000, Ordering::SeqCst);
+        assert_eq!(lease.node(), Ok(7));
+        now_ms.fetch_add(1000, Ordering::SeqCst);
+        assert!(lease.node().is_err(), "the machine slept");
+        now_ms.store(0, Ordering::SeqCst);
+        assert_eq!(lease.node(), Ok(7), "the time of day was set back");
+        let earlier = Instant::now().checked_sub(USE_MAX).unwrap();
+        lease.state.lock().renewed.at = earlier;
+        assert!(lease.node().is_err(), "it was not renewed");
     }
 }
