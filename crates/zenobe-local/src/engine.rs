@@ -479,6 +479,7 @@ mod tests {
         dropping.join().unwrap().unwrap();
         assert_eq!(put(&core).await, Err(EngineError::NoSpace(SPACE)));
     }
+
     #[tokio::test]
     async fn a_snapshot_is_not_taken_while_the_view_is_changed() {
         let directory = tempfile::tempdir().unwrap();

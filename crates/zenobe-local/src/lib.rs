@@ -48,6 +48,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use engine::LocalEngine;
+pub use tree::open_tables_max;
 
 /// What "durable" means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -394,8 +394,14 @@ impl DiskTree {
 /// How many table files to keep open.
 fn open_tables() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    usize::try_from(open_tables_max(limit)).unwrap_or(0)
+}
+
+/// How many table files an engine keeps open where the process may open so many files; `None` is without a limit.
+#[must_use]
+pub fn open_tables_max(limit: Option<u64>) -> u64 {
     let part = limit.map_or(OPEN_TABLES_MAX, |files| files / 4);
-    usize::try_from(part.clamp(OPEN_TABLES_MIN, OPEN_TABLES_MAX)).unwrap_or(0)
+    part.clamp(OPEN_TABLES_MIN, OPEN_TABLES_MAX)
 }
 
 /// The id and hash of the version that the library opens; `None` when the file is too short.

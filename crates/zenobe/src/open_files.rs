@@ -7,11 +7,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::config::default;
 
-/// What the embedded engine keeps open at most: a part of the limit, within bounds, all of it for tables.
-const ENGINE_SHARE: u64 = 4;
-const ENGINE_FILES_MIN: u64 = 64;
-const ENGINE_FILES_MAX: u64 = 4096;
-/// For all else: the log, tables that are being written, listeners, a cluster's nodes.
+/// For all but connections and the engine's tables: the log, tables that are being written, listeners, a cluster's nodes.
 const OTHER_FILES: u64 = 100;
 
 /// Raises the limit as far as this process may. To be called before the engine is opened, which looks at it.
@@ -46,8 +42,8 @@ pub(crate) fn connections(asked_for: Option<usize>) -> usize {
 }
 
 fn left_by_engine(limit: u64) -> usize {
-    let engine = (limit / ENGINE_SHARE).clamp(ENGINE_FILES_MIN, ENGINE_FILES_MAX);
-    usize::try_from(limit.saturating_sub(engine + OTHER_FILES)).unwrap_or(usize::MAX).max(1)
+    let tables = zenobe_local::open_tables_max(Some(limit));
+    usize::try_from(limit.saturating_sub(tables + OTHER_FILES)).unwrap_or(usize::MAX).max(1)
 }
 
 #[cfg(test)]

@@ -20,7 +20,17 @@ pub(crate) fn of_read(
     fetch_units: HalfUnits,
     wanted: ReturnConsumedCapacity,
 ) -> Option<ConsumedCapacity> {
-    report(table, detail_of_read(source, units, fetch_units), wanted, None)
+    let mut detail = CapacityDetail { table: fetch_units, ..CapacityDetail::default() };
+    match source {
+        Source::Table => detail.table += units,
+        Source::Local(index) => {
+            detail.local_secondary_indexes.insert(index.name.clone(), units);
+        }
+        Source::Global(index) => {
+            detail.global_secondary_indexes.insert(index.name.clone(), units);
+        }
+    }
+    report(table, detail, wanted, None)
 }
 
 /// The capacity of the statements of a batch that name one table. What failed ones consumed is in the total
@@ -34,20 +44,6 @@ pub(crate) fn of_statements(
     let mut consumed = report(table, detail, wanted, None)?;
     consumed.total += failed;
     Some(consumed)
-}
-
-fn detail_of_read(source: Source<'_>, units: HalfUnits, fetch_units: HalfUnits) -> CapacityDetail {
-    let mut detail = CapacityDetail { table: fetch_units, ..CapacityDetail::default() };
-    match source {
-        Source::Table => detail.table += units,
-        Source::Local(index) => {
-            detail.local_secondary_indexes.insert(index.name.clone(), units);
-        }
-        Source::Global(index) => {
-            detail.global_secondary_indexes.insert(index.name.clone(), units);
-        }
-    }
-    detail
 }
 
 /// The capacity of writes to one table.

@@ -181,6 +181,7 @@ mod tests {
         index.add(7, Point { lsn: 9, segment: 1, offset: 5 * STRETCH_BYTES });
         assert_eq!(points(&index), []);
     }
+
     #[test]
     fn a_trim_position_is_remembered_while_the_log_has_its_lsn() {
         let mut index = RecordIndex::default();
