@@ -4,7 +4,8 @@
 //! refused is [`Failure::Refused`], [`Failure::Unavailable`] or [`Failure::Overloaded`]; everything else is
 //! [`Failure::Unclear`], and it is for the caller to look. Conditional batches are never sent twice by the driver;
 //! statements whose repetition changes nothing are sent to another node as well when the first does not answer
-//! soon, and again when its connection breaks.
+//! soon, and again when its connection breaks. What cannot be sent, for no node is connected, waits a little: a node
+//! that stood still for a moment is connected again at once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use zenobe_storage::{EngineError, EngineResult};
 
 use crate::datacenter::{Nodes, chosen};
@@ -42,11 +44,14 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// How long a node that does not answer a statement whose repetition changes nothing has it alone.
 const SECOND_NODE_AFTER: Duration = Duration::from_millis(400);
 /// How often a connection is asked whether it lives, and how long it may take to say so: a node that stands still
-/// or is cut off is given up after both.
+/// or is cut off is given up after both. A full collection of a busy node takes more than a second.
 const KEEPALIVE: Duration = Duration::from_millis(500);
-const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(1);
+const KEEPALIVE_ANSWER_MAX: Duration = Duration::from_secs(2);
 /// How long making a connection may take.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// How long a statement waits for a connection when there is none, and how often it looks for one.
+const RECONNECT_MAX: Duration = Duration::from_secs(3);
+const RECONNECT_POLL: Duration = Duration::from_millis(50);
 /// How often a statement whose repetition changes nothing is sent when the answer is unclear.
 const RUN_ATTEMPTS: u32 = 2;
 /// How long a change of the schema may take until every node knows it.
@@ -373,25 +378,25 @@ impl Client {
         }
     }
 
-    async fn send<T>(
+    /// Sends a statement. While no node is connected, so that it surely was not sent, it is sent again for a while.
+    async fn send<T, S: Future<Output = Result<T, ExecutionError>>>(
         &self,
         kind: Kind,
         bytes: usize,
-        statement: impl Future<Output = Result<T, ExecutionError>>,
+        statement: impl Fn() -> S,
     ) -> Result<T, Failure> {
-        let turn = self.turn().await?;
-        self.send_in_turn(turn, kind, bytes, statement).await
-    }
-
-    async fn send_in_turn<T>(
-        &self,
-        _turn: SemaphorePermit<'_>,
-        kind: Kind,
-        bytes: usize,
-        statement: impl Future<Output = Result<T, ExecutionError>>,
-    ) -> Result<T, Failure> {
+        let _turn = self.turn().await?;
         self.counters.sent(kind, bytes);
-        let answer = Box::pin(statement).await.map_err(|error| sort(&error));
+        let deadline = Instant::now() + RECONNECT_MAX;
+        let mut answer = Box::pin(statement()).await;
+        while matches!(answer, Err(ExecutionError::ConnectionPoolError(_)))
+            && Instant::now() < deadline
+        {
+            self.answering.store(false, Ordering::Relaxed);
+            tokio::time::sleep(RECONNECT_POLL).await;
+            answer = Box::pin(statement()).await;
+        }
+        let answer = answer.map_err(|error| sort(&error));
         if let Err(failure) = &answer {
             let given_up = matches!(failure, Failure::GivenUp(_));
             let Counters { failures, given_up: reads, .. } = &self.counters;
@@ -403,6 +408,29 @@ impl Client {
         answer
     }
 
+    /// Sends a statement whose repetition changes nothing, and once more if its connection broke or, of one that
+    /// `may_be_late`, if it was not answered in time.
+    async fn send_surely<T, S: Future<Output = Result<T, ExecutionError>>>(
+        &self,
+        kind: Kind,
+        bytes: usize,
+        may_be_late: bool,
+        statement: impl Fn() -> S,
+    ) -> Result<T, Failure> {
+        let mut attempt = 1;
+        loop {
+            let answer = self.send(kind, bytes, &statement).await;
+            match &answer {
+                _ if attempt == RUN_ATTEMPTS => return answer,
+                // The driver takes a moment to see that all connections to the node are broken.
+                Err(Failure::Unclear(_)) => tokio::time::sleep(RECONNECT_POLL).await,
+                Err(Failure::TimedOut(_)) if may_be_late => {}
+                _ => return answer,
+            }
+            attempt += 1;
+        }
+    }
+
     fn receive(&self, kind: Kind, result: scylla::response::query_result::QueryResult) -> Answer {
         let rows = result.into_rows_result().ok()?;
         self.counters.received(kind, rows.rows_bytes_size());
@@ -411,7 +439,16 @@ impl Client {
 
     /// Prepares a statement. The driver asks all nodes and by itself waits for the last of them.
     pub(crate) async fn prepare(&self, text: String) -> Result<PreparedStatement, Failure> {
-        match tokio::time::timeout(ANSWER_MAX, Box::pin(self.session.prepare(text))).await {
+        let preparing = async {
+            loop {
+                match Box::pin(self.session.prepare(text.as_str())).await {
+                    Err(PrepareError::ConnectionPoolError(_)) => {}
+                    prepared => return prepared,
+                }
+                tokio::time::sleep(RECONNECT_POLL).await;
+            }
+        };
+        match tokio::time::timeout(ANSWER_MAX, preparing).await {
             Ok(prepared) => prepared.map_err(|error| sort_prepare(&error)),
             Err(_) => Err(Failure::Unavailable("a statement was not prepared in time".to_owned())),
         }
@@ -437,18 +474,10 @@ impl Client {
         statement.set_consistency(freshness.consistency());
         statement.set_is_idempotent(true);
         let bytes = values.iter().map(Bind::byte_count).sum();
-        let mut attempt = 1;
-        loop {
-            let executing = self.session.execute_unpaged(&statement, &values);
-            match self.send(kind, bytes, executing).await {
-                Ok(result) => return Ok(self.receive(kind, result)),
-                // A serial read may lose against the commits of other processes.
-                Err(Failure::Unclear(_) | Failure::TimedOut(_)) if attempt < RUN_ATTEMPTS => {
-                    attempt += 1;
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
+        // A serial read may lose against the commits of other processes.
+        let executing = || self.session.execute_unpaged(&statement, &values);
+        let result = self.send_surely(kind, bytes, true, executing).await?;
+        Ok(self.receive(kind, result))
     }
 
     /// Runs a read, not a serial one, and returns at most `rows` of its rows, and where to go on. Time spent before the
@@ -470,8 +499,9 @@ impl Client {
             statement.set_execution_profile_handle(Some(self.one_node.clone()));
         }
         let bytes = read.values.iter().map(Bind::byte_count).sum();
-        let executing = self.session.execute_single_page(&statement, &read.values, state);
-        let (result, next) = self.send(kind, bytes, executing).await?;
+        let executing =
+            || self.session.execute_single_page(&statement, &read.values, state.clone());
+        let (result, next) = self.send_surely(kind, bytes, false, executing).await?;
         let rows = self.receive(kind, result);
         Ok((rows.ok_or_else(|| Failure::Unavailable("an answer without rows".to_owned()))?, next))
     }
@@ -486,9 +516,7 @@ impl Client {
         batch.set_serial_consistency(Some(SerialConsistency::LocalSerial));
         batch.set_is_idempotent(false);
         batch.set_execution_profile_handle(Some(self.first_replica.clone()));
-        let turn = self.turn().await?;
-        let result = self.send_in_turn(turn, kind, bytes, self.session.batch(&batch, values)).await;
-        match result {
+        match self.send(kind, bytes, || self.session.batch(&batch, &values)).await {
             Ok(result) => Ok(self.receive(kind, result)),
             // The node may have noticed in the middle.
             Err(Failure::Overloaded(text) | Failure::GivenUp(text) | Failure::TimedOut(text)) => {
@@ -511,7 +539,8 @@ impl Client {
         }
         let (mut batch, values, bytes) = batch_of(statements);
         batch.set_is_idempotent(true);
-        self.send(kind, bytes, self.session.batch(&batch, values)).await.map(|_| ())
+        let sending = || self.session.batch(&batch, &values);
+        self.send_surely(kind, bytes, true, sending).await.map(|_| ())
     }
 
     /// The tables of a keyspace, as the node asked knows them.
@@ -535,7 +564,7 @@ impl Client {
             let mut statement = scylla::statement::unprepared::Statement::new(text);
             statement.set_request_timeout(Some(SCHEMA_ANSWER_MAX));
             statement.set_is_idempotent(true);
-            let sending = self.session.query_unpaged(statement, ());
+            let sending = || self.session.query_unpaged(statement.clone(), ());
             match self.send(Kind::Schema, text.len(), sending).await {
                 Ok(_) => return Ok(()),
                 Err(failure) if attempt + 1 >= SCHEMA_ATTEMPTS => {
