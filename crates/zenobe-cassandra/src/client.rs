@@ -233,6 +233,22 @@ fn batch_of(statements: Vec<(&PreparedStatement, Vec<Bind>)>) -> (Batch, Vec<Vec
     (batch, values, bytes)
 }
 
+/// What a request brings. One that surely was not sent, for no node is connected, is made again for a while.
+async fn when_connected<T, E, S: Future<Output = Result<T, E>>>(
+    is_unsent: impl Fn(&E) -> bool,
+    request: impl Fn() -> S,
+) -> Result<T, E> {
+    let deadline = Instant::now() + RECONNECT_MAX;
+    loop {
+        match Box::pin(request()).await {
+            Err(error) if is_unsent(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(RECONNECT_POLL).await;
+            }
+            answer => return answer,
+        }
+    }
+}
+
 /// A place among those that wait; given back when dropped.
 pub(crate) struct Waiting(Arc<AtomicUsize>);
 
@@ -378,7 +394,7 @@ impl Client {
         }
     }
 
-    /// Sends a statement. While no node is connected, so that it surely was not sent, it is sent again for a while.
+    /// Sends a statement, when a node is connected.
     async fn send<T, S: Future<Output = Result<T, ExecutionError>>>(
         &self,
         kind: Kind,
@@ -387,16 +403,9 @@ impl Client {
     ) -> Result<T, Failure> {
         let _turn = self.turn().await?;
         self.counters.sent(kind, bytes);
-        let deadline = Instant::now() + RECONNECT_MAX;
-        let mut answer = Box::pin(statement()).await;
-        while matches!(answer, Err(ExecutionError::ConnectionPoolError(_)))
-            && Instant::now() < deadline
-        {
-            self.answering.store(false, Ordering::Relaxed);
-            tokio::time::sleep(RECONNECT_POLL).await;
-            answer = Box::pin(statement()).await;
-        }
-        let answer = answer.map_err(|error| sort(&error));
+        let is_unsent =
+            |error: &ExecutionError| matches!(error, ExecutionError::ConnectionPoolError(_));
+        let answer = when_connected(is_unsent, statement).await.map_err(|error| sort(&error));
         if let Err(failure) = &answer {
             let given_up = matches!(failure, Failure::GivenUp(_));
             let Counters { failures, given_up: reads, .. } = &self.counters;
@@ -439,15 +448,9 @@ impl Client {
 
     /// Prepares a statement. The driver asks all nodes and by itself waits for the last of them.
     pub(crate) async fn prepare(&self, text: String) -> Result<PreparedStatement, Failure> {
-        let preparing = async {
-            loop {
-                match Box::pin(self.session.prepare(text.as_str())).await {
-                    Err(PrepareError::ConnectionPoolError(_)) => {}
-                    prepared => return prepared,
-                }
-                tokio::time::sleep(RECONNECT_POLL).await;
-            }
-        };
+        let is_unsent =
+            |error: &PrepareError| matches!(error, PrepareError::ConnectionPoolError(_));
+        let preparing = when_connected(is_unsent, || self.session.prepare(text.as_str()));
         match tokio::time::timeout(ANSWER_MAX, preparing).await {
             Ok(prepared) => prepared.map_err(|error| sort_prepare(&error)),
             Err(_) => Err(Failure::Unavailable("a statement was not prepared in time".to_owned())),
