@@ -60,7 +60,7 @@ def test_a_full_disk(small_disk, flags):
     error = refused.value.response
     assert error["ResponseMetadata"]["HTTPStatusCode"] == 500
     assert error["Error"] == {
-        "Code": "InternalServerError", "Message": "Internal server error: no space left for writing"}
+        "Code": "InternalServerError", "Message": "Internal server error: no room for more writes"}
     assert 20 < acknowledged
 
     # It stays like that, and everything that was acknowledged can be read.
@@ -68,7 +68,7 @@ def test_a_full_disk(small_disk, flags):
     assert (status, body["status"]) == (503, "writes refused")
     # With the small memtable it is mostly the tree, but the log may be first.
     causes = ["rows cannot be flushed: ", "the log cannot grow: "]
-    assert any(body["reason"].startswith(f"no space left for writing: {cause}") for cause in causes), body
+    assert any(body["reason"].startswith(f"no room for more writes: {cause}") for cause in causes), body
     for n in range(acknowledged):
         assert number_there(client, n) == 2, n
     with pytest.raises(ClientError):

@@ -211,7 +211,7 @@ pub(crate) fn engine_failure(error: &EngineError) -> ServiceError {
         ),
         EngineError::Full(_) => ServiceError::new(
             ErrorCode::InternalServer,
-            "Internal server error: no space left for writing",
+            "Internal server error: no room for more writes",
         ),
         EngineError::WritesRefused(_) => ServiceError::new(
             ErrorCode::InternalServer,

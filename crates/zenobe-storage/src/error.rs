@@ -17,8 +17,8 @@ pub enum EngineError {
     /// There is more to do than the engine takes at once. Nothing happened; trying again soon works.
     #[error("too much to do at once: {0}")]
     Overloaded(String),
-    /// There is no room left; reads still work, and writes do again once there is room.
-    #[error("no space left for writing: {0}")]
+    /// What takes writes is full and cannot grow, for the reason given; reads still work, and writes do again once it can.
+    #[error("no room for more writes: {0}")]
     Full(String),
     /// A write to disk failed in a way that leaves it unknown what is there; reopen the engine.
     #[error("writes are refused until the engine is reopened: {0}")]

@@ -180,7 +180,7 @@ async fn health_check_and_gauge_say_that_writes_are_refused_and_why() {
     let full = EngineError::Full("the log cannot grow: \"disk\"".to_owned());
     front.service.health = Health::WritesRefused(full);
     let expected = concat!(
-        r#"{"reason":"no space left for writing: the log cannot grow: \"disk\"","#,
+        r#"{"reason":"no room for more writes: the log cannot grow: \"disk\"","#,
         r#""status":"writes refused"}"#
     );
     assert_eq!(check(&front).await, (503, expected.to_owned()));
