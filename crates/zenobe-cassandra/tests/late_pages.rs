@@ -1,5 +1,4 @@
-//! Pages that are not answered in time are asked for again in smaller pieces, a few times. Not among the tests that run
-//! every time: on a busy machine the node may stand still for longer than it should, and is taken for dead.
+//! Pages that are not answered in time are asked for again in smaller pieces, a few times.
 
 #![allow(
     clippy::unwrap_used,
