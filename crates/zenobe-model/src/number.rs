@@ -92,8 +92,8 @@ impl Number {
     /// Reads a number as the service does: an optional sign, digits with an optional point among,
     /// before or behind them, and an optional exponent. Spaces are refused.
     ///
-    /// The range is checked before the precision. Zero is in range with any exponent; one outside of 64 bits is no
-    /// number at all.
+    /// The range is checked before the precision. Zero is range-checked by the exponent that it is
+    /// written with; an exponent outside of 64 bits is no number at all.
     ///
     /// # Errors
     /// `Malformed`, `Overflow`, `Underflow` or `TooPrecise`.
@@ -136,10 +136,7 @@ impl Number {
         exponent: i128,
         digits: i64,
     ) -> Result<Self, NumberError> {
-        if digits == 0 {
-            return Ok(Self::ZERO);
-        }
-        let magnitude = exponent.saturating_add(i128::from(digits) - 1);
+        let magnitude = exponent.saturating_add(i128::from(digits.max(1)) - 1);
         if magnitude > i128::from(MAGNITUDE_MAX) {
             return Err(NumberError::Overflow);
         }
@@ -148,6 +145,9 @@ impl Number {
         }
         if digits > i64::from(DIGITS_MAX) {
             return Err(NumberError::TooPrecise);
+        }
+        if digits == 0 {
+            return Ok(Self::ZERO);
         }
         // At most 38 digits below the magnitude: this fits.
         let exponent = i16::try_from(exponent).map_err(|_| NumberError::Underflow)?;
