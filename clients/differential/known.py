@@ -11,12 +11,15 @@ ORDER = "a request that breaks several rules is refused for one of them; they ar
 # What an update finds wrong with the item that it meets.
 RUN_TIME = (r"^The document path provided in the update expression is invalid|^The provided expression refers to an attribute"
             r"|^An operand in the update expression has an incorrect data type")
+REMOVES_NOTHING = "where there is no item, the service does not look at the paths of what is removed"
 SEGMENTS = "the service has other texts for segments"
 
 # A pattern of the text of DynamoDB Local, one of the service's text, and the reason.
 TEXTS = [
     (r"^Limit must be", r"'Limit' failed to satisfy constraint", "the service words constraints its own way"),
 (r"Type mismatch for Index Key$|^Invalid attribute value type$|^Updates on index keys must be", r"Type mismatch for Index Key \S+ Expected", "the service says which index key"),
+    (r"Type mismatch for Index Key$|^Invalid attribute value type$", r"attempted to update the secondary index key to unsupported type", "the service has another text for what is computed"),
+    (RUN_TIME, r"Type mismatch for Index Key", ORDER),
     (r"", r"^1 validation error detected: ", "the service checks what needs no table before it looks the table up"),
     (r"", r"^Key attributes must be scalars", ORDER),
     (r"^Key attributes must be scalars", r"", ORDER),
@@ -95,6 +98,12 @@ def units(answer):
     return sum(part.get("CapacityUnits", 0) for part in (capacity if isinstance(capacity, list) else [capacity]))
 
 
+def removes_at_a_path(action, text):
+    """Whether DynamoDB Local refuses to remove something for the path that it has in an item that does not exist."""
+    only_removes = not re.search(r"\b(SET|ADD)\b", action.get("UpdateExpression", "SET"))
+    return only_removes and text.startswith("The document path provided in the update expression is invalid")
+
+
 def reason(operation, request, ours, peer):
     """Why the answers may differ, or None if they may not."""
     if operation.startswith("Transact"):
@@ -125,8 +134,10 @@ def reason(operation, request, ours, peer):
                 return "a read that finds nothing costs half a unit, of an index too"
     if "error" in ours and peer.get("error") == "InternalFailure":
         return "DynamoDB Local fails inside on some key conditions"
-    if message(ours).startswith(("1 validation error detected: ", "Key attributes must be scalars")) and peer.get("error") == "ConditionalCheckFailedException":
+    if re.search(r"^1 validation error detected: |^Key attributes must be scalars|Type mismatch for Index Key", message(ours)) and peer.get("error") == "ConditionalCheckFailedException":
         return ORDER
+    if operation == "UpdateItem" and "error" not in ours and not ours.get("Attributes") and removes_at_a_path(request, message(peer)):
+        return REMOVES_NOTHING
     if operation == "UpdateItem" and "error" not in ours and ours.get("Attributes") is None and peer.get("Attributes"):
         return "removing from an item that does not exist does not make it"
     if "error" in ours and ours["error"] == peer.get("error"):
@@ -139,7 +150,7 @@ def reason(operation, request, ours, peer):
 
 
 CONDITION = "The conditional request failed"
-KEY_FAULTS = r"Type mismatch for (key|Index Key)|Missing the key|The provided key element does not match the schema|attempted to update a secondary index key"
+KEY_FAULTS = r"Type mismatch for (key|Index Key)|Missing the key|The provided key element does not match the schema|attempted to update (a|the) secondary index key"
 LOCAL_KEY_FAULTS = (r"^One of the required keys was not given a value|^The number of conditions on the keys is invalid|^Type mismatch for key"
                     r"|Type mismatch for (key|Index Key)$|^Invalid attribute value type|^Updates on index keys must be")
 
@@ -176,9 +187,13 @@ def transaction_reason(request, ours, peer):
         texts = [reason.get("Message", CONDITION) for reason in reasons_of(ours)]
         if items[0] == items[1] and all(text == CONDITION or re.search(KEY_FAULTS, text) for text in texts):
             return "DynamoDB Local has other texts in the reasons of some actions"
-    if "error" not in peer and "Type mismatch for Index Key" in " ".join(reason.get("Message", "") for reason in reasons_of(ours)):
-        return "DynamoDB Local lets a transaction compute an index key of the wrong type"
     wrong = " ".join(reason.get("Message", "") for reason in reasons_of(ours))
+    if "error" not in peer and re.search("Type mismatch for Index Key|secondary index key to unsupported type", wrong):
+        return "DynamoDB Local lets a transaction compute an index key of the wrong type"
+    updates = [action["Update"] for action in request.get("TransactItems", []) if "Update" in action]
+    texts = [message(peer)] + [reason.get("Message", "") for reason in reasons_of(peer)]
+    if any(removes_at_a_path(update, text) for update in updates for text in texts):
+        return REMOVES_NOTHING
     if re.search(KEY_FAULTS, wrong) and codes(ours).count("None") == len(codes(ours)) - 1:
         if re.search(LOCAL_KEY_FAULTS, message(peer)) or re.search(LOCAL_KEY_FAULTS, " ".join(r.get("Message", "") for r in reasons_of(peer))):
             return KEYS + ", are a reason to cancel, and are found before any item is looked at"

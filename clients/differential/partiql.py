@@ -250,7 +250,7 @@ TEXTS = [
     (r"Consistent reads are not supported", r"^Strongly consistent read is not supported", SERVICE),
     (r"under key root\.", r"under key root\[", SERVICE),
     (r"Only single item select|must specify the primary key", r"must specify the primary key", SERVICE),
-    (r"^Updates on index keys|^Invalid attribute value type|Type mismatch for Index Key$", r"Type mismatch for Index Key \S+ Expected", "the service says which index key"),
+    (r"^Updates on index keys|^Invalid attribute value type|Type mismatch for Index Key$", r"Type mismatch for Index Key \S+ Expected|secondary index key to unsupported type", "the service says which index key"),
     (r"operand type: \{", r"operand type: \{", "the set of types is in the order of a hash table"),
     (r"does not project", r"does not project|Key attribute's data type|Overlapping", "the service looks at the first of several reads only; " + FIRST),
     (r"", r"^Overlapping conditions with range keys", SERVICE),
@@ -306,7 +306,7 @@ def reason(operation, request, ours, peer):
         return "a filter of a scan looks at what the index holds, DynamoDB Local at the item"
     if operation != "ExecuteStatement" and any("ValidationError" in text or text.startswith("Key attributes must") for text in mine) and not theirs:
         return "DynamoDB Local does not look at the paths that are selected in batches and transactions"
-    if any("Type mismatch for Index Key" in text for text in mine) and not theirs:
+    if any("Type mismatch for Index Key" in text or "secondary index key to unsupported type" in text for text in mine) and not theirs:
         return "DynamoDB Local takes values for index keys that do not fit, now and then"
     if " OR " in request.get("Statement", "") and "Items" in ours and "Items" in peer and len(ours["Items"]) < len(peer["Items"]):
         return "DynamoDB Local loses conditions beside alternatives"

@@ -147,3 +147,26 @@ def test_an_index_with_several_key_attributes(dynamodb, name):
     with pytest.raises(ClientError):
         query("country = :c AND #y = :y AND #d = :d", c={"S": "be"}, y={"N": "2000"}, d={"N": "1"})
     dynamodb.delete_table(TableName=name)
+
+
+@pytest.mark.parametrize("expression, is_told_by_the_request", [
+    ("SET g = :n", True),
+    ("SET g = pk + :n", True),
+    ("SET q = g[1], g = pk + :n", True),
+    ("SET q = :n ADD g :n", True),
+    ("SET g = n", False),
+    ("SET g = if_not_exists(absent, :n)", False),
+])
+def test_an_update_gives_no_index_key_another_type(dynamodb, name, expression, is_told_by_the_request):
+    make_table(dynamodb, name, [("pk", "S")], [("g", "S")], GlobalSecondaryIndexes=[gsi("by-g", [("g", "HASH")])])
+    item = {"pk": {"S": "a"}, "g": {"S": "x"}, "n": {"N": "1"}}
+    dynamodb.put_item(TableName=name, Item=item)
+    values = {"ExpressionAttributeValues": {":n": {"N": "1"}}} if ":n" in expression else {}
+    with pytest.raises(ClientError) as info:
+        dynamodb.update_item(TableName=name, Key={"pk": {"S": "a"}}, UpdateExpression=expression, **values)
+    assert info.value.response["Error"]["Message"] == (
+        "One or more parameter values were invalid: Type mismatch for Index Key g Expected: S Actual: N IndexName: by-g"
+        if is_told_by_the_request else
+        "The update expression attempted to update the secondary index key to unsupported type")
+    assert dynamodb.get_item(TableName=name, Key={"pk": {"S": "a"}})["Item"] == item
+    dynamodb.delete_table(TableName=name)

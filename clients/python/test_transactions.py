@@ -108,20 +108,25 @@ def test_one_condition_cancels_everything(dynamodb, tables):
         put(plain, pk("new")),
         put(plain, pk("there"), ConditionExpression="attribute_not_exists(pk)", ReturnValuesOnConditionCheckFailure="ALL_OLD"),
         check(plain, pk("nowhere"), "attribute_exists(pk)", ReturnValuesOnConditionCheckFailure="ALL_OLD"),
-        update(indexed, {"pk": {"S": "a"}, "sk": {"S": "1"}}, "SET g = :n", {":n": {"N": "1"}}),
+        update(indexed, {"pk": {"S": "a"}, "sk": {"S": "1"}}, "SET g = if_not_exists(absent, :n)", {":n": {"N": "1"}}),
     ])
     failed = {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
     assert reasons == [
         {"Code": "None"},
         {**failed, "Item": {**pk("there"), "n": {"N": "7"}}},
         failed,
-        {"Code": "ValidationError", "Message": "One or more parameter values were invalid: Type mismatch for Index Key g Expected: S Actual: N IndexName: by-g"},
+        {"Code": "ValidationError", "Message": "The update expression attempted to update the secondary index key to unsupported type"},
     ]
     assert "Item" not in dynamodb.get_item(TableName=plain, Key=pk("new"), ConsistentRead=True)
 
 
 def test_keys_that_do_not_fit_cancel_too(dynamodb, tables):
-    plain, _ = tables
+    plain, indexed = tables
+    wrong = update(indexed, {"pk": {"S": "a"}, "sk": {"S": "1"}}, "SET g = :n", {":n": {"N": "1"}})
+    assert cancelled(dynamodb, [check(plain, pk("x"), "attribute_exists(pk)"), wrong]) == [
+        {"Code": "None"},
+        {"Code": "ValidationError", "Message": "One or more parameter values were invalid: Type mismatch for Index Key g Expected: S Actual: N IndexName: by-g"},
+    ]
     number = {"pk": {"N": "1"}}
     reasons = cancelled(dynamodb, [check(plain, pk("x"), "attribute_exists(pk)"), put(plain, number), delete(plain, number)])
     assert reasons == [

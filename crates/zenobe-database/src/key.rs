@@ -193,24 +193,53 @@ pub(crate) fn check_index_keys<'a>(
     origin: IndexKeyOrigin,
     value_of: impl Fn(&str) -> Option<IndexKeyValue<'a>>,
 ) -> Result<(), Fault> {
-    let check = |index: &str, attribute: &KeyAttribute, sort| match value_of(&attribute.name) {
-        Some(value) => check_index_key(index, attribute, value, sort, origin),
-        None => Ok(()),
-    };
-    for index in &table.local_indexes {
-        if let Some(sort) = &index.key.sort {
-            check(&index.name, sort, true)?;
-        }
-    }
-    for index in table.global_indexes.iter().filter(|index| index.is_written()) {
-        for attribute in &index.partition {
-            check(&index.name, attribute, false)?;
-        }
-        for attribute in &index.sort {
-            check(&index.name, attribute, true)?;
+    for (index, attribute, sort) in index_keys(table) {
+        if let Some(value) = value_of(&attribute.name) {
+            check_index_key(index, attribute, value, sort, origin)?;
         }
     }
     Ok(())
+}
+
+/// Checks what an update gives index keys, as far as the request alone tells: `type_of` is the type that an attribute
+/// gets.
+///
+/// # Errors
+/// The service's error, naming index and attribute.
+pub(crate) fn check_index_key_types(
+    table: &Table,
+    type_of: impl Fn(&str) -> Option<ValueType>,
+) -> Result<(), Fault> {
+    for (index, attribute, _) in index_keys(table) {
+        if let Some(found) = type_of(&attribute.name).filter(|found| *found != attribute.ty) {
+            return Err(index_key_mismatch(index, attribute, found).into());
+        }
+    }
+    Ok(())
+}
+
+/// The key attributes of the indexes that are written, except local indexes' partition keys, which are the table's: the
+/// name of the index, the attribute, and whether it is a sort key.
+fn index_keys(table: &Table) -> impl Iterator<Item = (&str, &KeyAttribute, bool)> {
+    let local = table.local_indexes.iter();
+    let local =
+        local.filter_map(|index| Some((index.name.as_str(), index.key.sort.as_ref()?, true)));
+    let global = table.global_indexes.iter().filter(|index| index.is_written());
+    let global = global.flat_map(|index| {
+        let partition = index.partition.iter().map(|attribute| (attribute, false));
+        let sort = index.sort.iter().map(|attribute| (attribute, true));
+        partition.chain(sort).map(|(attribute, sort)| (index.name.as_str(), attribute, sort))
+    });
+    local.chain(global)
+}
+
+fn index_key_mismatch(index: &str, attribute: &KeyAttribute, found: ValueType) -> ServiceError {
+    ServiceError::validation(format!(
+        "One or more parameter values were invalid: Type mismatch for Index Key {} Expected: {} Actual: {} IndexName: {index}",
+        attribute.name,
+        attribute.ty.name(),
+        found.name()
+    ))
 }
 
 /// A value that an index key attribute has: its type, and the key value if the type can be a key.
@@ -230,12 +259,13 @@ fn check_index_key(
     origin: IndexKeyOrigin,
 ) -> Result<(), Fault> {
     if found != attribute.ty {
-        return Err(ServiceError::validation(format!(
-            "One or more parameter values were invalid: Type mismatch for Index Key {} Expected: {} Actual: {} IndexName: {index}",
-            attribute.name,
-            attribute.ty.name(),
-            found.name()
-        ))
+        return Err(match origin {
+            IndexKeyOrigin::Item => index_key_mismatch(index, attribute, found),
+            // What the request alone gives it has been checked before: this was computed, or is older than the index.
+            IndexKeyOrigin::Update => ServiceError::validation(
+                "The update expression attempted to update the secondary index key to unsupported type",
+            ),
+        }
         .into());
     }
     let (length, kind) = match value {

@@ -226,13 +226,12 @@ impl ItemWrite {
             (Change::Delete { .. }, _) => return Ok(None),
             (Change::Check { .. }, old) => return Ok(old.cloned()),
             (Change::Put(item), _) => item.with_header(header),
+            // Removing from an item that does not exist does not make it, whatever is removed.
+            (Change::Update { update: Some(update), .. }, None) if update.only_removes() => {
+                return Ok(None);
+            }
             (Change::Update { key, update: Some(update) }, None) => {
-                let item = update.apply(key)?;
-                // Removing from an item that does not exist does not make it.
-                if update.only_removes() {
-                    return Ok(None);
-                }
-                EncodedItem::encode(&item, header)
+                EncodedItem::encode(&update.apply(key)?, header)
             }
             (Change::Update { update: Some(update), .. }, Some(old)) => {
                 update.apply_encoded(old, header)?

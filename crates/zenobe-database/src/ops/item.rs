@@ -130,7 +130,8 @@ pub(crate) fn place_of_new(
     Ok(place)
 }
 
-/// Checks that an update leaves the key alone, and neither changes nor reads anything in a key attribute.
+/// Checks that an update leaves the key alone, gives index keys nothing of another type, and neither changes nor reads
+/// anything in a key attribute.
 ///
 /// # Errors
 /// The service's errors, naming the attribute.
@@ -143,6 +144,7 @@ pub(crate) fn check_update(table: &Table, update: Option<&Update>) -> Result<(),
         ))
         .into());
     }
+    key::check_index_key_types(table, |name| update.type_given_to(name))?;
     key::check_paths(table, update.mentioned_paths())
 }
 

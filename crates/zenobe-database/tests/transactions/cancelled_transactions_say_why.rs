@@ -16,7 +16,7 @@ async fn every_action_has_its_reason_and_nothing_happens() {
         wants_item.return_values_on_condition_check_failure =
             ReturnValuesOnConditionCheckFailure::AllOld;
         let mut wrong_type = set("d", 0);
-        wrong_type.update_expression = Some("SET l = :n".to_owned());
+        wrong_type.update_expression = Some("SET l = if_not_exists(absent, :n)".to_owned());
         let actions = vec![add("a", 1), wants_item, take("b", 101), wrong_type];
         let error = transact(&db, actions).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::TransactionCanceled);
@@ -33,7 +33,10 @@ async fn every_action_has_its_reason_and_nothing_happens() {
         assert_eq!(item.get("n"), Some(&n(100)));
         assert_eq!(reasons[2].item, None);
         let text = &reasons[3].error.as_ref().unwrap().1;
-        assert!(text.contains("Type mismatch for Index Key l Expected: S Actual: N"), "{text}");
+        assert_eq!(
+            text,
+            "The update expression attempted to update the secondary index key to unsupported type"
+        );
         assert_eq!(read_together(&db, &ACCOUNTS).await.unwrap(), [Some(100); 4]);
     }
 }

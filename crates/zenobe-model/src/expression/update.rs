@@ -165,6 +165,20 @@ impl Update {
         })
     }
 
+    /// The type of the value that the update gives this top-level attribute, as far as the request alone tells.
+    #[must_use]
+    pub fn type_given_to(&self, name: &str) -> Option<ValueType> {
+        let gives =
+            |action: &&Action| action.path().elements.is_empty() && action.path().root == name;
+        match self.actions.iter().find(gives)? {
+            Action::Set { value, .. } => value.known_type(),
+            Action::Add { value, .. } | Action::LegacyAdd { value, .. } => {
+                Some(value.value().value_type())
+            }
+            Action::Remove { .. } | Action::Delete { .. } | Action::LegacyDelete { .. } => None,
+        }
+    }
+
     /// The item after the update. For an item that does not exist yet, pass one of its key alone.
     ///
     /// # Errors
@@ -340,6 +354,14 @@ impl Action {
 }
 
 impl UpdateValue {
+    /// The type of the value, as far as the request alone tells.
+    fn known_type(&self) -> Option<ValueType> {
+        match self {
+            Self::Operand(operand) => operand.known_type(),
+            Self::Plus(..) | Self::Minus(..) => Some(ValueType::N),
+        }
+    }
+
     fn visit<'a>(&'a self, visitor: &mut impl FnMut(&'a Path)) {
         match self {
             Self::Operand(operand) => operand.visit(visitor),
@@ -383,6 +405,16 @@ impl UpdateValue {
 }
 
 impl UpdateOperand {
+    /// The type of the operand, as far as the request alone tells.
+    fn known_type(&self) -> Option<ValueType> {
+        match self {
+            Self::Path(_) | Self::IfNotExists(..) => None,
+            Self::Literal(literal) => Some(literal.value().value_type()),
+            Self::ListAppend(..) => Some(ValueType::L),
+            Self::Computed(value) => value.known_type(),
+        }
+    }
+
     fn visit<'a>(&'a self, visitor: &mut impl FnMut(&'a Path)) {
         match self {
             Self::Path(path) => visitor(path),
