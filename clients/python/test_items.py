@@ -214,3 +214,32 @@ def test_legacy_parameters(dynamodb, table):
                            QueryFilter={"n": {"ComparisonOperator": "BETWEEN", "AttributeValueList": [{"N": "5"}, {"N": "6"}]}})
     assert found["Count"] == 1
     assert dynamodb.get_item(TableName=table, Key=key, AttributesToGet=["n"])["Item"] == {"n": {"N": "5"}}
+
+
+@pytest.mark.parametrize("path", ["a", "a.b", "a[0].b"])
+def test_removing_where_there_is_no_item_does_nothing(dynamodb, table, path):
+    key = {"pk": {"S": "nowhere"}, "sk": {"N": "0"}}
+    answer = dynamodb.update_item(TableName=table, Key=key, UpdateExpression=f"REMOVE {path}", ReturnValues="ALL_NEW")
+    assert "Attributes" not in answer
+    assert "Item" not in dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)
+
+
+@pytest.mark.parametrize("sort_condition, start, message", [
+    ("", ("a", "1"), None),
+    ("", ("b", "1"), "The provided starting key is outside query boundaries based on provided conditions"),
+    (" AND sk > :s", ("a", "6"), None),
+    (" AND sk > :s", ("a", "5"), "The provided starting key does not match the range key predicate"),
+    (" AND sk > :s", ("b", "2"), "The provided starting key does not match the range key predicate"),
+    (" AND sk = :s", ("a", "6"), "The provided starting key does not match the range key predicate"),
+    (" AND sk < :s", ("b", "1"), "The query can return at most one row and cannot be restarted"),
+    ("", ("", "1"), "The provided starting key is invalid: One or more parameter values are not valid. "
+                    "The AttributeValue for a key attribute cannot contain an empty string value. Key: pk"),
+])
+def test_a_query_starts_within_its_conditions(dynamodb, table, sort_condition, start, message):
+    values = {":p": {"S": "a"}, **({":s": {"N": "5"}} if sort_condition else {})}
+    query = dict(TableName=table, KeyConditionExpression="pk = :p" + sort_condition, ExpressionAttributeValues=values,
+                 ExclusiveStartKey={"pk": {"S": start[0]}, "sk": {"N": start[1]}})
+    if message is None:
+        assert dynamodb.query(**query)["Items"] == []
+    else:
+        assert refusal(dynamodb.query, **query) == message

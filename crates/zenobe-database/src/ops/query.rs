@@ -40,10 +40,18 @@ pub(crate) async fn query(
     let direction = if query.scan_index_forward { Direction::Forward } else { Direction::Backward };
     if let Some(start) = &query.read.exclusive_start_key {
         let place = start_place(&table, source, start)?;
-        if place.partition != partition || !contains(&from, &to, &place.sort) {
+        if !contains(&from, &to, &place.sort) {
             return Err(ServiceError::validation(
-                "The provided starting key is outside query boundaries based on provided conditions",
+                "The provided starting key does not match the range key predicate",
             ));
+        }
+        if place.partition != partition {
+            let is_whole_partition = bound.sort_equal.is_empty() && bound.sort_last.is_none();
+            return Err(ServiceError::validation(if is_whole_partition {
+                "The provided starting key is outside query boundaries based on provided conditions"
+            } else {
+                "The query can return at most one row and cannot be restarted"
+            }));
         }
         match direction {
             Direction::Forward => from = Bound::Excluded(place.sort),
@@ -267,11 +275,19 @@ fn start_place(table: &Table, source: Source<'_>, start: &Item) -> Result<RowPla
             _ => invalid(),
         });
     }
-    for attribute in table.key.attributes() {
-        if let Some(value) = start.get(&attribute.name) {
-            let sort = attribute.name != table.key.partition.name;
-            key::check_key_value(&attribute.name, value, sort)?;
-        }
+    let is_partition_key = |name: &str| match source {
+        Source::Global(index) => index.partition.iter().any(|attribute| attribute.name == name),
+        Source::Table | Source::Local(_) => false,
+    };
+    for attribute in attributes {
+        let name = &attribute.name;
+        let sort = *name != table.key.partition.name && !is_partition_key(name);
+        let checked =
+            start.get(name).map_or(Ok(()), |value| key::check_key_value(name, value, sort));
+        checked.map_err(ServiceError::from).map_err(|error| ServiceError {
+            message: format!("The provided starting key is invalid: {}", error.message),
+            ..error
+        })?;
     }
     source.place_of(table, start).ok_or_else(invalid)
 }
