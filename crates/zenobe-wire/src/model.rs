@@ -457,8 +457,8 @@ const ATTRIBUTE_DEFINITIONS: Shape = Shape::List(
     &Shape::Structure(&StructureShape {
         name: "AttributeDefinition",
         members: &[
-            required("AttributeName", KEY_ATTRIBUTE),
             required("AttributeType", Shape::Text(&[Rule::OneOf(&["B", "N", "S"])])),
+            required("AttributeName", KEY_ATTRIBUTE),
         ],
     }),
     0,
@@ -514,7 +514,11 @@ const BILLING: Member =
 const PROVISIONED: Member = optional("ProvisionedThroughput", THROUGHPUT);
 const TABLE_CLASS: Member = optional(
     "TableClass",
-    Shape::Text(&[Rule::OneOf(&["STANDARD", "STANDARD_INFREQUENT_ACCESS"])]),
+    Shape::Text(&[Rule::UnnamedFirst(
+        &["STANDARD", "STANDARD_INFREQUENT_ACCESS"],
+        "Invalid table-class parameter provided. Please try again with a valid table-class value: \
+         [STANDARD, STANDARD_INFREQUENT_ACCESS].",
+    )]),
 );
 const PROTECTION: Member = optional("DeletionProtectionEnabled", Shape::Boolean);
 const STREAM: Member = optional(
@@ -526,10 +530,10 @@ const STREAM: Member = optional(
             optional(
                 "StreamViewType",
                 Shape::Text(&[Rule::OneOf(&[
-                    "NEW_IMAGE",
                     "OLD_IMAGE",
-                    "NEW_AND_OLD_IMAGES",
                     "KEYS_ONLY",
+                    "NEW_AND_OLD_IMAGES",
+                    "NEW_IMAGE",
                 ])]),
             ),
         ],
@@ -542,7 +546,7 @@ const ENCRYPTION: Member = optional(
         members: &[
             optional("Enabled", Shape::Boolean),
             optional("SSEType", Shape::Text(&[Rule::OneOf(&["AES256", "KMS"])])),
-            optional("KMSMasterKeyId", TEXT),
+            optional("KMSMasterKeyId", Shape::Text(&[Rule::MinLength(1)])),
         ],
     }),
 );
@@ -550,8 +554,9 @@ const TAG_LIST: Shape = Shape::List(
     &Shape::Structure(&StructureShape {
         name: "Tag",
         members: &[
-            required("Key", Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(128)])),
-            required("Value", Shape::Text(&[Rule::MaxLength(256)])),
+            // Their rules are the table's, which words them itself.
+            optional("Key", TEXT),
+            optional("Value", TEXT),
         ],
     }),
     0,
@@ -690,8 +695,8 @@ const UPDATE_TIME_TO_LIVE: StructureShape = StructureShape {
             Shape::Structure(&StructureShape {
                 name: "TimeToLiveSpecification",
                 members: &[
-                    required("Enabled", Shape::Boolean),
                     required("AttributeName", KEY_ATTRIBUTE),
+                    required("Enabled", Shape::Boolean),
                 ],
             }),
         ),
@@ -716,13 +721,7 @@ const TAG_RESOURCE: StructureShape =
 
 const UNTAG_RESOURCE: StructureShape = StructureShape {
     name: "UntagResourceInput",
-    members: &[
-        RESOURCE,
-        optional(
-            "TagKeys",
-            Shape::List(&Shape::Text(&[Rule::MinLength(1), Rule::MaxLength(128)]), 0, MAX),
-        ),
-    ],
+    members: &[RESOURCE, optional("TagKeys", Shape::List(&TEXT, 0, MAX))],
 };
 
 const LIST_TAGS: StructureShape = StructureShape {

@@ -678,11 +678,12 @@ fn encryption(members: &mut Members<'_>) -> Option<SseSpecification> {
     })
 }
 
-fn tags(members: &mut Members<'_>) -> Option<Vec<Tag>> {
-    let tag = |mut members: Members<'_>| {
-        Some(Tag { key: members.text("Key")?, value: members.text("Value")? })
+fn tags(members: &mut Members<'_>) -> Option<Vec<GivenTag>> {
+    let tag = |mut members: Members<'_>| GivenTag {
+        key: members.text("Key"),
+        value: members.text("Value"),
     };
-    Some(members.structures("Tags")?.into_iter().filter_map(tag).collect())
+    Some(members.structures("Tags")?.into_iter().map(tag).collect())
 }
 
 fn global_index(mut members: Members<'_>) -> GlobalSecondaryIndex {

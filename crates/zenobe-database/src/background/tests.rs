@@ -128,7 +128,7 @@ async fn a_write_under_the_older_snapshot_is_waited_for_and_backfilled() {
     let write = planned_write(db.inner.catalog.table("Music").unwrap());
     let tags = TagResourceRequest {
         resource_arn: db.inner.catalog.arn("Music"),
-        tags: vec![Tag { key: "k".to_owned(), value: String::new() }],
+        tags: vec![GivenTag { key: Some("k".to_owned()), value: Some(String::new()) }],
     };
     db.execute(Request::TagResource(Box::new(tags))).await.unwrap();
     add_index(&db).await;

@@ -43,6 +43,11 @@ fn invalid(what: impl std::fmt::Display) -> ServiceError {
     ServiceError::validation(format!("One or more parameter values were invalid: {what}"))
 }
 
+/// `LimitExceededException` with the usual beginning.
+fn limit_exceeded(what: impl std::fmt::Display) -> ServiceError {
+    ServiceError::new(ErrorCode::LimitExceeded, format!("Subscriber limit exceeded: {what}"))
+}
+
 /// A `ResourceInUseException` with the usual beginning.
 fn in_use(what: impl std::fmt::Display) -> ServiceError {
     ServiceError::new(
@@ -100,14 +105,22 @@ fn new_table(
     request: &CreateTableRequest,
 ) -> Result<Table, ServiceError> {
     let billing = request.billing_mode.unwrap_or_default();
-    let provisioned = new_throughput(request, billing)?;
+    let region = db.catalog.region();
+    let provisioned = new_throughput(request, billing, region)?;
     let Schema { key, definitions, local_indexes, global_indexes } =
-        schema::check(request, billing)?;
+        schema::check(request, billing, region)?;
     let stream = settings::new_stream(request.stream_specification)?;
     let encrypted =
         request.sse_specification.as_ref().map(settings::wants_encryption).transpose()?;
-    let on_demand = settings::on_demand(request.on_demand_throughput, billing, Target::NewTable)?;
-    let warm = settings::new_warm(request.warm_throughput, billing, provisioned, Target::NewTable)?;
+    let on_demand =
+        settings::on_demand(request.on_demand_throughput, billing, Target::NewTable, region)?;
+    let warm = settings::new_warm(
+        request.warm_throughput,
+        billing,
+        provisioned,
+        Target::NewTable,
+        region,
+    )?;
     let tags = tags::merged(&[], request.tags.as_deref().unwrap_or_default())?;
 
     let now_ms = db.environment.now_ms();
@@ -155,6 +168,7 @@ fn new_table(
 fn new_throughput(
     request: &CreateTableRequest,
     billing: BillingMode,
+    region: &str,
 ) -> Result<ProvisionedThroughputDescription, ServiceError> {
     match (billing, request.provisioned_throughput) {
         (BillingMode::PayPerRequest, Some(_)) => Err(invalid(
@@ -165,7 +179,7 @@ fn new_throughput(
             "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED",
         )),
         (BillingMode::Provisioned, Some(throughput)) => {
-            settings::check_bounds(throughput, Target::NewTable)?;
+            settings::check_bounds(throughput, Target::NewTable, region)?;
             Ok(settings::provisioned(throughput))
         }
     }

@@ -4,11 +4,11 @@
 //! whoever sends one has it from elsewhere.
 //! Source: API Reference, the operations' pages; Developer Guide, "Tagging restrictions".
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use zenobe_model::operation::{
-    ListTagsOfResourceRequest, ListTagsOfResourceResponse, Tag, TagResourceRequest,
+    GivenTag, ListTagsOfResourceRequest, ListTagsOfResourceResponse, Tag, TagResourceRequest,
     UntagResourceRequest,
 };
 use zenobe_model::{ErrorCode, ServiceError};
@@ -51,7 +51,7 @@ pub(crate) async fn untag_resource(
         return Err(too_many());
     }
     for key in &request.tag_keys {
-        check_key(key)?;
+        checked_key(Some(key))?;
     }
     change(db, &request.resource_arn, |table| {
         let kept = |tag: &&Tag| !request.tag_keys.contains(&tag.key);
@@ -132,56 +132,54 @@ fn check_arn(db: &Inner, arn: &str) -> Result<(), ServiceError> {
 ///
 /// # Errors
 /// The service's errors for malformed tags, and for too many.
-pub(super) fn merged(current: &[Tag], added: &[Tag]) -> Result<Vec<Tag>, ServiceError> {
-    let mut keys = BTreeSet::new();
-    for tag in added {
-        check_key(&tag.key)?;
-        if tag.key.starts_with(RESERVED_PREFIX) {
+pub(super) fn merged(current: &[Tag], added: &[GivenTag]) -> Result<Vec<Tag>, ServiceError> {
+    let mut tags: BTreeMap<String, String> = BTreeMap::new();
+    for given in added {
+        let key = checked_key(given.key.as_deref())?;
+        if key.starts_with(RESERVED_PREFIX) {
             return Err(ServiceError::validation(format!(
-                "Tag Key cannot be prefixed with {RESERVED_PREFIX}, Key: {}",
-                tag.key
+                "Tag Key cannot be prefixed with {RESERVED_PREFIX}, Key: {key}"
             )));
         }
-        if tag.value.chars().count() > VALUE_CHARACTERS_MAX || !is_tag_text(&tag.value) {
+        let value = checked_value(given.value.as_deref())?;
+        if tags.insert(key.to_owned(), value.to_owned()).is_some() {
             return Err(ServiceError::validation(format!(
-                "The Tag Value provided is invalid, Value: {}",
-                tag.value
-            )));
-        }
-        if !keys.insert(&tag.key) {
-            return Err(ServiceError::validation(format!(
-                "Duplicate Tag Keys provided as input: Duplicate Tag Key found {}",
-                tag.key
+                "Duplicate Tag Keys provided as input: Duplicate Tag Key found {key}"
             )));
         }
     }
-    let kept = current.iter().filter(|tag| !keys.contains(&tag.key));
-    let mut tags: Vec<Tag> = kept.chain(added).cloned().collect();
+    for tag in current {
+        tags.entry(tag.key.clone()).or_insert_with(|| tag.value.clone());
+    }
     if tags.len() > TAGS_MAX {
         return Err(too_many());
     }
-    tags.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(tags)
+    Ok(tags.into_iter().map(|(key, value)| Tag { key, value }).collect())
 }
 
-fn check_key(key: &str) -> Result<(), ServiceError> {
-    let length = key.chars().count();
-    if length == 0 || length > KEY_CHARACTERS_MAX || !is_tag_text(key) {
-        return Err(ServiceError::validation(format!(
-            "The Tag Key provided is invalid, Key: {key}"
-        )));
-    }
-    Ok(())
+fn checked_key(key: Option<&str>) -> Result<&str, ServiceError> {
+    let fits = |key: &&str| !key.is_empty() && is_tag_text(key, KEY_CHARACTERS_MAX);
+    key.filter(fits).ok_or_else(|| invalid("Key", key))
 }
 
-/// Letters, digits and spaces of any script, and `+ - = . _ : / @`.
-fn is_tag_text(text: &str) -> bool {
+fn checked_value(value: Option<&str>) -> Result<&str, ServiceError> {
+    let fits = |value: &&str| is_tag_text(value, VALUE_CHARACTERS_MAX);
+    value.filter(fits).ok_or_else(|| invalid("Value", value))
+}
+
+fn invalid(what: &str, given: Option<&str>) -> ServiceError {
+    let given = given.unwrap_or("null");
+    ServiceError::validation(format!("The Tag {what} provided is invalid, {what}: {given}"))
+}
+
+/// Letters, digits and spaces of any script, and `+ - = . _ : / @`, and not too many of them.
+fn is_tag_text(text: &str, characters_max: usize) -> bool {
     let allowed = |character: char| {
         character.is_alphanumeric()
             || character.is_whitespace()
             || matches!(character, '+' | '-' | '=' | '.' | '_' | ':' | '/' | '@')
     };
-    text.chars().all(allowed)
+    text.chars().count() <= characters_max && text.chars().all(allowed)
 }
 
 fn too_many() -> ServiceError {
@@ -196,24 +194,35 @@ mod tests {
         Tag { key: key.to_owned(), value: value.to_owned() }
     }
 
+    fn given(
+        key: impl Into<Option<&'static str>>,
+        value: impl Into<Option<&'static str>>,
+    ) -> GivenTag {
+        GivenTag { key: key.into().map(str::to_owned), value: value.into().map(str::to_owned) }
+    }
+
     #[test]
     fn tags_are_checked_and_merged() {
-        let check = |added: &[Tag], expected: Result<&[Tag], &str>| {
+        let check = |added: &[GivenTag], expected: Result<&[Tag], &str>| {
             let found = merged(&[tag("b", "1")], added);
             let expected = expected.map(<[Tag]>::to_vec).map_err(str::to_owned);
             assert_eq!(found.map_err(|error| error.message), expected);
         };
-        check(&[tag("a", "")], Ok(&[tag("a", ""), tag("b", "1")]));
-        check(&[tag("b", "2")], Ok(&[tag("b", "2")]));
-        check(&[tag("", "2")], Err("The Tag Key provided is invalid, Key: "));
-        check(&[tag("ключ", "表 +-=._:/@")], Ok(&[tag("b", "1"), tag("ключ", "表 +-=._:/@")]));
-        check(&[tag("k", "100%")], Err("The Tag Value provided is invalid, Value: 100%"));
-        check(&[tag("aws:x", "1")], Err("Tag Key cannot be prefixed with aws:, Key: aws:x"));
+        check(&[given("a", "")], Ok(&[tag("a", ""), tag("b", "1")]));
+        check(&[given("b", "2")], Ok(&[tag("b", "2")]));
+        check(&[given("", "2")], Err("The Tag Key provided is invalid, Key: "));
+        check(&[given(None, None)], Err("The Tag Key provided is invalid, Key: null"));
+        check(&[given("k", None)], Err("The Tag Value provided is invalid, Value: null"));
+        check(&[given("ключ", "表 +-=._:/@")], Ok(&[tag("b", "1"), tag("ключ", "表 +-=._:/@")]));
+        check(&[given("k", "100%")], Err("The Tag Value provided is invalid, Value: 100%"));
+        check(&[given("aws:x", "1")], Err("Tag Key cannot be prefixed with aws:, Key: aws:x"));
         check(
-            &[tag("k", "1"), tag("k", "2")],
+            &[given("k", "1"), given("k", "2")],
             Err("Duplicate Tag Keys provided as input: Duplicate Tag Key found k"),
         );
-        let many: Vec<Tag> = (0..50).map(|n| tag(&format!("k{n}"), "")).collect();
+        let many: Vec<GivenTag> = (0..50)
+            .map(|n| GivenTag { key: Some(format!("k{n}")), value: Some(String::new()) })
+            .collect();
         check(&many, Err("Number of Tags exceed the current limit for the provided ResourceArn"));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::support::*;
 use zenobe_database::Database;
+use zenobe_model::ErrorCode;
 use zenobe_model::operation::*;
 
 const PREFIX: &str = "One or more parameter values were invalid: ";
@@ -217,7 +218,14 @@ async fn multi_attribute_keys_of_four_and_four_are_accepted() {
 #[tokio::test]
 async fn throughput_beyond_the_limits_of_a_table() {
     let db = open(&engine().await).await;
-    for beyond in [units(40_001, 1), units(1, 40_001)] {
+    for (beyond, member) in
+        [(units(40_001, 1), "ReadCapacityUnits"), (units(1, 40_001), "WriteCapacityUnits")]
+    {
+        let text = |whose, what| {
+            format!(
+                "The requested {member}{whose}, 40001, is above the per {what} maximum for the account in us-east-1. Per {what} maximum: 40000. Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
+            )
+        };
         let provisioned = |throughput| CreateTableRequest {
             billing_mode: None,
             provisioned_throughput: Some(throughput),
@@ -231,16 +239,38 @@ async fn throughput_beyond_the_limits_of_a_table() {
             global_secondary_indexes: Some(vec![index]),
             ..provisioned(units(1, 1))
         };
-        let text = "Cannot increase provisioned throughput to more than 40,000 units per global \
-                    secondary index";
-        check(&db, with_index, text).await;
+        check(&db, with_index, &text(" for index Idx", "index")).await;
         let table = CreateTableRequest {
             attribute_definitions: Some(definitions("pk:S")),
             ..provisioned(beyond)
         };
-        let text = "Cannot increase provisioned throughput to more than 40,000 units per table";
-        check(&db, table, text).await;
+        let error = create_table(&db, table.clone()).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::LimitExceeded);
+        check(&db, table, &text("", "table")).await;
     }
+    let maxima = OnDemandThroughput {
+        max_read_request_units: Some(40_000),
+        max_write_request_units: Some(40_001),
+    };
+    let warm = WarmThroughput {
+        read_units_per_second: Some(40_001),
+        write_units_per_second: Some(40_001),
+    };
+    let base = || create("Music", "pk:S sk:S", "H:pk");
+    let table = CreateTableRequest {
+        on_demand_throughput: Some(maxima),
+        ..create("Music", "pk:S", "H:pk")
+    };
+    let text = "Subscriber limit exceeded: Requested MaxWriteRequestUnits for OnDemandThroughput for table exceeds TableMaxWriteCapacityUnits of the account in region us-east-1";
+    check(&db, table, text).await;
+    let index =
+        GlobalSecondaryIndex { on_demand_throughput: Some(maxima), ..gsi("Idx", "H:sk", "ALL") };
+    let with_index = CreateTableRequest { global_secondary_indexes: Some(vec![index]), ..base() };
+    check(&db, with_index, &text.replace("for table", "for index : Idx")).await;
+    let index = GlobalSecondaryIndex { warm_throughput: Some(warm), ..gsi("Idx", "H:sk", "ALL") };
+    let with_index = CreateTableRequest { global_secondary_indexes: Some(vec![index]), ..base() };
+    let text = "Subscriber limit exceeded: Requested ReadUnitsPerSecond for WarmThroughput for index Idx exceeds TableMaxReadCapacityUnits of the account in region us-east-1";
+    check(&db, with_index, text).await;
 }
 
 #[tokio::test]
@@ -345,7 +375,7 @@ async fn other_settings() {
     check(
         &db,
         CreateTableRequest {
-            tags: Some(vec![Tag { key: "a,b".to_owned(), value: String::new() }]),
+            tags: Some(vec![GivenTag { key: Some("a,b".to_owned()), value: Some(String::new()) }]),
             ..base()
         },
         "The Tag Key provided is invalid, Key: a,b",

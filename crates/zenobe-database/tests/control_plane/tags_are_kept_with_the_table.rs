@@ -9,8 +9,10 @@ use super::support::*;
 const ARN: &str = "arn:aws:dynamodb:us-east-1:000000000000:table/Music";
 
 async fn tag(db: &Database, arn: &str, tags: &[(&str, &str)]) -> Result<(), ServiceError> {
-    let tag =
-        |(key, value): &(&str, &str)| Tag { key: (*key).to_owned(), value: (*value).to_owned() };
+    let tag = |(key, value): &(&str, &str)| GivenTag {
+        key: Some((*key).to_owned()),
+        value: Some((*value).to_owned()),
+    };
     let request =
         TagResourceRequest { resource_arn: arn.to_owned(), tags: tags.iter().map(tag).collect() };
     db.execute(Request::TagResource(Box::new(request))).await.map(drop)

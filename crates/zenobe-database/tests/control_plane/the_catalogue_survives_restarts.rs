@@ -27,7 +27,7 @@ fn everything() -> CreateTableRequest {
         read_units_per_second: Some(13_000),
         write_units_per_second: Some(5_000),
     });
-    request.tags = Some(vec![Tag { key: "k".to_owned(), value: "v".to_owned() }]);
+    request.tags = Some(vec![GivenTag { key: Some("k".to_owned()), value: Some("v".to_owned()) }]);
     request
 }
 

@@ -106,7 +106,7 @@ async fn billing_mode() {
     };
     assert_eq!(
         message(update_table(&db, beyond).await),
-        "Cannot increase provisioned throughput to more than 40,000 units per table"
+        "The requested ReadCapacityUnits, 40001, is above the per table maximum for the account in us-east-1. Per table maximum: 40000. Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
     );
     let index = update_index(|index| index.provisioned_throughput = Some(units(20, 20)));
     let both = UpdateTableRequest {

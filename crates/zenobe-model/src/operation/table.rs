@@ -138,6 +138,15 @@ pub struct Tag {
     pub value: String,
 }
 
+/// `Tag` of a request. What is missing is told like what is malformed, beside the table's own rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GivenTag {
+    /// `Key`
+    pub key: Option<String>,
+    /// `Value`
+    pub value: Option<String>,
+}
+
 /// `LocalSecondaryIndex`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalSecondaryIndex {
@@ -196,7 +205,7 @@ pub struct CreateTableRequest {
     /// `SSESpecification`
     pub sse_specification: Option<SseSpecification>,
     /// `Tags`
-    pub tags: Option<Vec<Tag>>,
+    pub tags: Option<Vec<GivenTag>>,
     /// `TableClass`
     pub table_class: Option<TableClass>,
     /// `DeletionProtectionEnabled`
@@ -292,7 +301,7 @@ pub struct TagResourceRequest {
     /// `ResourceArn`
     pub resource_arn: String,
     /// `Tags`
-    pub tags: Vec<Tag>,
+    pub tags: Vec<GivenTag>,
 }
 
 /// `UntagResource`.

@@ -93,6 +93,7 @@ impl Definitions {
 pub(super) fn check(
     request: &CreateTableRequest,
     billing: BillingMode,
+    region: &str,
 ) -> Result<Schema, ServiceError> {
     let given = request.attribute_definitions.as_deref().unwrap_or_default();
     let definitions = Definitions::new(given)?;
@@ -117,7 +118,7 @@ pub(super) fn check(
     let local_indexes = local_indexes(locals, &key, &definitions, &mut names)?;
     let mut global_indexes = Vec::with_capacity(globals.len());
     for index in globals {
-        global_indexes.push(new_index(index, &definitions, billing)?);
+        global_indexes.push(new_index(index, &definitions, billing, region)?);
         check_new_name(&index.index_name, &mut names)?;
     }
     if globals.len() > GLOBAL_INDEXES_MAX {
@@ -305,6 +306,7 @@ pub(super) fn new_index(
     given: &GlobalSecondaryIndex,
     definitions: &Definitions,
     billing: BillingMode,
+    region: &str,
 ) -> Result<GlobalIndex, ServiceError> {
     let name = &given.index_name;
     let target = Target::NewIndex(name);
@@ -323,7 +325,7 @@ pub(super) fn new_index(
         }
         (BillingMode::PayPerRequest, None) => ProvisionedThroughputDescription::default(),
         (BillingMode::Provisioned, Some(throughput)) => {
-            settings::check_bounds(throughput, target)?;
+            settings::check_bounds(throughput, target, region)?;
             settings::provisioned(throughput)
         }
     };
@@ -335,12 +337,18 @@ pub(super) fn new_index(
         projection,
         state: IndexState::Active,
         provisioned_throughput,
-        on_demand_throughput: settings::on_demand(given.on_demand_throughput, billing, target)?,
+        on_demand_throughput: settings::on_demand(
+            given.on_demand_throughput,
+            billing,
+            target,
+            region,
+        )?,
         warm_throughput: settings::new_warm(
             given.warm_throughput,
             billing,
             provisioned_throughput,
             target,
+            region,
         )?,
         counters: std::sync::Arc::default(),
     })

@@ -4,13 +4,13 @@
 //! provisioned throughput or on-demand maxima, has no table classes, and does not encrypt by itself:
 //! the directory that holds the data may be on an encrypted file system.
 
-use zenobe_model::ServiceError;
 use zenobe_model::operation::{
     BillingMode, OnDemandThroughput, ProvisionedThroughput, ProvisionedThroughputDescription,
     SseSpecification, SseType, StreamSpecification, StreamViewType, WarmThroughput,
 };
+use zenobe_model::{ErrorCode, ServiceError};
 
-use super::{invalid, validation};
+use super::{invalid, limit_exceeded, validation};
 use crate::catalog::{Encryption, GlobalIndex, Table};
 
 /// The most capacity of each kind that a table may have, and each of its global indexes: the
@@ -35,31 +35,54 @@ pub(super) enum Target<'a> {
 }
 
 /// Checks that capacities are neither absurd nor beyond what DescribeLimits says that one table may
-/// have; the index has the same limit. The text is DynamoDB Local's.
+/// have; the index has the same limit.
 pub(super) fn check_bounds(
     throughput: ProvisionedThroughput,
     target: Target<'_>,
+    region: &str,
 ) -> Result<(), ServiceError> {
     let members = [
         ("ReadCapacityUnits", throughput.read_capacity_units),
         ("WriteCapacityUnits", throughput.write_capacity_units),
     ];
-    match members.into_iter().find(|(_, units)| *units > CAPACITY_UNITS_MAX) {
-        Some((member, units)) => {
-            Err(validation(format!("Given value {units} for {member} is out of bounds")))
-        }
-        None if members.into_iter().any(|(_, units)| units > TABLE_CAPACITY_UNITS_MAX) => {
-            let whose = match target {
-                Target::NewTable | Target::Table => "table",
-                Target::NewIndex(_) | Target::Index(_) => "global secondary index",
-            };
-            let (thousands, rest) =
-                (TABLE_CAPACITY_UNITS_MAX / 1000, TABLE_CAPACITY_UNITS_MAX % 1000);
-            Err(validation(format!(
-                "Cannot increase provisioned throughput to more than {thousands},{rest:03} units \
-                 per {whose}"
-            )))
-        }
+    if let Some((member, units)) =
+        members.into_iter().find(|(_, units)| *units > CAPACITY_UNITS_MAX)
+    {
+        return Err(validation(format!("Given value {units} for {member} is out of bounds")));
+    }
+    let Some((member, units)) =
+        members.into_iter().find(|(_, units)| *units > TABLE_CAPACITY_UNITS_MAX)
+    else {
+        return Ok(());
+    };
+    let (whose, what) = match target {
+        Target::NewTable | Target::Table => (String::new(), "table"),
+        Target::NewIndex(index) | Target::Index(index) => (format!(" for index {index}"), "index"),
+    };
+    Err(ServiceError::new(
+        ErrorCode::LimitExceeded,
+        format!(
+            "The requested {member}{whose}, {units}, is above the per {what} maximum for the account in {region}. Per {what} maximum: {TABLE_CAPACITY_UNITS_MAX}. Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
+        ),
+    ))
+}
+
+/// Checks that none of these members is beyond what DescribeLimits says that one table may have.
+fn check_quota(
+    [read, write]: [(&str, Option<i64>); 2],
+    parameter_and_target: impl std::fmt::Display,
+    region: &str,
+) -> Result<(), ServiceError> {
+    let is_above = |units: Option<i64>| {
+        units
+            .and_then(|units| u64::try_from(units).ok())
+            .is_some_and(|units| units > TABLE_CAPACITY_UNITS_MAX)
+    };
+    let quotas = [(read, "TableMaxReadCapacityUnits"), (write, "TableMaxWriteCapacityUnits")];
+    match quotas.into_iter().find(|((_, units), _)| is_above(*units)) {
+        Some(((member, _), quota)) => Err(limit_exceeded(format!(
+            "Requested {member} for {parameter_and_target} exceeds {quota} of the account in region {region}"
+        ))),
         None => Ok(()),
     }
 }
@@ -110,6 +133,7 @@ pub(super) fn on_demand(
     given: Option<OnDemandThroughput>,
     billing: BillingMode,
     target: Target<'_>,
+    region: &str,
 ) -> Result<Option<OnDemandThroughput>, ServiceError> {
     let Some(given) = given else { return Ok(None) };
     let members = [
@@ -136,15 +160,16 @@ pub(super) fn on_demand(
     }
     let lifts = matches!(target, Target::Table | Target::Index(_));
     let outside = |units: i64| units < 1 && !(lifts && units == -1);
+    let what = match target {
+        Target::NewTable | Target::Table => "table".to_owned(),
+        Target::NewIndex(index) | Target::Index(index) => format!("index : {index}"),
+    };
     if let Some((member, _)) = present.find(|(_, units)| outside(*units)) {
-        let what = match target {
-            Target::NewTable | Target::Table => "table".to_owned(),
-            Target::NewIndex(index) | Target::Index(index) => format!("index : {index}"),
-        };
         return Err(invalid(format!(
             "Requested {member} for OnDemandThroughput for {what} is outside of valid range"
         )));
     }
+    check_quota(members, format_args!("OnDemandThroughput for {what}"), region)?;
     Ok(Some(given))
 }
 
@@ -171,6 +196,7 @@ pub(super) fn new_warm(
     billing: BillingMode,
     provisioned: ProvisionedThroughputDescription,
     target: Target<'_>,
+    region: &str,
 ) -> Result<Option<WarmThroughput>, ServiceError> {
     let Some(given) = given.filter(|given| *given != WarmThroughput::default()) else {
         return Ok(None);
@@ -194,7 +220,20 @@ pub(super) fn new_warm(
             )));
         }
     }
+    check_warm_quota(given, target, region)?;
     Ok(Some(given))
+}
+
+fn check_warm_quota(
+    given: WarmThroughput,
+    target: Target<'_>,
+    region: &str,
+) -> Result<(), ServiceError> {
+    let members = [
+        ("ReadUnitsPerSecond", given.read_units_per_second),
+        ("WriteUnitsPerSecond", given.write_units_per_second),
+    ];
+    check_quota(members, format_args!("WarmThroughput for {}", warm_target(target)), region)
 }
 
 fn warm_target(target: Target<'_>) -> String {
@@ -250,6 +289,7 @@ pub(super) fn raised_warm(
     current: (i64, i64),
     wanted: WarmThroughput,
     target: Target<'_>,
+    region: &str,
 ) -> Result<WarmThroughput, ServiceError> {
     let members = [
         ("ReadUnitsPerSecond", wanted.read_units_per_second, current.0),
@@ -263,6 +303,7 @@ pub(super) fn raised_warm(
             )));
         }
     }
+    check_warm_quota(wanted, target, region)?;
     Ok(warmed((
         wanted.read_units_per_second.unwrap_or(current.0),
         wanted.write_units_per_second.unwrap_or(current.1),

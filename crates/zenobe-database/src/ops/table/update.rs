@@ -13,12 +13,12 @@ mod indexes;
 
 use std::sync::Arc;
 
+use zenobe_model::ServiceError;
 use zenobe_model::operation::{
     BillingMode, GlobalSecondaryIndexUpdate, OnDemandThroughput, ProvisionedThroughput,
     ProvisionedThroughputDescription, ResourceStatus, SseSpecification, StreamSpecification,
     TableClass, TableDescription, UpdateTableRequest, WarmThroughput,
 };
-use zenobe_model::{ErrorCode, ServiceError};
 use zenobe_storage::SpaceId;
 
 use super::settings::{self, Target};
@@ -31,6 +31,7 @@ use crate::stream;
 /// What a request needs beside the table: what must be the same when the change runs again.
 struct Plan<'a> {
     request: &'a UpdateTableRequest,
+    region: &'a str,
     now_ms: u64,
     /// Where the entries of a new index will live.
     space: SpaceId,
@@ -47,13 +48,14 @@ pub(crate) async fn update_table(
 ) -> Result<TableDescription, ServiceError> {
     check_supported(request.unsupported)?;
     let request = without_empty_objects(request);
-    check_request(&request)?;
+    check_request(&request, db.catalog.region())?;
     let creates = updates(&request).iter().any(|update| update.create.is_some());
     let name = db.catalog.table_name(&request.table_name)?;
     let changer = db.catalog.change(db).await;
     let now_ms = db.environment.now_ms();
     let mut plan = Plan {
         request: &request,
+        region: db.catalog.region(),
         now_ms,
         space: SpaceId(u64::MAX),
         stream_label: stream::fresh_label(db, name, now_ms),
@@ -110,7 +112,7 @@ fn without_empty_objects(mut request: UpdateTableRequest) -> UpdateTableRequest 
 }
 
 /// Checks what can be checked without the table.
-fn check_request(request: &UpdateTableRequest) -> Result<(), ServiceError> {
+fn check_request(request: &UpdateTableRequest, region: &str) -> Result<(), ServiceError> {
     let settings = [
         request.provisioned_throughput.is_some(),
         request.billing_mode.is_some(),
@@ -131,11 +133,11 @@ fn check_request(request: &UpdateTableRequest) -> Result<(), ServiceError> {
     if request.global_secondary_index_updates.as_ref().is_some_and(Vec::is_empty) {
         return Err(invalid("List of GlobalSecondaryIndexUpdates is empty"));
     }
+    indexes::check_updates(updates(request))?;
     if given > 1 {
         check_alone(request)?;
     }
-    indexes::check_updates(updates(request))?;
-    check_throughput(request)?;
+    check_throughput(request, region)?;
     if let Some(stream) = request.stream_specification {
         check_stream(stream)?;
     }
@@ -191,7 +193,7 @@ fn check_alone(request: &UpdateTableRequest) -> Result<(), ServiceError> {
     Ok(())
 }
 
-fn check_throughput(request: &UpdateTableRequest) -> Result<(), ServiceError> {
+fn check_throughput(request: &UpdateTableRequest, region: &str) -> Result<(), ServiceError> {
     let Some(throughput) = request.provisioned_throughput else {
         if request.billing_mode == Some(BillingMode::Provisioned) {
             return Err(invalid(
@@ -205,7 +207,7 @@ fn check_throughput(request: &UpdateTableRequest) -> Result<(), ServiceError> {
             "ProvisionedThroughput cannot be specified when BillingMode is PAY_PER_REQUEST",
         ));
     }
-    settings::check_bounds(throughput, Target::Table)
+    settings::check_bounds(throughput, Target::Table, region)
 }
 
 fn check_stream(stream: StreamSpecification) -> Result<(), ServiceError> {
@@ -242,7 +244,8 @@ impl Plan<'_> {
         }
         if let Some(wanted) = self.request.warm_throughput {
             let current = settings::table_warm(&table);
-            table.warm_throughput = Some(settings::raised_warm(current, wanted, Target::Table)?);
+            table.warm_throughput =
+                Some(settings::raised_warm(current, wanted, Target::Table, self.region)?);
         }
         Ok(table)
     }
@@ -309,7 +312,7 @@ impl Plan<'_> {
 
     fn apply_on_demand(&self, table: &mut Table) -> Result<(), ServiceError> {
         let given = self.request.on_demand_throughput;
-        let checked = settings::on_demand(given, table.billing_mode, Target::Table)?;
+        let checked = settings::on_demand(given, table.billing_mode, Target::Table, self.region)?;
         let Some(wanted) = checked else { return Ok(()) };
         for (doing, is) in [("creation", is_creating as fn(&_) -> bool), ("deletion", is_deleting)]
         {
@@ -512,9 +515,4 @@ fn check_changes(
     Err(validation(format!(
         "The provisioned throughput for {whose} will not change. The requested value equals the current value. Current ReadCapacityUnits provisioned for {whose_units}: {read}. Requested ReadCapacityUnits: {read}. Current WriteCapacityUnits provisioned for {whose_units}: {write}. Requested WriteCapacityUnits: {write}. Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
     )))
-}
-
-/// `LimitExceededException` with the usual beginning.
-fn limit_exceeded(what: impl std::fmt::Display) -> ServiceError {
-    ServiceError::new(ErrorCode::LimitExceeded, format!("Subscriber limit exceeded: {what}"))
 }

@@ -8,9 +8,9 @@ use zenobe_model::operation::{
 };
 use zenobe_model::{ErrorCode, ServiceError};
 
-use super::super::schema;
 use super::super::settings::{self, Target};
-use super::{Plan, check_changes, in_use, invalid, limit_exceeded, updates, validation};
+use super::super::{limit_exceeded, schema};
+use super::{Plan, check_changes, in_use, invalid, updates, validation};
 use crate::catalog::{GlobalIndex, IndexState, KeyAttribute, Table};
 
 /// Checks what can be checked without the table.
@@ -140,14 +140,16 @@ fn update_index(
         return Err(invalid(format!("ProvisionedThroughput must be specified for index: {name}")));
     }
     let target = Target::Index(name);
-    if let Some(wanted) = settings::on_demand(update.on_demand_throughput, billing, target)? {
+    if let Some(wanted) =
+        settings::on_demand(update.on_demand_throughput, billing, target, plan.region)?
+    {
         index.on_demand_throughput =
             settings::merged_on_demand(index.on_demand_throughput, wanted).1;
     }
     let warm =
         settings::effective_warm(index.warm_throughput, billing, index.provisioned_throughput);
     if let Some(wanted) = update.provisioned_throughput {
-        settings::check_bounds(wanted, target)?;
+        settings::check_bounds(wanted, target, plan.region)?;
         if !switches {
             let whose = format!("the index {name}");
             let units = format!("index {name}");
@@ -158,7 +160,7 @@ fn update_index(
             settings::changed(index.provisioned_throughput, wanted, plan.now_ms);
     }
     if let Some(wanted) = update.warm_throughput {
-        index.warm_throughput = Some(settings::raised_warm(warm, wanted, target)?);
+        index.warm_throughput = Some(settings::raised_warm(warm, wanted, target, plan.region)?);
     }
     Ok(())
 }
@@ -211,7 +213,7 @@ fn create_index(
     let definitions = schema::Definitions::new(given)?;
     schema::check_defined(&create.key_schema, &definitions)?;
     check_new_throughput(table.billing_mode, create)?;
-    let mut index = schema::new_index(create, &definitions, table.billing_mode)?;
+    let mut index = schema::new_index(create, &definitions, table.billing_mode, plan.region)?;
     index.space = plan.space;
     index.state = IndexState::Creating { backfilling: false };
     for attribute in index.key_attributes() {
