@@ -10,7 +10,7 @@ KEYS = "the service has other texts for keys that do not fit"
 ORDER = "a request that breaks several rules is refused for one of them; they are checked in another order"
 # What an update finds wrong with the item that it meets.
 RUN_TIME = (r"^The document path provided in the update expression is invalid|^The provided expression refers to an attribute"
-            r"|^An operand in the update expression has an incorrect data type")
+            r"|^An operand in the update expression has an incorrect data type|^Type mismatch for attribute to update$")
 REMOVES_NOTHING = "where there is no item, the service does not look at the paths of what is removed"
 SEGMENTS = "the service has other texts for segments"
 

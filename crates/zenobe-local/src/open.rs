@@ -47,6 +47,9 @@ fn unavailable(what: &Path, error: &std::io::Error) -> EngineError {
 fn make_directory(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let directory = std::path::absolute(directory)?;
+    if directory.is_file() {
+        return Err(std::io::ErrorKind::NotADirectory.into());
+    }
     let made: Vec<_> = directory.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
     for parent in made.into_iter().filter_map(Path::parent) {

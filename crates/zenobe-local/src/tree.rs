@@ -431,12 +431,15 @@ fn check_version(path: &Path) -> EngineResult<()> {
             }
         }
         Ok(None) => Err(damaged("too short")),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound && !path.join(TABLES).exists() => Ok(()),
+        // The library makes the directory of tables first: without one in it it was interrupted there.
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            // The library makes the directory first: without tables it was interrupted there.
-            let empty = std::fs::read_dir(path.join(TABLES))
-                .is_ok_and(|mut entries| entries.next().is_none());
-            if empty { Ok(()) } else { Err(damaged("missing beside tables")) }
+            let tables = path.join(TABLES);
+            match std::fs::read_dir(&tables).map(|mut entries| entries.next().is_none()) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(damaged("missing beside tables")),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                Err(e) => Err(EngineError::Unavailable(format!("{}: {e}", tables.display()))),
+            }
         }
         Err(e) => Err(EngineError::Unavailable(format!("{}: {e}", current.display()))),
     }
@@ -449,7 +452,7 @@ fn check_tables(path: &Path) -> EngineResult<()> {
     let unreadable = |e: std::io::Error| {
         EngineError::Unavailable(format!("the tables in {}: {e}", tables.display()))
     };
-    if !path.join(CURRENT).exists() {
+    if !path.join(CURRENT).try_exists().map_err(unreadable)? {
         return Ok(());
     }
     let mut missing = listed_tables(path)?;

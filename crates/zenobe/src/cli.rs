@@ -64,10 +64,13 @@ pub(crate) struct ServeArgs {
 }
 
 /// Reads the command line, and what it does not say from the environment and the file: what to do, and with which
-/// settings. Ends the process where the command line asks for help or makes no sense.
+/// settings. Ends the process where the command line asks for help.
 pub(crate) fn read() -> Result<(Task, Config), ConfigError> {
-    let matches = command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = match command().try_get_matches() {
+        Err(help) if !help.use_stderr() => help.exit(),
+        matches => matches?,
+    };
+    let cli = Cli::from_arg_matches(&matches)?;
     let (task, args) = match cli.command {
         Some(Subcommands::Serve(args)) => (Task::Serve, args),
         Some(Subcommands::Check(args)) => (Task::Check, args),

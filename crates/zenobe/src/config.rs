@@ -356,6 +356,13 @@ pub(crate) struct Limits {
 #[error("{0}")]
 pub(crate) struct ConfigError(String);
 
+impl From<clap::Error> for ConfigError {
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        wrong(text.strip_prefix("error: ").unwrap_or(&text).trim_end())
+    }
+}
+
 fn wrong(message: impl Into<String>) -> ConfigError {
     ConfigError(message.into())
 }

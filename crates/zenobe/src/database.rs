@@ -204,8 +204,16 @@ async fn open_cassandra(cluster: &CassandraConfig) -> Result<Arc<dyn Engine>, St
 
 /// Whether a directory holds a database of the embedded engine, or what is left of one. Opening would make a
 /// new one.
-pub(crate) fn is_in(dir: &Path) -> bool {
-    ["MANIFEST", "log", "tree"].iter().any(|name| dir.join(name).exists())
+///
+/// # Errors
+/// Of the system, where one may not look.
+pub(crate) fn is_in(dir: &Path) -> std::io::Result<bool> {
+    for name in ["MANIFEST", "log", "tree"] {
+        if dir.join(name).try_exists()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn open_files(data: &DataConfig) -> Result<Arc<dyn Engine>, String> {

@@ -112,14 +112,14 @@ fn a_database_that_is_not_there_is_not_made() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("empty")).unwrap();
     write_file(dir.path(), "file", "");
-    for data_dir in ["missing", "empty", "file"] {
+    let nothing = "there is no database in ";
+    let cases =
+        [("missing", nothing), ("empty", nothing), ("file", "cannot look for a database in ")];
+    for (data_dir, problem) in cases {
         let output = run(&["check", "--data-dir", data_dir], &[], dir.path());
         said(&output, 4);
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert!(
-            errors.contains("there is no database in ") && errors.contains(data_dir),
-            "{errors}"
-        );
+        assert!(errors.contains(problem) && errors.contains(data_dir), "{errors}");
     }
     assert!(!dir.path().join("missing").exists());
     assert_eq!(std::fs::read_dir(dir.path().join("empty")).unwrap().count(), 0);

@@ -17,6 +17,7 @@ fn refused(args: &[&str], envs: &[(&str, &str)], file: &str, words: &[&str]) {
     let output = run(&args, envs, dir.path());
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.starts_with("zenobe: error: "), "{message}");
     for word in words {
         assert!(message.contains(word), "{word}\n{message}");
     }

@@ -117,10 +117,14 @@ fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError 
 /// Opens the data, which must be there, reads all of it, compares indexes and streams with their tables, and
 /// closes it.
 pub(crate) fn check(config: &Config) -> Result<(), StartError> {
-    if let Storage::Files(data) = &config.storage
-        && !database::is_in(&data.dir)
-    {
-        return Err(StartError::Data(format!("there is no database in {}", place(data))));
+    if let Storage::Files(data) = &config.storage {
+        let place = place(data);
+        let problem = match database::is_in(&data.dir) {
+            Ok(true) => None,
+            Ok(false) => Some(format!("there is no database in {place}")),
+            Err(error) => Some(format!("cannot look for a database in {place}: {error}")),
+        };
+        problem.map_or(Ok(()), |problem| Err(StartError::Data(problem)))?;
     }
     let (checks, said) = runtime()?
         .block_on(async {

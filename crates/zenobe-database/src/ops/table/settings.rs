@@ -349,13 +349,16 @@ pub(super) fn wants_encryption(given: &SseSpecification) -> Result<bool, Service
 }
 
 /// The encryption that a specification asks for, with the ARN of its key. `key_id` names the key
-/// when the request does not.
+/// when the request does not. The log says that it is only described.
 pub(super) fn encryption(
     given: &SseSpecification,
     region: &str,
     account_id: &str,
     key_id: &str,
 ) -> Encryption {
+    tracing::warn!(
+        "SSESpecification is kept and described, but Zenobe does not encrypt: the data is as safe as the disk"
+    );
     let arn = |id: &str| format!("arn:aws:kms:{region}:{account_id}:key/{id}");
     let kms_key_arn = match given.kms_master_key_id.as_deref() {
         Some(named) if named.starts_with("arn:") => named.to_owned(),
