@@ -243,3 +243,21 @@ def test_a_query_starts_within_its_conditions(dynamodb, table, sort_condition, s
         assert dynamodb.query(**query)["Items"] == []
     else:
         assert refusal(dynamodb.query, **query) == message
+
+
+@pytest.mark.parametrize("expression, free_bytes", [
+    ("SET b = :v", 409_600 - 3 - 19 - 1),
+    ("SET b = :v REMOVE r", 409_600 - 3 - 19 - 1 - 2),
+    ("SET b = if_not_exists(c, :v)", 409_600 - 3 - 19 - 1 - 39 - 16),
+    ("SET m.b = :v", 409_600 - 3 - 19 - 1 - 5),
+])
+def test_an_update_is_charged_for_what_its_expression_says(dynamodb, table, expression, free_bytes):
+    key = {"pk": {"S": "K"}, "sk": {"N": "1"}}
+    update = lambda n, **more: dynamodb.update_item(
+        TableName=table, Key=key, UpdateExpression=expression, ExpressionAttributeValues={":v": {"S": "x" * n}}, **more)
+    dynamodb.put_item(TableName=table, Item={**key, "c": {"S": "c"}, "m": {"M": {}}, "r": {"S": "r"}})
+    with pytest.raises(ClientError) as info:
+        update(free_bytes + 1, ConditionExpression="attribute_not_exists(pk)")
+    assert info.value.response["Error"]["Message"] == "Item size to update has exceeded the maximum allowed size"
+    dynamodb.put_item(TableName=table, Item={**key, "c": {"S": "c"}, "m": {"M": {}}})
+    update(free_bytes)

@@ -335,3 +335,19 @@ def test_transactions_and_single_writes_at_the_same_time(endpoint, dynamodb, tab
     answer = dynamodb.transact_get_items(TransactItems=[{"Get": {"TableName": plain, "Key": pk(at)}} for at in "abc"])
     assert [int(response["Item"]["n"]["N"]) for response in answer["Responses"]] == [added[at] for at in "abc"]
     assert min(added.values()) > 10
+
+
+def test_a_value_of_an_expression_may_be_deeper_than_one_of_an_item(dynamodb, tables):
+    plain, _ = tables
+    deep = {"S": "x"}
+    for _ in range(32):
+        deep = {"M": {"a": deep}}
+    dynamodb.put_item(TableName=plain, Item=pk("shallow"))
+    assert cancelled(dynamodb, [check(plain, pk("shallow"), "d = :d", ExpressionAttributeValues={":d": deep})]) == [
+        {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}]
+    assert cancelled(dynamodb, [update(plain, pk("shallow"), "SET d = :d", {":d": deep})]) == [
+        {"Code": "ValidationError", "Message": "Nesting Levels have exceeded supported limits"}]
+    with pytest.raises(ClientError) as info:
+        dynamodb.transact_write_items(TransactItems=[
+            check(plain, pk("shallow"), "d = :d", ExpressionAttributeValues={":d": {"M": {"a": deep}}})])
+    assert "Nesting Levels have exceeded supported limits" in info.value.response["Error"]["Message"]

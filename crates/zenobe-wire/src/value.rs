@@ -61,6 +61,11 @@ impl ValueReader {
     ) -> Result<Parsed<AttributeValue>, Box<ServiceError>> {
         let start = self.writer.mark();
         let mut values = self.values(reader);
+        // Seen of the older layer in 2026: a value of an expression may be deeper than one of an item, which an
+        // update then refuses to store.
+        if values.faults == ValueFaults::Older {
+            values.depth_max += 1;
+        }
         values.value(1)?;
         let fault = values.fault;
         let value = self.writer.finish_value(start);
@@ -82,7 +87,14 @@ impl ValueReader {
 
     fn values<'r, 'a>(&'r mut self, reader: &'r mut Reader<'a>) -> Values<'r, 'a> {
         let Self { faults, writer } = self;
-        Values { reader, faults: *faults, writer, fault: None, yields: Yields::Nothing }
+        Values {
+            reader,
+            faults: *faults,
+            writer,
+            depth_max: NESTING_DEPTH_MAX,
+            fault: None,
+            yields: Yields::Nothing,
+        }
     }
 }
 
@@ -94,6 +106,7 @@ struct Values<'r, 'a> {
     reader: &'r mut Reader<'a>,
     faults: ValueFaults,
     writer: &'r mut ValueWriter,
+    depth_max: usize,
     fault: Option<Box<ServiceError>>,
     /// Whether `fault` may give way to a value that is nested too deep, or is one.
     yields: Yields,
@@ -169,7 +182,7 @@ impl<'a> Values<'_, 'a> {
 
     /// Reads a value of depth `depth`; its `{` comes next.
     fn value(&mut self, depth: usize) -> Result<(), Box<ServiceError>> {
-        if depth > NESTING_DEPTH_MAX {
+        if depth > self.depth_max {
             self.too_deep();
             self.writer.null();
             return self.reader.skip();

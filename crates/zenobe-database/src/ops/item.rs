@@ -2,7 +2,7 @@
 
 use zenobe_model::capacity::HalfUnits;
 use zenobe_model::compile::{self, WriteAnswer};
-use zenobe_model::expression::{Condition, Projection, Update};
+use zenobe_model::expression::{Condition, Projection, Update, too_large};
 use zenobe_model::operation::{
     DeleteItemRequest, GetItemRequest, GetItemResponse, PutItemRequest,
     ReturnItemCollectionMetrics, ReturnValues, ReturnValuesOnConditionCheckFailure,
@@ -102,11 +102,15 @@ pub(crate) async fn update_item(
     db: &Inner,
     request: UpdateItemRequest,
 ) -> Result<WriteItemResponse, ServiceError> {
+    let has_expression = request.update_expression.is_some();
     let update = compile::update_item(request).map_err(enveloped)?;
     let table = db.catalog.table(&update.table_name)?;
     let place = key::place_of_key(&table, &update.key)?;
     check_condition_paths(&table, update.condition.as_ref())?;
     check_update(&table, update.update.as_ref())?;
+    if has_expression && update.update.as_ref().is_some_and(Update::is_overcharged) {
+        return Err(too_large());
+    }
     let write = ItemWrite {
         condition: update.condition,
         return_item_on_failure: wants_item(&update.answer),

@@ -355,6 +355,7 @@ fn plan_reads(
     let scan = |filter| vec![PlannedRead { extent: PlannedExtent::All, filter, single: false }];
     let Some(condition) = condition else { return Ok(scan(None)) };
     let keys = key_names(table, source).ok_or_else(ServiceError::internal)?;
+    let is_alternative = matches!(condition, Condition::Or(_));
     let reads = match keys.reads(&condition) {
         Reads::Scan => return Ok(scan(Some(condition))),
         Reads::TooMany => return Err(too_many()),
@@ -365,7 +366,7 @@ fn plan_reads(
     }
     let mut intervals = intervals(reads)?;
     order.sort(&mut intervals);
-    if let Some(first) = intervals.first() {
+    if let (Some(first), false) = (intervals.first(), is_alternative) {
         check_filter_projected(table, source, &first.filter)?;
     }
     let direction = if order.sort_descending { Direction::Backward } else { Direction::Forward };
@@ -513,8 +514,8 @@ fn check_key_values(
     Ok(())
 }
 
-/// A filter beside a key may name only what the index that is read holds. The service looks at the
-/// first of several reads only.
+/// A filter beside a key may name only what the index that is read holds, but within an alternative it may name
+/// anything. The service looks at the first of several reads only.
 fn check_filter_projected(
     table: &Table,
     source: Source<'_>,
