@@ -416,7 +416,9 @@ fn table_identity(object: &mut Object<'_>, table: &TableDescription) {
     object.text("TableName", &table.table_name);
     key_schema(object, &table.key_schema);
     object.text("TableStatus", status_name(table.table_status));
-    write::seconds(object.member("CreationDateTime"), table.creation_ms);
+    if let Some(time) = table.creation_ms {
+        write::seconds(object.member("CreationDateTime"), time);
+    }
     throughput(object, &table.provisioned_throughput);
     object.integer("TableSizeBytes", table.table_size_bytes);
     object.integer("ItemCount", table.item_count);

@@ -176,7 +176,7 @@ fn table() -> TableDescription {
             key_type: KeyType::Hash,
         }],
         table_status: ResourceStatus::Active,
-        creation_ms: 1_421_866_952_062,
+        creation_ms: Some(1_421_866_952_062),
         provisioned_throughput: ProvisionedThroughputDescription::default(),
         table_size_bytes: 0,
         item_count: 0,

@@ -35,6 +35,7 @@ fn answers_may_be_read_by_any_page_that_asks() {
     let server = Server::start(&["--in-memory"]);
     let answer = server.request("POST", "/", &[ORIGIN], b"");
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (400, "*"));
+    assert!(answer.header("access-control-expose-headers").contains("x-amzn-RequestId"));
     let answer = server.request("POST", "/", &[], b"");
     assert_eq!(answer.header("access-control-allow-origin"), "");
 }

@@ -25,7 +25,7 @@ async fn a_table_can_be_used_at_once_and_is_described_in_full() {
     assert_eq!(table.table_status, ResourceStatus::Active);
     assert_eq!(table.table_arn, arn);
     assert_eq!(table.table_id, created.table_id);
-    assert_eq!(table.creation_ms, START_MS);
+    assert_eq!(table.creation_ms, Some(START_MS));
     assert_eq!(table.attribute_definitions, definitions("g:B pk:S sk:N z:S"));
     assert_eq!(table.key_schema, key("H:pk R:sk"));
     assert_eq!(table.local_secondary_indexes[0].index_arn, format!("{arn}/index/ByZ"));
@@ -55,6 +55,7 @@ async fn a_deleted_name_can_be_used_again_at_once() {
     put(&db, "Music", "pk=1").await.unwrap();
     let deleted = delete_table(&db, "Music").await.unwrap();
     assert_eq!(deleted.table_status, ResourceStatus::Deleting);
+    assert_eq!(deleted.creation_ms, None);
     let missing = describe(&db, "Music").await.unwrap_err();
     assert_eq!(missing.code, ErrorCode::ResourceNotFound);
     assert_eq!(missing.message, "Requested resource not found: Table: Music not found");

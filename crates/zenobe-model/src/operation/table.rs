@@ -435,7 +435,7 @@ pub struct TableDescription {
     /// `TableStatus`
     pub table_status: ResourceStatus,
     /// `CreationDateTime`, milliseconds since the epoch.
-    pub creation_ms: u64,
+    pub creation_ms: Option<u64>,
     /// `ProvisionedThroughput`
     pub provisioned_throughput: ProvisionedThroughputDescription,
     /// `TableSizeBytes`

@@ -112,11 +112,15 @@ pub(crate) fn preflight(id: &RequestId, asked: &HeaderMap) -> HttpResponse {
     response
 }
 
-/// Lets any page read the response, as the service does when the request names its origin.
+/// Lets any page read the response and the headers that say more about it, as the service does when the request names
+/// its origin.
 pub(crate) fn allow_any_origin(response: &mut HttpResponse) {
-    response
-        .headers_mut()
-        .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date"),
+    );
 }
 
 /// An error's body: `{"__type":…,"message":…}`, the message only where there is one.

@@ -23,7 +23,7 @@ pub(super) fn describe(table: &Table, now_ms: u64) -> TableDescription {
         table_name: table.name.clone(),
         key_schema: key_schema(&table.key),
         table_status: table.described_status(),
-        creation_ms: table.creation_ms,
+        creation_ms: Some(table.creation_ms),
         provisioned_throughput: throughput(table.provisioned_throughput, now_ms),
         table_size_bytes: table.counters.bytes(),
         item_count: table.counters.items(),
@@ -74,12 +74,13 @@ pub(super) fn describe_created(table: &Table, now_ms: u64) -> TableDescription {
     description
 }
 
-/// Describes a table as DeleteTable answers: without its keys and indexes.
+/// Describes a table as DeleteTable answers: without its keys, its indexes and the time when it was created.
 pub(super) fn describe_deleted(table: &Table, now_ms: u64) -> TableDescription {
     TableDescription {
         table_status: ResourceStatus::Deleting,
         attribute_definitions: Vec::new(),
         key_schema: Vec::new(),
+        creation_ms: None,
         local_secondary_indexes: Vec::new(),
         global_secondary_indexes: Vec::new(),
         warm_throughput: None,
