@@ -6,6 +6,8 @@ from decimal import Decimal, InvalidOperation
 
 VALUES = "the service words errors in values and conversions its own way"
 TYPES = "the service names types as requests do"
+# What an update is told that gives an index key another type.
+WRONG_INDEX_KEY = r"Type mismatch for Index Key|secondary index key to unsupported type"
 KEYS = "the service has other texts for keys that do not fit"
 ORDER = "a request that breaks several rules is refused for one of them; they are checked in another order"
 # What an update finds wrong with the item that it meets.
@@ -188,7 +190,7 @@ def transaction_reason(request, ours, peer):
         if items[0] == items[1] and all(text == CONDITION or re.search(KEY_FAULTS, text) for text in texts):
             return "DynamoDB Local has other texts in the reasons of some actions"
     wrong = " ".join(reason.get("Message", "") for reason in reasons_of(ours))
-    if "error" not in peer and re.search("Type mismatch for Index Key|secondary index key to unsupported type", wrong):
+    if "error" not in peer and re.search(WRONG_INDEX_KEY, wrong):
         return "DynamoDB Local lets a transaction compute an index key of the wrong type"
     updates = [action["Update"] for action in request.get("TransactItems", []) if "Update" in action]
     texts = [message(peer)] + [reason.get("Message", "") for reason in reasons_of(peer)]

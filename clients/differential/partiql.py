@@ -4,6 +4,7 @@ import json
 import re
 
 import generate
+import known
 
 # What the statements so far may have written, and those whose items come in no particular order.
 WRITTEN = {}
@@ -306,7 +307,7 @@ def reason(operation, request, ours, peer):
         return "a filter of a scan looks at what the index holds, DynamoDB Local at the item"
     if operation != "ExecuteStatement" and any("ValidationError" in text or text.startswith("Key attributes must") for text in mine) and not theirs:
         return "DynamoDB Local does not look at the paths that are selected in batches and transactions"
-    if any("Type mismatch for Index Key" in text or "secondary index key to unsupported type" in text for text in mine) and not theirs:
+    if any(re.search(known.WRONG_INDEX_KEY, text) for text in mine) and not theirs:
         return "DynamoDB Local takes values for index keys that do not fit, now and then"
     if " OR " in request.get("Statement", "") and "Items" in ours and "Items" in peer and len(ours["Items"]) < len(peer["Items"]):
         return "DynamoDB Local loses conditions beside alternatives"

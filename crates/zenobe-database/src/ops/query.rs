@@ -275,18 +275,13 @@ fn start_place(table: &Table, source: Source<'_>, start: &Item) -> Result<RowPla
             _ => invalid(),
         });
     }
-    let is_partition_key = |name: &str| match source {
-        Source::Global(index) => index.partition.iter().any(|attribute| attribute.name == name),
-        Source::Table | Source::Local(_) => false,
-    };
-    for attribute in attributes {
-        let name = &attribute.name;
-        let sort = *name != table.key.partition.name && !is_partition_key(name);
-        let checked =
-            start.get(name).map_or(Ok(()), |value| key::check_key_value(name, value, sort));
-        checked.map_err(ServiceError::from).map_err(|error| ServiceError {
-            message: format!("The provided starting key is invalid: {}", error.message),
-            ..error
+    for KeyAttribute { name, .. } in attributes {
+        let Some(value) = start.get(name) else { continue };
+        let mut partition = source.partition(table).iter().chain([&table.key.partition]);
+        let sort = partition.all(|attribute| attribute.name != *name);
+        key::check_key_value(name, value, sort).map_err(ServiceError::from).map_err(|error| {
+            let message = format!("The provided starting key is invalid: {}", error.message);
+            ServiceError { message, ..error }
         })?;
     }
     source.place_of(table, start).ok_or_else(invalid)

@@ -92,6 +92,9 @@ pub(crate) async fn create_table(
     }
     let rows = opened.iter().map(Catalog::stream_row).collect();
     let table = changer.create(table, rows).await?;
+    if table.encryption.is_some() {
+        settings::warn_of_encryption(&table.name);
+    }
     if let Some(opened) = opened {
         db.catalog.streams.add(opened);
     }
@@ -128,8 +131,7 @@ fn new_table(
     let encryption = request.sse_specification.as_ref().filter(|_| encrypted == Some(true)).map(
         |specification| {
             let key_id = uuid(db.environment.random());
-            let (region, account) = (db.catalog.region(), db.catalog.account_id());
-            settings::encryption(specification, region, account, &key_id)
+            settings::encryption(specification, region, db.catalog.account_id(), &key_id)
         },
     );
     Ok(Table {

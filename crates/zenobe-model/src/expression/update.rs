@@ -173,9 +173,10 @@ impl Update {
         const UPDATE: usize = 3;
         const WRITE: usize = 19;
         const REMOVE: usize = 1;
+        const TARGET_ELEMENT: usize = 4;
         let mut charge = Charge(UPDATE);
         for action in &self.actions {
-            charge.target(action.path());
+            charge.path(action.path(), TARGET_ELEMENT);
             match action {
                 Action::Set { value, .. } => {
                     charge.add(WRITE);
@@ -391,11 +392,18 @@ impl Charge {
         self.0 = self.0.saturating_add(bytes);
     }
 
-    /// The place that an action changes.
-    fn target(&mut self, path: &Path) {
-        const ELEMENT: usize = 4;
+    /// A path: the name of its attribute, and `element_bytes` and its name or digits for each element behind.
+    fn path(&mut self, path: &Path, element_bytes: usize) {
         self.add(path.root.len());
-        path.elements.iter().for_each(|element| self.add(ELEMENT + element_bytes(element)));
+        for element in &path.elements {
+            self.add(element_bytes);
+            self.add(match element {
+                PathElement::Attribute(name) => name.len(),
+                PathElement::Index(index) => {
+                    index.checked_ilog10().map_or(1, |log| log as usize + 1)
+                }
+            });
+        }
     }
 
     fn value(&mut self, value: &UpdateValue) {
@@ -438,15 +446,8 @@ impl Charge {
     fn operand_path(&mut self, path: &Path) {
         const PATH: usize = 1;
         const ELEMENT: usize = 14;
-        self.add(PATH + ELEMENT + path.root.len());
-        path.elements.iter().for_each(|element| self.add(ELEMENT + element_bytes(element)));
-    }
-}
-
-fn element_bytes(element: &PathElement) -> usize {
-    match element {
-        PathElement::Attribute(name) => name.len(),
-        PathElement::Index(index) => index.to_string().len(),
+        self.add(PATH + ELEMENT);
+        self.path(path, ELEMENT);
     }
 }
 

@@ -119,12 +119,12 @@ fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError 
 pub(crate) fn check(config: &Config) -> Result<(), StartError> {
     if let Storage::Files(data) = &config.storage {
         let place = place(data);
-        let problem = match database::is_in(&data.dir) {
-            Ok(true) => None,
-            Ok(false) => Some(format!("there is no database in {place}")),
-            Err(error) => Some(format!("cannot look for a database in {place}: {error}")),
-        };
-        problem.map_or(Ok(()), |problem| Err(StartError::Data(problem)))?;
+        match database::is_in(&data.dir) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("there is no database in {place}")),
+            Err(error) => Err(format!("cannot look for a database in {place}: {error}")),
+        }
+        .map_err(StartError::Data)?;
     }
     let (checks, said) = runtime()?
         .block_on(async {

@@ -366,7 +366,7 @@ fn plan_reads(
     }
     let mut intervals = intervals(reads)?;
     order.sort(&mut intervals);
-    if let (Some(first), false) = (intervals.first(), is_alternative) {
+    if !is_alternative && let Some(first) = intervals.first() {
         check_filter_projected(table, source, &first.filter)?;
     }
     let direction = if order.sort_descending { Direction::Backward } else { Direction::Forward };

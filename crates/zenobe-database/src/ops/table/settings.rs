@@ -349,16 +349,13 @@ pub(super) fn wants_encryption(given: &SseSpecification) -> Result<bool, Service
 }
 
 /// The encryption that a specification asks for, with the ARN of its key. `key_id` names the key
-/// when the request does not. The log says that it is only described.
+/// when the request does not.
 pub(super) fn encryption(
     given: &SseSpecification,
     region: &str,
     account_id: &str,
     key_id: &str,
 ) -> Encryption {
-    tracing::warn!(
-        "SSESpecification is kept and described, but Zenobe does not encrypt: the data is as safe as the disk"
-    );
     let arn = |id: &str| format!("arn:aws:kms:{region}:{account_id}:key/{id}");
     let kms_key_arn = match given.kms_master_key_id.as_deref() {
         Some(named) if named.starts_with("arn:") => named.to_owned(),
@@ -366,6 +363,14 @@ pub(super) fn encryption(
         _ => arn(key_id),
     };
     Encryption { kms_key_arn: Some(kms_key_arn) }
+}
+
+/// Says in the log that the encryption that a table was given is only described.
+pub(super) fn warn_of_encryption(table: &str) {
+    tracing::warn!(
+        table,
+        "SSESpecification is kept and described, but Zenobe does not encrypt: the data is as safe as the disk"
+    );
 }
 
 /// `LatestStreamLabel` of a stream that is enabled at this time: ISO 8601 with milliseconds, UTC.

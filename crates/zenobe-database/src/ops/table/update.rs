@@ -82,6 +82,9 @@ pub(crate) async fn update_table(
     if let Some(stream) = stream {
         stream.finish();
     }
+    if let Some(Some(_)) = plan.encryption {
+        settings::warn_of_encryption(name);
+    }
     Ok(plan.answer(&changed))
 }
 
