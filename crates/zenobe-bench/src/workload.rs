@@ -1,7 +1,7 @@
 //! What is asked of the server: tables, items and requests, signed before the clock starts.
 //!
 //! An item has 10 attributes and 1 KB as DynamoDB counts it. The table `bench` has a partition key;
-//! `bench-range` has the same number of items in partitions of 10.
+//! `bench-range` has the same number of items in partitions of 10, `bench-indexed` is `bench` with an index.
 
 use std::borrow::Cow;
 
@@ -14,10 +14,13 @@ use zenobe_auth::{Credential, SigningRequest, UnixSeconds, sign};
 const PLAIN: &str = "bench";
 /// The table with partitions of several items.
 const RANGED: &str = "bench-range";
+/// The table with a global secondary index.
+const INDEXED: &str = "bench-indexed";
 /// The table with a stream, made only if it is asked for.
 pub(crate) const STREAMED: &str = "bench-streamed";
 const ITEMS_PER_PARTITION: usize = 10;
 const ITEMS_PER_BATCH: usize = 25;
+const ITEMS_PER_SEGMENT: usize = 100;
 const FILLED_ATTRIBUTES: usize = 8;
 /// 8 × (2 + 120) bytes and two keys: 1 KB.
 const FILLED_BYTES: usize = 120;
@@ -37,6 +40,16 @@ pub(crate) enum Workload {
     Query,
     /// BatchWriteItem of 25 items
     BatchWrite,
+    /// PutItem of 1 KB, on the condition that the item exists
+    PutCondition,
+    /// PutItem of 1 KB into a table with a global secondary index of everything
+    PutIndexed,
+    /// BatchGetItem of 25 items
+    BatchGet,
+    /// Scan of one of the segments of a table, 100 items each
+    Scan,
+    /// ExecuteStatement that reads one item
+    ExecuteStatement,
     /// GetRecords of pages of a stream with new and old images, up to 1 MB
     GetRecords,
     /// GetRecords where there is nothing new
@@ -64,6 +77,11 @@ impl Workload {
             Self::Update => "UpdateItem counter",
             Self::Query => "Query 10",
             Self::BatchWrite => "BatchWriteItem 25",
+            Self::PutCondition => "PutItem, condition",
+            Self::PutIndexed => "PutItem, index",
+            Self::BatchGet => "BatchGetItem 25",
+            Self::Scan => "Scan 100",
+            Self::ExecuteStatement => "ExecuteStatement 1",
             Self::GetRecords => "GetRecords 1 MB",
             Self::GetRecordsEmpty => "GetRecords, nothing",
             Self::PutStreamed => "PutItem, stream",
@@ -76,12 +94,20 @@ impl Workload {
     /// How many items one request writes.
     pub(crate) const fn writes(self) -> usize {
         match self {
-            Self::Put | Self::Update | Self::PutStreamed | Self::Transact1 => 1,
+            Self::Put
+            | Self::Update
+            | Self::PutCondition
+            | Self::PutIndexed
+            | Self::PutStreamed
+            | Self::Transact1 => 1,
             Self::Transact4 => 4,
             Self::BatchWrite | Self::Transact25 => ITEMS_PER_BATCH,
             Self::Get
             | Self::GetStrong
             | Self::Query
+            | Self::BatchGet
+            | Self::Scan
+            | Self::ExecuteStatement
             | Self::GetRecords
             | Self::GetRecordsEmpty => 0,
         }
@@ -91,6 +117,7 @@ impl Workload {
     pub(crate) const fn table(self) -> &'static str {
         match self {
             Self::Query => RANGED,
+            Self::PutIndexed => INDEXED,
             _ => PLAIN,
         }
     }
@@ -137,6 +164,39 @@ impl Workload {
                 )
             }),
             Self::BatchWrite => batches("bench", keys, |key| item(&partition_key(key), None)),
+            Self::PutCondition => Pool::build("PutItem", keys, |key| {
+                let item = item(&partition_key(key), None);
+                format!(
+                    "{{\"TableName\":\"bench\",\"Item\":{item},\
+                     \"ConditionExpression\":\"attribute_exists(pk)\"}}"
+                )
+            }),
+            Self::PutIndexed => Pool::build("PutItem", keys, |key| {
+                let item = item(&partition_key(key), None);
+                format!("{{\"TableName\":\"{INDEXED}\",\"Item\":{item}}}")
+            }),
+            Self::BatchGet => Pool::build("BatchGetItem", keys / ITEMS_PER_BATCH, |batch| {
+                let first = batch * ITEMS_PER_BATCH;
+                let keys: Vec<String> = (first..first + ITEMS_PER_BATCH)
+                    .map(|key| format!("{{{}}}", partition_key(key)))
+                    .collect();
+                format!("{{\"RequestItems\":{{\"bench\":{{\"Keys\":[{}]}}}}}}", keys.join(","))
+            }),
+            Self::Scan => {
+                let segments = (keys / ITEMS_PER_SEGMENT).max(1);
+                Pool::build("Scan", segments, move |segment| {
+                    format!(
+                        "{{\"TableName\":\"bench\",\"Segment\":{segment},\
+                         \"TotalSegments\":{segments}}}"
+                    )
+                })
+            }
+            Self::ExecuteStatement => Pool::build("ExecuteStatement", keys, |key| {
+                format!(
+                    "{{\"Statement\":\"SELECT * FROM bench WHERE pk = ?\",\
+                     \"Parameters\":[{{\"S\":\"user#{key:08}\"}}]}}"
+                )
+            }),
             Self::Transact1 | Self::Transact4 | Self::Transact25 => {
                 transactions(keys, self.writes())
             }
@@ -153,9 +213,17 @@ pub(crate) fn table(name: &str) -> String {
         attributes = format!("{attributes},{}", attribute("sk"));
         keys = format!("{keys},{}", key("sk", "RANGE"));
     }
+    let index = if name == INDEXED {
+        format!(
+            ",\"GlobalSecondaryIndexes\":[{{\"IndexName\":\"again\",\"KeySchema\":[{keys}],\
+             \"Projection\":{{\"ProjectionType\":\"ALL\"}}}}]"
+        )
+    } else {
+        String::new()
+    };
     format!(
         "{{\"TableName\":\"{name}\",\"BillingMode\":\"PAY_PER_REQUEST\",\
-         \"AttributeDefinitions\":[{attributes}],\"KeySchema\":[{keys}]}}"
+         \"AttributeDefinitions\":[{attributes}],\"KeySchema\":[{keys}]{index}}}"
     )
 }
 
