@@ -134,13 +134,12 @@ impl Workload {
             Self::GetRecords | Self::GetRecordsEmpty => {
                 Pool::build("GetRecords", 0, |_| String::new())
             }
-            Self::PutStreamed => Pool::build("PutItem", keys, |key| {
-                let item = item(&partition_key(key), None);
-                format!("{{\"TableName\":\"{STREAMED}\",\"Item\":{item}}}")
-            }),
-            Self::Put => Pool::build("PutItem", keys, |key| {
-                format!("{{\"TableName\":\"bench\",\"Item\":{}}}", item(&partition_key(key), None))
-            }),
+            Self::PutStreamed => puts(STREAMED, keys, ""),
+            Self::Put => puts(PLAIN, keys, ""),
+            Self::PutCondition => {
+                puts(PLAIN, keys, ",\"ConditionExpression\":\"attribute_exists(pk)\"")
+            }
+            Self::PutIndexed => puts(INDEXED, keys, ""),
             Self::Get => Pool::build("GetItem", keys, |key| {
                 format!("{{\"TableName\":\"bench\",\"Key\":{{{}}}}}", partition_key(key))
             }),
@@ -164,17 +163,6 @@ impl Workload {
                 )
             }),
             Self::BatchWrite => batches("bench", keys, |key| item(&partition_key(key), None)),
-            Self::PutCondition => Pool::build("PutItem", keys, |key| {
-                let item = item(&partition_key(key), None);
-                format!(
-                    "{{\"TableName\":\"bench\",\"Item\":{item},\
-                     \"ConditionExpression\":\"attribute_exists(pk)\"}}"
-                )
-            }),
-            Self::PutIndexed => Pool::build("PutItem", keys, |key| {
-                let item = item(&partition_key(key), None);
-                format!("{{\"TableName\":\"{INDEXED}\",\"Item\":{item}}}")
-            }),
             Self::BatchGet => Pool::build("BatchGetItem", keys / ITEMS_PER_BATCH, |batch| {
                 let first = batch * ITEMS_PER_BATCH;
                 let keys: Vec<String> = (first..first + ITEMS_PER_BATCH)
@@ -245,6 +233,14 @@ pub(crate) fn loading(table: &'static str, keys: usize) -> Result<Pool> {
         });
     }
     batches(table, keys, |key| item(&partition_key(key), None))
+}
+
+/// Puts with something after the item.
+fn puts(table: &'static str, keys: usize, rest: &'static str) -> Result<Pool> {
+    Pool::build("PutItem", keys, move |key| {
+        let item = item(&partition_key(key), None);
+        format!("{{\"TableName\":\"{table}\",\"Item\":{item}{rest}}}")
+    })
 }
 
 fn batches(
