@@ -25,7 +25,7 @@ pub(crate) struct Iterators {
 pub(crate) fn prepare(address: SocketAddr, keys: usize) -> Result<()> {
     let mut connection = Connection::open(address)?;
     let (status, body) =
-        connection.call(&workload::request("CreateTable", &workload::streamed_table())?)?;
+        connection.call(&workload::request("CreateTable", &workload::table(STREAMED))?)?;
     if status != 200 {
         let text = String::from_utf8_lossy(&body);
         if text.contains("already exists") {

@@ -201,27 +201,19 @@ pub(crate) fn table(name: &str) -> String {
         attributes = format!("{attributes},{}", attribute("sk"));
         keys = format!("{keys},{}", key("sk", "RANGE"));
     }
-    let index = if name == INDEXED {
-        format!(
+    let more = match name {
+        INDEXED => format!(
             ",\"GlobalSecondaryIndexes\":[{{\"IndexName\":\"again\",\"KeySchema\":[{keys}],\
              \"Projection\":{{\"ProjectionType\":\"ALL\"}}}}]"
-        )
-    } else {
-        String::new()
+        ),
+        STREAMED => ",\"StreamSpecification\":{\"StreamEnabled\":true,\
+                     \"StreamViewType\":\"NEW_AND_OLD_IMAGES\"}"
+            .to_owned(),
+        _ => String::new(),
     };
     format!(
         "{{\"TableName\":\"{name}\",\"BillingMode\":\"PAY_PER_REQUEST\",\
-         \"AttributeDefinitions\":[{attributes}],\"KeySchema\":[{keys}]{index}}}"
-    )
-}
-
-/// The request that makes the table with a stream.
-pub(crate) fn streamed_table() -> String {
-    format!(
-        "{{\"TableName\":\"{STREAMED}\",\"BillingMode\":\"PAY_PER_REQUEST\",\
-         \"AttributeDefinitions\":[{{\"AttributeName\":\"pk\",\"AttributeType\":\"S\"}}],\
-         \"KeySchema\":[{{\"AttributeName\":\"pk\",\"KeyType\":\"HASH\"}}],\
-         \"StreamSpecification\":{{\"StreamEnabled\":true,\"StreamViewType\":\"NEW_AND_OLD_IMAGES\"}}}}"
+         \"AttributeDefinitions\":[{attributes}],\"KeySchema\":[{keys}]{more}}}"
     )
 }
 
